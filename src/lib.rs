@@ -1,0 +1,9 @@
+//! Tidegate: a reverse proxy that keeps HTTP answers and holds WebSockets open.
+pub mod access_log;
+pub mod cache;
+pub mod clock;
+pub mod config;
+pub mod metrics;
+pub mod net;
+pub mod tunnel;
+pub mod wire;

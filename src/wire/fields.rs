@@ -1,0 +1,165 @@
+//! The field lines of one message, in the order and case in which they came.
+//!
+//! One arena of bytes and one list of places in it: reading a head costs no allocation once the arena has grown, and
+//! an unchanged line is written out byte for byte as it was read. Names compare ASCII-case-insensitively (RFC 9110 §5.1).
+
+/// Field lines (RFC 9110 §5): names and values in arrival order. A field may stand on several lines.
+#[derive(Clone, Default)]
+pub struct Fields {
+    text: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// Where one line's name and value stand in the arena.
+#[derive(Clone, Copy)]
+struct Line {
+    name: u32,
+    name_length: u32,
+    value: u32,
+    value_length: u32,
+}
+
+impl Fields {
+    /// No lines, no memory.
+    pub const fn new() -> Self {
+        Self { text: Vec::new(), lines: Vec::new() }
+    }
+
+    /// Appends one line. The caller has checked both for the bytes that a field may not hold.
+    pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(value);
+        self.lines.push(Line {
+            name: start,
+            name_length: name.len() as u32,
+            value: start + name.len() as u32,
+            value_length: value.len() as u32,
+        });
+    }
+
+    /// Leaves exactly one line of that name, at the end.
+    pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.remove(name.as_ref());
+        self.push(name, value);
+    }
+
+    /// Takes every line of that name out; says whether there was one.
+    pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
+        let before = self.lines.len();
+        let (text, name) = (&self.text, name.as_ref());
+        self.lines.retain(|line| !line.name(text).eq_ignore_ascii_case(name));
+        self.lines.len() != before
+    }
+
+    /// Keeps the lines for which `keep(name, value)` is true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        let text = &self.text;
+        self.lines.retain(|line| keep(line.name(text), line.value(text)));
+    }
+
+    /// Forgets all lines and keeps the memory for the next message.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.lines.clear();
+    }
+
+    /// The value of the first line of that name.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        let name = name.as_ref();
+        self.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The values of every line of that name, in order.
+    pub fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
+        self.iter()
+            .filter(move |(candidate, _)| candidate.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// Whether a line of that name is there.
+    pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether the comma-separated list of that name (over all its lines) holds `token`, in any case (RFC 9110 §5.6.1).
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.all(name).flat_map(list_members).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// All lines as (name, value).
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines.iter().map(|line| (line.name(&self.text), line.value(&self.text)))
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Bytes of memory held, for the cache's account.
+    pub fn memory(&self) -> usize {
+        self.text.capacity() + self.lines.capacity() * size_of::<Line>()
+    }
+
+    /// Gives back memory beyond what the lines need; for fields that are kept.
+    pub fn shrink(&mut self) {
+        self.text.shrink_to_fit();
+        self.lines.shrink_to_fit();
+    }
+
+    /// Writes every line as HTTP/1.1 does: `name: value CRLF` (RFC 9112 §5).
+    pub fn write_http1(&self, out: &mut Vec<u8>) {
+        for (name, value) in self.iter() {
+            write_line(out, name, value);
+        }
+    }
+}
+
+impl Line {
+    fn name(self, text: &[u8]) -> &[u8] {
+        &text[self.name as usize..(self.name + self.name_length) as usize]
+    }
+
+    fn value(self, text: &[u8]) -> &[u8] {
+        &text[self.value as usize..(self.value + self.value_length) as usize]
+    }
+}
+
+impl std::fmt::Debug for Fields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value))))
+            .finish()
+    }
+}
+
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(lines: I) -> Self {
+        let mut fields = Self::new();
+        for (name, value) in lines {
+            fields.push(name, value);
+        }
+        fields
+    }
+}
+
+/// Writes one field line as HTTP/1.1 does.
+pub fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The members of a comma-separated list without the white space round them; empty ones are left out (RFC 9110 §5.6.1.2).
+/// For lists of tokens: a comma inside a quoted string is not looked for.
+pub fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
