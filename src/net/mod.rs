@@ -1,5 +1,11 @@
 //! Sockets as the layers above see them: one stream type for plain, Unix and TLS connections, and who is at the other end.
 
+mod out_queue;
+mod watchdog;
+
+pub use out_queue::OutQueue;
+pub use watchdog::Watchdog;
+
 use std::{
     io,
     net::{IpAddr, SocketAddr},

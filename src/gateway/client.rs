@@ -1,0 +1,122 @@
+//! The client's end of one request, whatever the version of HTTP.
+//!
+//! Everything is queued and then flushed: what a lane writes costs nothing until `poll_flush`, and a lane that must not
+//! run ahead of a slow client looks at `queued`. Two implementations: `http1` and `http2`.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    cache::Answer,
+    net::ClientInfo,
+    wire::{BadBody, Fields, ResponseHead},
+};
+
+/// Bytes that may wait for a client before the source is no longer read.
+pub(super) const QUEUE_MAX: usize = 256 * 1024;
+
+/// How long the body of an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyLength {
+    /// There is none: HEAD, 204, 304.
+    None,
+    Exact(u64),
+    /// It ends when it ends: chunked, or with the connection for HTTP/1.0.
+    Unknown,
+}
+
+/// What a client can do wrong after its head was found sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientFault {
+    /// It closed or reset the connection or the stream.
+    Gone,
+    /// It takes what is sent to it too slowly.
+    SendTimeout,
+    /// Its body comes too slowly.
+    BodyTimeout,
+    BodyTooLarge,
+    BadBody(BadBody),
+}
+
+/// One request's client.
+pub(super) trait Client: Send {
+    fn info(&self) -> &ClientInfo;
+
+    /// The next piece of the request body.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ClientFault>>>;
+
+    /// The trailer section of the request, once its body has ended.
+    fn take_trailers(&mut self) -> Option<Fields>;
+
+    /// Bytes of the request body that may come; past it `BodyTooLarge`.
+    fn limit_body(&mut self, bytes: u64);
+
+    /// Body bytes received.
+    fn received(&self) -> u64;
+
+    /// Queues an interim answer (RFC 9110 §15.2); nothing for HTTP/1.0.
+    fn interim(&mut self, head: &ResponseHead);
+
+    /// Queues the head of the answer. Hop-by-hop fields are not in it; framing is added here.
+    fn start(&mut self, head: &ResponseHead, length: BodyLength);
+
+    /// Queues the head of a stored answer (RFC 9111 §4), or of the 304 that stands for it, with the lines of `tail`
+    /// (`Age` and the like) behind its own.
+    fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]);
+
+    /// Queues a piece of the answer's body.
+    fn push(&mut self, piece: Bytes);
+
+    /// The answer is complete.
+    fn finish(&mut self, trailers: Option<&Fields>);
+
+    /// Bytes queued and not yet taken by the client.
+    fn queued(&self) -> usize;
+
+    /// Body bytes queued since `start`.
+    fn sent(&self) -> u64;
+
+    /// Whether a final head was queued: it is too late for another status.
+    fn started(&self) -> bool;
+
+    /// Writes what is queued.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>>;
+
+    /// Ready when the client has gone away.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<ClientFault>;
+
+    /// The answer can't be completed: it must not look whole to the client (RFC 9112 §8, RFC 9113 §8.1).
+    fn abandon(&mut self);
+}
+
+/// Writes everything that is queued.
+pub(super) async fn flush<C: Client>(client: &mut C) -> Result<(), ClientFault> {
+    poll_fn(|cx| client.poll_flush(cx)).await
+}
+
+impl ClientFault {
+    /// The status for the client when nothing was sent yet.
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Self::Gone | Self::SendTimeout => 499,
+            Self::BodyTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::BadBody(_) => 400,
+        }
+    }
+
+    /// The word for metrics and logs, from a closed list.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Gone => "client_gone",
+            Self::SendTimeout => "send_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BadBody(_) => "bad_request_body",
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Answers that the gateway gives itself: refusals, failures, redirects. Small, HTML or JSON as the client prefers, with
+//! the request's id and no version.
+
+use bytes::Bytes;
+
+use super::{
+    Gateway,
+    client::{BodyLength, Client, ClientFault, flush},
+    facts::Facts,
+    http1::Http1Client,
+};
+use crate::{
+    cache::FillFailed,
+    clock::Now,
+    upstream::Failure,
+    wire::{Refusal, RequestHead, ResponseHead, Version, response::reason_for},
+};
+
+/// Why a request was not answered by a backend or the store.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    Backend(Failure),
+    Client(ClientFault),
+    /// The body that others fetch broke off.
+    Fill(FillFailed),
+    /// `only-if-cached` and nothing stored (RFC 9111 §5.2.1.7).
+    OnlyIfCached,
+    NoRoute,
+    /// The gateway is stopping.
+    Draining,
+}
+
+/// One answer of our own.
+pub(super) struct OwnAnswer<'a> {
+    pub(super) status: u16,
+    /// One sentence for people.
+    pub(super) message: &'a str,
+    /// Further field lines.
+    pub(super) fields: &'a [(&'a str, &'a str)],
+}
+
+impl Fault {
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::Backend(failure) => failure.status(),
+            Self::Client(fault) => fault.status(),
+            Self::Fill(_) => 502,
+            Self::OnlyIfCached => 504,
+            Self::NoRoute => 404,
+            Self::Draining => 503,
+        }
+    }
+
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Backend(failure) => failure.label(),
+            Self::Client(fault) => fault.label(),
+            Self::Fill(_) => "fill_failed",
+            Self::OnlyIfCached => "only_if_cached",
+            Self::NoRoute => "no_route",
+            Self::Draining => "draining",
+        }
+    }
+
+    fn message(&self) -> &'static str {
+        match self {
+            Self::Backend(failure) if failure.status() == 504 => "The application did not answer in time.",
+            Self::Backend(_) | Self::Fill(_) => "The application could not be reached or gave a broken answer.",
+            Self::Client(ClientFault::BodyTooLarge) => "The request body is larger than this server accepts.",
+            Self::Client(ClientFault::BodyTimeout) => "The request body came too slowly.",
+            Self::Client(_) => "The request could not be understood.",
+            Self::OnlyIfCached => "Nothing is stored for this request.",
+            Self::NoRoute => "No route is configured for this host and path.",
+            Self::Draining => "This server is stopping.",
+        }
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self::Backend(failure)
+    }
+}
+
+impl From<ClientFault> for Fault {
+    fn from(fault: ClientFault) -> Self {
+        Self::Client(fault)
+    }
+}
+
+/// Ends a request that failed: an error page if nothing was sent yet, else a cut that can't be taken for the end.
+pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts: &mut Facts, fault: &Fault) {
+    facts.failure = fault.label();
+    if client.started() {
+        client.abandon();
+        return;
+    }
+    let retry = [("Retry-After", "5")];
+    let fields: &[(&str, &str)] = if matches!(fault, Fault::Draining) { &retry } else { &[] };
+    answer(client, request, facts, &OwnAnswer { status: fault.status(), message: fault.message(), fields }).await;
+}
+
+/// Queues and writes an answer of our own.
+pub(super) async fn answer<C: Client>(
+    client: &mut C,
+    request: &RequestHead,
+    facts: &mut Facts,
+    own: &OwnAnswer<'_>,
+) {
+    facts.status = own.status;
+    let json = prefers_json(request);
+    let body = page(own, json, facts.request_id());
+    let mut head = ResponseHead { version: Version::Http11, status: own.status, ..ResponseHead::default() };
+    head.fields.push("Content-Type", if json { "application/problem+json" } else { "text/html; charset=utf-8" });
+    head.fields.push("Cache-Control", "no-store");
+    head.fields.push("Content-Length", body.len().to_string());
+    for (name, value) in own.fields {
+        head.fields.push(name, value);
+    }
+    client.start(&head, BodyLength::Exact(body.len() as u64));
+    client.push(Bytes::from(body));
+    client.finish(None);
+    if let Err(fault) = flush(client).await {
+        facts.failure = fault.label();
+    }
+}
+
+/// Answers a head that was refused; the connection ends with it.
+pub(super) async fn refuse(gateway: &Gateway, client: &mut Http1Client, request: &RequestHead, refusal: Refusal) {
+    gateway.metrics.refused.add(refusal.label(), 1);
+    match refusal {
+        Refusal::HeadTooLarge => gateway.metrics.limit_hits.add("head_bytes", 1),
+        Refusal::TooManyFields => gateway.metrics.limit_hits.add("fields", 1),
+        Refusal::TargetTooLong => gateway.metrics.limit_hits.add("target_bytes", 1),
+        _ => {}
+    }
+    let allow = [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")];
+    // RFC 9110 §15.5.6: a 405 names the methods that are there.
+    let fields: &[(&str, &str)] = if refusal.status() == 405 { &allow } else { &[] };
+    end_with(gateway, client, request, refusal.label(), OwnAnswer { status: refusal.status(), message: reason_for(refusal.status()), fields }).await;
+}
+
+/// Answers a head that did not come whole in time (RFC 9110 §15.5.9).
+pub(super) async fn too_slow(gateway: &Gateway, client: &mut Http1Client, request: &RequestHead) {
+    gateway.metrics.limit_hits.add("head_timeout", 1);
+    let own = OwnAnswer { status: 408, message: "The request came too slowly.", fields: &[] };
+    end_with(gateway, client, request, "head_timeout", own).await;
+}
+
+async fn end_with(
+    gateway: &Gateway,
+    client: &mut Http1Client,
+    request: &RequestHead,
+    failure: &'static str,
+    own: OwnAnswer<'_>,
+) {
+    client.reset_for_refusal();
+    let mut facts = Facts::new(Now::read(), client.info().ip());
+    answer(client, request, &mut facts, &own).await;
+    facts.failure = failure;
+    gateway.record(&mut facts, request, client);
+}
+
+/// Whether the client names JSON before HTML.
+fn prefers_json(request: &RequestHead) -> bool {
+    let accept = request.fields.get("accept").unwrap_or_default();
+    let place = |word: &[u8]| memchr::memmem::find(accept, word);
+    match (place(b"json"), place(b"html")) {
+        (Some(json), Some(html)) => json < html,
+        (json, _) => json.is_some(),
+    }
+}
+
+fn page(own: &OwnAnswer<'_>, json: bool, request_id: &str) -> String {
+    let (status, reason, message) = (own.status, reason_for(own.status), own.message);
+    if json {
+        return format!(
+            "{{\"status\":{status},\"title\":\"{reason}\",\"detail\":\"{message}\",\"request_id\":\"{request_id}\"}}\n"
+        );
+    }
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width\"><title>{status} {reason}</title></head>\n<body><h1>{status} {reason}</h1>\n\
+         <p>{message}</p>\n<p><small>Request {request_id}</small></p></body></html>\n"
+    )
+}

@@ -1,0 +1,290 @@
+//! Field lines on their way through: what is dropped, what is set, in both directions (RFC 9110 §7.6, RFC 7239).
+//!
+//! A message is rebuilt from what was understood. What a client says about the way it came is believed only from trusted
+//! proxies; for everybody else it is dropped and set anew.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Gateway, facts::Facts};
+use crate::{
+    config::{FieldEdits, Route},
+    net::ClientInfo,
+    upstream::{Chosen, Outgoing, balance},
+    wire::{Fields, RequestHead, ResponseHead, Scheme, hop::strip_hop_by_hop},
+};
+
+/// What the request is forwarded as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// The answer may be shared: fields that change an answer without being part of the key are dropped.
+    Ask,
+    Relay,
+    Tunnel,
+}
+
+/// Who asks, seen through trusted proxies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    /// Whether what the peer says of the client is believed.
+    pub(super) trusted: bool,
+    /// The client's address.
+    pub(super) client: IpAddr,
+}
+
+impl Gateway {
+    /// Looks whether the peer is a trusted proxy, and who the client is then; also takes the scheme over from it.
+    pub(super) fn way(&self, request: &mut RequestHead, info: &ClientInfo) -> Way {
+        request.scheme = if info.tls { Scheme::Https } else { Scheme::Http };
+        let peer = info.ip();
+        let trusted = self.is_trusted(info, peer);
+        if !trusted {
+            return Way { trusted, client: peer };
+        }
+        match request.fields.get("x-forwarded-proto") {
+            Some(b"https") => request.scheme = Scheme::Https,
+            Some(b"http") => request.scheme = Scheme::Http,
+            _ => {}
+        }
+        Way { trusted, client: client_behind(&request.fields, &self.config.trusted_proxies).unwrap_or(peer) }
+    }
+
+    /// The request as the backend is to see it.
+    pub(super) fn outgoing(
+        &self,
+        request: &RequestHead,
+        info: &ClientInfo,
+        way: Way,
+        route: &Route,
+        lane: Lane,
+        facts: &mut Facts,
+    ) -> Outgoing {
+        let mut fields = request.fields.clone();
+        strip_hop_by_hop(&mut fields);
+        let wanted = |name: &[u8]| !is_replaced(name, way.trusted) && !(lane == Lane::Ask && is_unkeyed(name));
+        fields.retain(|name, _| wanted(name));
+        self.add_way(&mut fields, request, info, way);
+        self.add_request_id(&mut fields, way, facts);
+        let target = match route.strip_prefix.as_deref() {
+            Some(prefix) => strip_prefix(&request.target, prefix, &mut fields),
+            None => request.target.clone(),
+        };
+        if lane == Lane::Tunnel {
+            // RFC 6455 §4.1: the only upgrade that is ever passed on.
+            fields.push("Connection", "Upgrade");
+            fields.push("Upgrade", "websocket");
+        }
+        if self.config.forward.via {
+            fields.push("Via", "1.1 tidegate");
+        }
+        edit(&mut fields, &route.request_fields);
+        let authority = match fields.get("host") {
+            // An edit may name the host that the backend is to see.
+            Some(host) => String::from_utf8_lossy(host).into_owned(),
+            None => request.authority.clone(),
+        };
+        fields.remove("host");
+        Outgoing { method: request.method.clone(), scheme: request.scheme, authority, target, fields, framing: request.framing }
+    }
+
+    /// The answer as the client is to see it: hop-by-hop fields gone, the route's edits done, `Via` where it is on.
+    pub(super) fn answer_fields(&self, head: &mut ResponseHead, route: &Route) {
+        strip_hop_by_hop(&mut head.fields);
+        if self.config.forward.via {
+            head.fields.push("Via", "1.1 tidegate");
+        }
+        edit(&mut head.fields, &route.response_fields);
+    }
+
+    fn is_trusted(&self, info: &ClientInfo, peer: IpAddr) -> bool {
+        // Who may connect to a Unix socket is decided by the file's permissions.
+        info.client.is_none() || self.config.trusted_proxies.iter().any(|net| net.contains(&canonical(peer)))
+    }
+
+    fn add_way(&self, fields: &mut Fields, request: &RequestHead, info: &ClientInfo, way: Way) {
+        let peer = canonical(info.ip()).to_string();
+        let scheme = match request.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        if info.client.is_some() {
+            append(fields, "X-Forwarded-For", &peer);
+            if !fields.contains("x-real-ip") {
+                fields.push("X-Real-IP", canonical(way.client).to_string());
+            }
+        }
+        for (name, value) in [
+            ("X-Forwarded-Proto", scheme),
+            ("X-Forwarded-Host", request.authority.as_str()),
+            ("X-Forwarded-Port", port_of(&request.authority, request.scheme)),
+        ] {
+            if !fields.contains(name) && !value.is_empty() {
+                fields.push(name, value);
+            }
+        }
+        if self.config.forward.forwarded {
+            let node = match info.ip() {
+                _ if info.client.is_none() => "unknown".to_owned(),
+                IpAddr::V4(address) => address.to_string(),
+                // RFC 7239 §6: an IPv6 address stands in brackets and quotes.
+                IpAddr::V6(address) => format!("\"[{address}]\""),
+            };
+            append(fields, "Forwarded", &format!("for={node};host=\"{}\";proto={scheme}", request.authority));
+        }
+    }
+
+    fn add_request_id(&self, fields: &mut Fields, way: Way, facts: &mut Facts) {
+        let Some(name) = &self.config.forward.request_id else { return };
+        if way.trusted
+            && let Some(given) = fields.get(name).and_then(|given| std::str::from_utf8(given).ok())
+            && (1..=128).contains(&given.len())
+        {
+            facts.request_id = Some(given.to_owned());
+            return;
+        }
+        fields.set(name, facts.request_id());
+    }
+}
+
+/// What ties this client to a server, as the upstream's configuration says.
+pub(super) fn affinity(
+    sticky: Option<&crate::config::Sticky>,
+    request: &RequestHead,
+    client: IpAddr,
+) -> crate::upstream::Affinity {
+    use crate::{config::Sticky, upstream::Affinity};
+    match sticky {
+        None => Affinity::None,
+        Some(Sticky::SourceAddress) => Affinity::Key(match canonical(client) {
+            IpAddr::V4(address) => balance::stable_hash(&address.octets()),
+            // One customer has a whole /64 (RFC 6177).
+            IpAddr::V6(address) => balance::stable_hash(&address.octets()[..8]),
+        }),
+        Some(Sticky::Field(name)) => {
+            request.fields.get(name).map_or(Affinity::None, |value| Affinity::Key(balance::stable_hash(value)))
+        }
+        Some(Sticky::Cookie(name)) => {
+            cookie(&request.fields, name).map_or(Affinity::None, |token| Affinity::Token(token.to_owned()))
+        }
+    }
+}
+
+/// Sets the sticky cookie, unless the client has just that one already.
+pub(super) fn set_sticky_cookie(head: &mut ResponseHead, request: &RequestHead, chosen: &Chosen) {
+    let Some((name, token)) = chosen.sticky_cookie() else { return };
+    if cookie(&request.fields, name) != Some(token) {
+        let secure = if request.scheme == Scheme::Https { "; Secure" } else { "" };
+        head.fields.push("Set-Cookie", format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{secure}"));
+    }
+}
+
+/// Remove, set, add: in this order.
+pub(super) fn edit(fields: &mut Fields, edits: &FieldEdits) {
+    for name in &edits.remove {
+        fields.remove(name);
+    }
+    for (name, value) in &edits.set {
+        fields.set(name, value);
+    }
+    for (name, value) in &edits.add {
+        fields.push(name, value);
+    }
+}
+
+/// The rightmost address of X-Forwarded-For that is not itself a trusted proxy.
+fn client_behind(fields: &Fields, trusted: &[IpNet]) -> Option<IpAddr> {
+    let lines: Vec<&[u8]> = fields.all("x-forwarded-for").collect();
+    let mut last = None;
+    for member in lines.iter().rev().flat_map(|line| line.rsplit(|&byte| byte == b',')) {
+        let Some(address) = std::str::from_utf8(member).ok().and_then(|text| parse_node(text.trim())) else { break };
+        last = Some(address);
+        if !trusted.iter().any(|net| net.contains(&address)) {
+            break;
+        }
+    }
+    last
+}
+
+fn parse_node(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().ok().or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip())).map(canonical)
+}
+
+/// An IPv4 address inside an IPv6 one is that IPv4 address (a dual-stack listener shows it so).
+fn canonical(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
+        v4 => v4,
+    }
+}
+
+fn port_of(authority: &str, scheme: Scheme) -> &str {
+    let after_host = &authority[crate::wire::request::host_of(authority).len()..];
+    match after_host.strip_prefix(':').filter(|port| !port.is_empty()) {
+        Some(port) => port,
+        None if scheme == Scheme::Https => "443",
+        None => "80",
+    }
+}
+
+/// Adds a member to a list that a trusted proxy began, or begins it.
+fn append(fields: &mut Fields, name: &str, member: &str) {
+    let mut list: Vec<u8> = fields.all(name).collect::<Vec<_>>().join(&b", "[..]);
+    if !list.is_empty() {
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(member.as_bytes());
+    fields.set(name, list);
+}
+
+/// Takes the prefix off the target and tells the backend about it.
+fn strip_prefix(target: &str, prefix: &str, fields: &mut Fields) -> String {
+    let prefix = prefix.trim_end_matches('/');
+    let Some(rest) = target.strip_prefix(prefix).filter(|_| !prefix.is_empty()) else { return target.to_owned() };
+    fields.set("X-Forwarded-Prefix", prefix);
+    if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
+}
+
+/// The value of one cookie (RFC 6265 §4.2).
+fn cookie<'f>(fields: &'f Fields, name: &'f str) -> Option<&'f str> {
+    fields
+        .all("cookie")
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(candidate, _)| *candidate == name)
+        .map(|(_, value)| value)
+}
+
+/// Fields that are written anew for the backend, or that only a trusted proxy may send.
+fn is_replaced(name: &[u8], trusted: bool) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+    match name.len() {
+        4 => is("host"),
+        // 100-continue is ours to give: the body is asked for when a backend is there to take it (RFC 9110 §10.1.1).
+        6 => is("expect"),
+        14 if is("content-length") => true,
+        _ if trusted => false,
+        9 => is("forwarded") || is("x-real-ip"),
+        _ => name.len() > 12 && name[..12].eq_ignore_ascii_case(b"x-forwarded-"),
+    }
+}
+
+/// Fields that make some backends answer another question than the one in the key (cache poisoning).
+fn is_unkeyed(name: &[u8]) -> bool {
+    const UNKEYED: [&str; 7] = [
+        "x-host",
+        "x-http-method",
+        "x-rewrite-url",
+        "x-original-url",
+        "x-original-host",
+        "x-method-override",
+        "x-http-method-override",
+    ];
+    (name[0] | 0x20) == b'x' && UNKEYED.iter().any(|unkeyed| name.eq_ignore_ascii_case(unkeyed.as_bytes()))
+}
+
+
+#[cfg(test)]
+mod tests;

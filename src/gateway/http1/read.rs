@@ -1,0 +1,130 @@
+//! Waiting for the next request of a connection.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Buf;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+use super::Http1Client;
+use crate::wire::{Parsed, Refusal, RequestHead};
+
+/// One read's worth of the thread's scratch.
+const SCRATCH: usize = 16 * 1024;
+
+thread_local! {
+    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// What came instead of silence.
+pub(super) enum Next {
+    Request,
+    /// The client has gone, the connection has rested long enough, or the gateway is stopping.
+    Ended,
+    Refused(Refusal),
+    /// The head did not come whole within its deadline (408).
+    TooSlow,
+}
+
+impl Http1Client {
+    /// Waits for the next request and reads its head into `request`.
+    pub(super) async fn next_request(&mut self, request: &mut RequestHead) -> Next {
+        let rest = if self.requests == 0 { self.timeouts.head } else { self.timeouts.keep_alive };
+        self.read_watchdog.set(Some(Instant::now() + rest));
+        let next = poll_fn(|cx| self.poll_next(request, cx)).await;
+        self.read_watchdog.set(None);
+        if matches!(next, Next::Request) {
+            self.begin_request(request);
+        }
+        next
+    }
+
+    fn poll_next(&mut self, request: &mut RequestHead, cx: &mut Context<'_>) -> Poll<Next> {
+        // Bytes of a pipelined request are here already (RFC 9112 §9.3.2).
+        if !self.input.is_empty()
+            && let Some(next) = self.parse_input(request)
+        {
+            return Poll::Ready(next);
+        }
+        loop {
+            let read = if self.input.is_empty() { self.poll_read_scratch(request, cx) } else { self.poll_read_on(request, cx) };
+            match read {
+                Poll::Ready(Ok(Some(next))) => return Poll::Ready(next),
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Next::Ended),
+                Poll::Pending => break,
+            }
+        }
+        if self.read_watchdog.poll_expired(cx).is_ready() {
+            // Silence is no request: only a head that was begun is answered.
+            return Poll::Ready(if self.input.is_empty() { Next::Ended } else { Next::TooSlow });
+        }
+        if self.input.is_empty() && self.poll_draining(cx).is_ready() {
+            return Poll::Ready(Next::Ended);
+        }
+        Poll::Pending
+    }
+
+    /// Reads a head that begins now, and parses it where it lies.
+    fn poll_read_scratch(&mut self, request: &mut RequestHead, cx: &mut Context<'_>) -> Poll<io::Result<Option<Next>>> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            let bytes = buffer.filled();
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(Some(Next::Ended)));
+            }
+            Poll::Ready(Ok(match request.parse(bytes, &self.head_limits) {
+                Ok(Parsed::Complete(length)) => {
+                    self.input.extend_from_slice(&bytes[length..]);
+                    Some(Next::Request)
+                }
+                Ok(Parsed::Partial) => {
+                    self.input.extend_from_slice(bytes);
+                    self.head_begun();
+                    None
+                }
+                Err(refusal) => Some(Next::Refused(refusal)),
+            }))
+        })
+    }
+
+    /// Reads on where a head was begun.
+    fn poll_read_on(&mut self, request: &mut RequestHead, cx: &mut Context<'_>) -> Poll<io::Result<Option<Next>>> {
+        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        if read == 0 {
+            return Poll::Ready(Ok(Some(Next::Ended)));
+        }
+        Poll::Ready(Ok(self.parse_input(request)))
+    }
+
+    fn parse_input(&mut self, request: &mut RequestHead) -> Option<Next> {
+        match request.parse(&self.input, &self.head_limits) {
+            Ok(Parsed::Complete(length)) => {
+                self.input.advance(length);
+                if self.input.is_empty() {
+                    self.input = bytes::BytesMut::new();
+                }
+                Some(Next::Request)
+            }
+            Ok(Parsed::Partial) => {
+                self.head_begun();
+                None
+            }
+            Err(refusal) => Some(Next::Refused(refusal)),
+        }
+    }
+
+    /// From its first byte, a head has its own deadline, however slowly the rest comes.
+    fn head_begun(&mut self) {
+        if !std::mem::replace(&mut self.in_head, true) {
+            self.read_watchdog.set(Some(Instant::now() + self.timeouts.head));
+        }
+    }
+}

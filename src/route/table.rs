@@ -1,0 +1,113 @@
+//! The route table: hosts to candidates, candidates in the order in which they win.
+
+use std::collections::HashMap;
+
+use http::Method;
+
+use crate::{
+    config::{HostPattern, Route, RouteMatch},
+    wire::Fields,
+};
+
+/// All routes, ready to be asked.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    exact: HashMap<String, Vec<Candidate>>,
+    /// Longest suffix first.
+    suffixes: Vec<(String, Vec<Candidate>)>,
+    any: Vec<Candidate>,
+}
+
+/// One route in one host's list.
+#[derive(Clone, Debug)]
+struct Candidate {
+    route: usize,
+    matches: RouteMatch,
+}
+
+impl RouteTable {
+    /// Sorts the routes; what `find` gives are indices into `routes`.
+    pub fn new(routes: &[Route]) -> Self {
+        let mut table = Self::default();
+        for (index, route) in routes.iter().enumerate() {
+            let candidate = Candidate { route: index, matches: route.matches.clone() };
+            if route.matches.hosts.is_empty() {
+                table.any.push(candidate.clone());
+            }
+            for host in &route.matches.hosts {
+                table.list(host).push(candidate.clone());
+            }
+        }
+        table.exact.values_mut().for_each(|list| sort(list));
+        table.suffixes.iter_mut().for_each(|(_, list)| sort(list));
+        table.suffixes.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        sort(&mut table.any);
+        table
+    }
+
+    /// The route for a request to `host` (without port, any case) and `path` (raw, without query).
+    pub fn find(&self, host: &str, path: &str, method: &Method, fields: &Fields) -> Option<usize> {
+        let fits = |list: &[Candidate]| {
+            list.iter().find(|candidate| candidate.fits(path, method, fields)).map(|candidate| candidate.route)
+        };
+        if self.exact.is_empty() && self.suffixes.is_empty() {
+            return fits(&self.any);
+        }
+        // One dot at the end names the same host (RFC 1034 §3.1).
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        self.exact
+            .get(&host)
+            .and_then(|list| fits(list))
+            .or_else(|| {
+                self.suffixes
+                    .iter()
+                    .filter(|(suffix, _)| host.len() > suffix.len() && host.ends_with(suffix.as_str()))
+                    .find_map(|(_, list)| fits(list))
+            })
+            .or_else(|| fits(&self.any))
+    }
+
+    fn list(&mut self, host: &HostPattern) -> &mut Vec<Candidate> {
+        match host {
+            HostPattern::Exact(name) => self.exact.entry(name.clone()).or_default(),
+            HostPattern::Suffix(suffix) => {
+                let place = self.suffixes.iter().position(|(known, _)| known == suffix).unwrap_or_else(|| {
+                    self.suffixes.push((suffix.clone(), Vec::new()));
+                    self.suffixes.len() - 1
+                });
+                &mut self.suffixes[place].1
+            }
+        }
+    }
+}
+
+impl Candidate {
+    fn fits(&self, path: &str, method: &Method, fields: &Fields) -> bool {
+        path_begins_with(path, &self.matches.path)
+            && (self.matches.methods.is_empty() || self.matches.methods.contains(method))
+            && self.matches.fields.iter().all(|wanted| match &wanted.value {
+                Some(value) => fields.all(&wanted.name).any(|given| given == value.as_bytes()),
+                None => fields.contains(&wanted.name),
+            })
+    }
+}
+
+/// Whether `prefix` is the front of `path`, ending at a segment's border: `/app` covers `/app` and `/app/x`, not `/apple`.
+pub(crate) fn path_begins_with(path: &str, prefix: &str) -> bool {
+    match path.strip_prefix(prefix.trim_end_matches('/')) {
+        Some(rest) => rest.is_empty() || rest.starts_with('/') || prefix == "/",
+        // `*` of OPTIONS has no path: the route of `/` takes it.
+        None => prefix == "/",
+    }
+}
+
+/// Longest path first, then the most conditions; the file's order stays between equals.
+fn sort(list: &mut [Candidate]) {
+    list.sort_by_key(|candidate| {
+        let conditions = candidate.matches.fields.len() + usize::from(!candidate.matches.methods.is_empty());
+        (std::cmp::Reverse(candidate.matches.path.len()), std::cmp::Reverse(conditions))
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! New connections to one upstream's servers. The only place that knows pingora.
+//!
+//! A plain socket is dialled bare, so that the tunnels and the exchange can use it without a layer between; TLS is
+//! pingora's connector: verification, SNI, ALPN, authorities of its own.
+
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use pingora::{
+    connectors::{ConnectorOptions, TransportConnector},
+    protocols::ALPN,
+    upstreams::peer::HttpPeer,
+};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Failure;
+use crate::{
+    config::{BackendAddress, UpstreamTls},
+    net::Stream,
+};
+
+/// Makes connections as one upstream wants them.
+pub struct Dialer {
+    timeout: Duration,
+    tls: Option<Tls>,
+}
+
+struct Tls {
+    connector: TransportConnector,
+    settings: UpstreamTls,
+}
+
+/// What the two ends agree to speak (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speak {
+    Http1,
+    Http2,
+}
+
+impl Dialer {
+    /// Reads the authorities to trust; an error says which file is wrong and how.
+    pub fn new(timeout: Duration, tls: Option<&UpstreamTls>) -> Result<Self, String> {
+        let tls = tls.map(|settings| Tls::new(settings.clone())).transpose()?;
+        Ok(Self { timeout, tls })
+    }
+
+    /// One new connection, within the connect timeout (name lookup and TLS included).
+    pub async fn dial(&self, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
+        match tokio::time::timeout(self.timeout, self.dial_unbounded(address, speak)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::ConnectTimeout),
+        }
+    }
+
+    async fn dial_unbounded(&self, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
+        match address {
+            BackendAddress::Unix(path) => match &self.tls {
+                None => UnixStream::connect(path).await.map(Stream::Unix).map_err(refused),
+                Some(tls) => tls.connect_unix(path, speak).await,
+            },
+            BackendAddress::Tcp(address) => self.dial_tcp(*address, speak).await,
+            BackendAddress::Name { host, port } => {
+                let mut last = Failure::Connect(Arc::from("the name has no address"));
+                let addresses = tokio::net::lookup_host((&**host, *port)).await.map_err(refused)?;
+                for address in addresses {
+                    match self.dial_tcp(address, speak).await {
+                        Ok(stream) => return Ok(stream),
+                        Err(failure) => last = failure,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    async fn dial_tcp(&self, address: SocketAddr, speak: Speak) -> Result<Stream, Failure> {
+        match &self.tls {
+            None => {
+                let stream = TcpStream::connect(address).await.map_err(refused)?;
+                // Nothing is written in two halves that would gain by waiting (TUNNELS §2).
+                stream.set_nodelay(true).map_err(refused)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Some(tls) => tls.connect(HttpPeer::new(address, true, tls.settings.server_name.clone()), speak).await,
+        }
+    }
+}
+
+impl Tls {
+    fn new(settings: UpstreamTls) -> Result<Self, String> {
+        let mut options = ConnectorOptions::new(1);
+        match &settings.ca {
+            Some(path) => {
+                check_authorities(path)?;
+                options.ca_file = Some(path.to_string_lossy().into_owned());
+            }
+            None => check_system_authorities()?,
+        }
+        Ok(Self { connector: TransportConnector::new(Some(options)), settings })
+    }
+
+    async fn connect_unix(&self, path: &Path, speak: Speak) -> Result<Stream, Failure> {
+        let peer = HttpPeer::new_uds(&path.to_string_lossy(), true, self.settings.server_name.clone());
+        self.connect(peer.map_err(|error| Failure::Connect(error.to_string().into()))?, speak).await
+    }
+
+    async fn connect(&self, mut peer: HttpPeer, speak: Speak) -> Result<Stream, Failure> {
+        peer.options.verify_cert = self.settings.verify;
+        peer.options.verify_hostname = self.settings.verify;
+        peer.options.alpn = match speak {
+            Speak::Http1 => ALPN::H1,
+            Speak::Http2 => ALPN::H2,
+        };
+        let stream = self.connector.new_stream(&peer).await.map_err(|error| {
+            // The first line names the fault; the rest is pingora's chain of contexts.
+            let text = error.to_string();
+            Failure::Connect(text.split("  cause:").last().unwrap_or(&text).trim().into())
+        })?;
+        if speak == Speak::Http2 && !matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            return Err(Failure::Connect(Arc::from("the server does not speak HTTP/2 (no ALPN `h2`)")));
+        }
+        Ok(Stream::Boxed(Box::new(stream)))
+    }
+}
+
+fn refused(error: io::Error) -> Failure {
+    Failure::Connect(error.to_string().into())
+}
+
+/// pingora panics on a file without certificates, so it is read here first.
+fn check_authorities(path: &Path) -> Result<(), String> {
+    use rustls_pki_types::{CertificateDer, pem::PemObject};
+    let shown = path.display();
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| format!("`{shown}` is no PEM file: {error}"))?;
+        roots.add(certificate).map_err(|error| format!("`{shown}` holds a certificate that can't be trusted: {error}"))?;
+    }
+    if roots.is_empty() { Err(format!("`{shown}` holds no certificate")) } else { Ok(()) }
+}
+
+/// pingora panics on a machine without authorities; here that is a problem with a way out.
+fn check_system_authorities() -> Result<(), String> {
+    if rustls_native_certs::load_native_certs().certs.is_empty() {
+        return Err("this system has no certificate authorities: install `ca-certificates`, or name a PEM file with `ca`".to_owned());
+    }
+    Ok(())
+}

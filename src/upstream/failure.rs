@@ -1,0 +1,113 @@
+//! What can go wrong with a backend, named, and whose fault it is.
+
+use std::{io, sync::Arc};
+
+use crate::wire::{BadAnswer, BadBody};
+
+/// Why an exchange with a backend failed. All of it is the backend's side; the client's failures are the gateway's.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// No connection: refused, unreachable, no such name, TLS refused.
+    Connect(Arc<str>),
+    ConnectTimeout,
+    /// No server is left to try.
+    NoServer,
+    /// The connection ended before an answer; `reused` when it had carried an exchange before.
+    Closed { reused: bool },
+    /// Reading or writing failed.
+    Io(io::ErrorKind),
+    AnswerTimeout,
+    ReadTimeout,
+    BadAnswer(BadAnswer),
+    BadBody(BadBody),
+    /// More than `INTERIM_MAX` interim answers in front of one answer (RFC 9110 §15.2).
+    TooManyInterim,
+    /// 101 that nobody asked for (RFC 9110 §15.2.2).
+    UnaskedSwitch,
+    /// 101 whose fields don't answer the handshake (RFC 6455 §4.1).
+    BadSwitch,
+    Http2(h2::Reason),
+}
+
+/// Interim answers passed in front of one final answer.
+pub const INTERIM_MAX: usize = 16;
+
+impl Failure {
+    /// The status for the client when nothing was sent yet (RFC 9110 §15.6.3, §15.6.5).
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::ConnectTimeout | Self::AnswerTimeout | Self::ReadTimeout => 504,
+            _ => 502,
+        }
+    }
+
+    /// The word for metrics and logs, from a closed list.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::NoServer => "no_server",
+            Self::Closed { .. } => "closed",
+            Self::Io(_) => "io",
+            Self::AnswerTimeout => "answer_timeout",
+            Self::ReadTimeout => "read_timeout",
+            Self::BadAnswer(_) => "bad_answer",
+            Self::BadBody(_) => "bad_body",
+            Self::TooManyInterim => "too_many_interim",
+            Self::UnaskedSwitch => "unasked_switch",
+            Self::BadSwitch => "bad_switch",
+            Self::Http2(_) => "http2",
+        }
+    }
+
+    /// Whether another server may be tried: nothing was sent to this one.
+    pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::ConnectTimeout)
+    }
+
+    /// Whether the same request may be sent again when it is idempotent: a kept connection was dead and no byte of an
+    /// answer came (RFC 9110 §9.2.2).
+    pub fn is_stale_connection(&self) -> bool {
+        matches!(self, Self::Closed { reused: true })
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.kind())
+    }
+}
+
+impl From<BadAnswer> for Failure {
+    fn from(fault: BadAnswer) -> Self {
+        Self::BadAnswer(fault)
+    }
+}
+
+impl From<BadBody> for Failure {
+    fn from(fault: BadBody) -> Self {
+        Self::BadBody(fault)
+    }
+}
+
+impl From<h2::Error> for Failure {
+    fn from(error: h2::Error) -> Self {
+        match error.get_io() {
+            Some(io) => Self::Io(io.kind()),
+            None => Self::Http2(error.reason().unwrap_or(h2::Reason::INTERNAL_ERROR)),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connect(why) => write!(f, "cannot connect: {why}"),
+            Self::Io(kind) => write!(f, "connection failed: {kind}"),
+            Self::BadAnswer(fault) => write!(f, "bad answer: {}", fault.label()),
+            Self::BadBody(fault) => write!(f, "bad body: {}", fault.label()),
+            Self::Http2(reason) => write!(f, "HTTP/2: {reason}"),
+            other => f.write_str(other.label()),
+        }
+    }
+}

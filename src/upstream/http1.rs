@@ -1,0 +1,310 @@
+//! One HTTP/1.1 exchange with a backend on a connection of its own.
+//!
+//! Reads go straight into the buffer that the body's pieces are views of; a request leaves in one write. The connection
+//! is kept afterwards only when both messages ended exactly where their framing says (RFC 9112 §9.3, §9.6).
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker, ready},
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+use super::{AnswerLimits, Failure, Outgoing};
+use crate::{
+    net::{OutQueue, Stream, Watchdog},
+    wire::{AnswerFraming, BodyDecoder, Decoded, Fields, Framing, Parsed, ResponseHead, body},
+};
+
+/// First read of an answer: a head and a small body.
+const READ_HEAD: usize = 8 * 1024;
+
+/// Reads of a body.
+const READ_BODY: usize = 64 * 1024;
+
+/// Bytes of a request body that may wait for the backend to take them.
+const SEND_MAX: usize = 128 * 1024;
+
+/// A connection that may carry one exchange after another.
+pub(super) struct Connection {
+    stream: Stream,
+    input: BytesMut,
+    out: OutQueue,
+    watchdog: Watchdog,
+    /// Exchanges carried so far.
+    exchanges: u64,
+}
+
+/// One request and its answer.
+pub struct Exchange {
+    connection: Connection,
+    limits: AnswerLimits,
+    method: Method,
+    chunked: bool,
+    /// The request is queued whole.
+    request_ended: bool,
+    answer: Answer,
+}
+
+enum Answer {
+    /// No final head yet.
+    Awaited { any_byte: bool },
+    Body { decoder: BodyDecoder, persists: bool },
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, input: BytesMut::new(), out: OutQueue::default(), watchdog: Watchdog::default(), exchanges: 0 }
+    }
+
+    /// Whether the peer has neither closed nor spoken out of turn. Costs no system call while nothing has come: the
+    /// event loop's readiness is asked first.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut byte = [0; 1];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer).is_pending()
+    }
+}
+
+impl Exchange {
+    /// Queues the request's head; nothing is written before the first `poll_*`.
+    pub(super) fn begin(mut connection: Connection, request: &Outgoing, limits: AnswerLimits) -> Self {
+        connection.exchanges += 1;
+        write_request_head(request, connection.out.text());
+        Self {
+            connection,
+            limits,
+            method: request.method.clone(),
+            chunked: request.framing == Framing::Chunked,
+            request_ended: matches!(request.framing, Framing::None | Framing::Length(0)),
+            answer: Answer::Awaited { any_byte: false },
+        }
+    }
+
+    /// Whether the connection had carried an exchange before.
+    pub fn is_reused(&self) -> bool {
+        self.connection.exchanges > 1
+    }
+
+    /// Ready when another piece of the request body may be sent.
+    pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        while self.connection.out.len() > 0 {
+            let flushed = self.connection.out.poll_flush(&mut self.connection.stream, cx);
+            match flushed {
+                Poll::Ready(result) => result.map_err(|error| self.write_failure(&error))?,
+                Poll::Pending if self.connection.out.len() < SEND_MAX => break,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Queues a piece of the request body.
+    pub fn send(&mut self, piece: Bytes) {
+        let out = &mut self.connection.out;
+        if self.chunked {
+            let mut line = Vec::with_capacity(18);
+            body::chunk_header(piece.len(), &mut line);
+            out.push_slice(&line);
+            out.push(piece);
+            out.push_slice(b"\r\n");
+        } else {
+            out.push(piece);
+        }
+    }
+
+    /// The request body is complete.
+    pub fn end(&mut self, trailers: Option<&Fields>) {
+        if self.chunked && !self.request_ended {
+            let mut end = Vec::new();
+            body::last_chunk(trailers, &mut end);
+            self.connection.out.push_slice(&end);
+        }
+        self.request_ended = true;
+    }
+
+    /// The next head: interim ones first, then the final one.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
+        self.poll_flush(cx)?;
+        loop {
+            if !self.connection.input.is_empty() {
+                self.answer_started();
+                let mut head = ResponseHead::default();
+                let parsed = head.parse(&self.connection.input, self.limits.head_bytes, self.limits.fields)?;
+                if let Parsed::Complete(length) = parsed {
+                    let _head_bytes = self.connection.input.split_to(length);
+                    if !head.is_interim() {
+                        self.final_head(&head)?;
+                    }
+                    return Poll::Ready(Ok(head));
+                }
+            }
+            if self.request_ended && self.connection.out.is_empty() && self.poll_deadline(cx).is_ready() {
+                return Poll::Ready(Err(Failure::AnswerTimeout));
+            }
+            match ready!(self.poll_fill(READ_HEAD, cx)) {
+                Ok(0) => return Poll::Ready(Err(self.closed())),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(self.read_failure(&error))),
+            }
+        }
+    }
+
+    /// The next piece of the answer's body; `None` when it is complete.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        self.poll_flush(cx)?;
+        loop {
+            let Answer::Body { decoder, .. } = &mut self.answer else { return Poll::Ready(None) };
+            match decoder.decode(&mut self.connection.input)? {
+                Decoded::Data(piece) => return Poll::Ready(Some(Ok(piece))),
+                Decoded::End => return Poll::Ready(None),
+                Decoded::NeedMore => {}
+            }
+            let wanted = decoder.remaining().map_or(READ_BODY, |left| (left as usize).clamp(1024, READ_BODY));
+            if self.poll_deadline(cx).is_ready() {
+                return Poll::Ready(Some(Err(Failure::ReadTimeout)));
+            }
+            let read = match self.poll_fill(wanted, cx) {
+                Poll::Ready(read) => read,
+                Poll::Pending => return Poll::Pending,
+            };
+            self.set_deadline(self.limits.read_timeout);
+            match read {
+                Ok(0) => {
+                    let Answer::Body { decoder, .. } = &mut self.answer else { return Poll::Ready(None) };
+                    decoder.end_of_input()?;
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(Failure::from(error)))),
+            }
+        }
+    }
+
+    /// The trailer section, once the body has ended.
+    pub fn take_trailers(&mut self) -> Option<Fields> {
+        match &mut self.answer {
+            Answer::Body { decoder, .. } => decoder.take_trailers(),
+            Answer::Awaited { .. } => None,
+        }
+    }
+
+    /// Gives the connection back if it can carry another exchange.
+    pub(super) fn into_reusable(self) -> Option<Connection> {
+        let Answer::Body { decoder, persists } = &self.answer else { return None };
+        // RFC 9112 §9.2: bytes after the answer belong to no request; the connection is not used again.
+        let clean = decoder.is_ended() && *persists && self.request_ended;
+        let mut connection = self.connection;
+        (clean && connection.out.is_empty() && connection.input.is_empty()).then(|| {
+            connection.input = BytesMut::new();
+            connection.watchdog.set(None);
+            connection
+        })
+    }
+
+    /// After a 101: the bare connection and what came behind the head.
+    pub fn into_upgraded(self) -> (Stream, Bytes) {
+        (self.connection.stream, self.connection.input.freeze())
+    }
+
+    fn final_head(&mut self, head: &ResponseHead) -> Result<(), Failure> {
+        let framing = head.framing(&self.method)?;
+        let persists = head.keep_alive() && framing != AnswerFraming::UntilClose;
+        self.answer = Answer::Body { decoder: BodyDecoder::for_answer(framing), persists };
+        self.set_deadline(self.limits.read_timeout);
+        Ok(())
+    }
+
+    fn answer_started(&mut self) {
+        if let Answer::Awaited { any_byte } = &mut self.answer {
+            *any_byte = true;
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        if self.connection.out.is_empty() {
+            return Ok(());
+        }
+        match self.connection.out.poll_flush(&mut self.connection.stream, cx) {
+            Poll::Ready(Ok(())) => {
+                self.set_deadline(self.limits.answer_timeout);
+                Ok(())
+            }
+            Poll::Pending => Ok(()),
+            // A backend may answer (413, 401) and close before it has read the request: its answer counts (RFC 9112 §9.5).
+            Poll::Ready(Err(_)) if self.has_answer() => Ok(()),
+            Poll::Ready(Err(error)) => Err(self.write_failure(&error)),
+        }
+    }
+
+    /// Looks whether an answer has come although the request could not be written whole.
+    fn has_answer(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        let came = matches!(self.poll_fill(READ_HEAD, &mut context), Poll::Ready(Ok(read)) if read > 0);
+        if came || !self.connection.input.is_empty() {
+            // What is left of the request will never be taken; the connection ends with this exchange.
+            self.connection.out = OutQueue::default();
+            self.request_ended = false;
+            return true;
+        }
+        matches!(self.answer, Answer::Body { .. })
+    }
+
+    fn poll_fill(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Connection { stream, input, .. } = &mut self.connection;
+        input.reserve(wanted);
+        pin!(stream.read_buf(input)).poll(cx)
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.connection.watchdog.poll_expired(cx)
+    }
+
+    fn set_deadline(&mut self, timeout: Option<std::time::Duration>) {
+        self.connection.watchdog.set(timeout.map(|timeout| Instant::now() + timeout));
+    }
+
+    fn closed(&self) -> Failure {
+        match self.answer {
+            Answer::Awaited { any_byte: false } => Failure::Closed { reused: self.is_reused() },
+            _ => Failure::Closed { reused: false },
+        }
+    }
+
+    fn read_failure(&self, error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => self.closed(),
+            kind => Failure::Io(kind),
+        }
+    }
+
+    fn write_failure(&self, error: &io::Error) -> Failure {
+        self.read_failure(error)
+    }
+}
+
+/// The head as RFC 9112 §3 writes it: `Host` first, then the fields, then the framing.
+pub(super) fn write_request_head(request: &Outgoing, out: &mut Vec<u8>) {
+    out.extend_from_slice(request.method.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(request.target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    out.extend_from_slice(request.authority.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    request.fields.write_http1(out);
+    match request.framing {
+        Framing::None => {}
+        Framing::Length(length) => {
+            use std::io::Write;
+            // Invariant: writing to a Vec can't fail.
+            let _ = write!(out, "Content-Length: {length}\r\n");
+        }
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+

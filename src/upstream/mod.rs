@@ -1,0 +1,384 @@
+//! Backends: which server, a connection to it, one exchange on it.
+//!
+//! An upstream is given a finished request and gives heads and pieces of a body; it knows no client, route or cache.
+//! `balance` is pure; `connect` dials; `http1` and `http2` carry exchanges; `pool` keeps connections at rest.
+
+pub mod balance;
+mod connect;
+mod failure;
+mod http1;
+mod http2;
+mod metrics;
+mod pool;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::Method;
+
+pub use self::{
+    failure::{Failure, INTERIM_MAX},
+    metrics::Metrics,
+};
+use self::{
+    balance::Candidate,
+    connect::{Dialer, Speak},
+};
+use crate::{
+    config::{self, Balance, Sticky, UpstreamProtocol},
+    net::Stream,
+    wire::{Fields, Framing, ResponseHead, Scheme},
+};
+
+/// How long a server that refused a connection is tried only after the others.
+const SUSPECT_FOR: Duration = Duration::from_secs(5);
+
+/// A named group of servers, ready to be used.
+pub struct Upstream {
+    pub config: config::Upstream,
+    index: u16,
+    servers: Vec<Server>,
+    name_hashes: Vec<u64>,
+    schedule: Vec<u16>,
+    cursor: AtomicUsize,
+    dialer: Dialer,
+    limits: AnswerLimits,
+    metrics: Arc<Metrics>,
+    born: Instant,
+}
+
+struct Server {
+    id: pool::ServerId,
+    name: Arc<str>,
+    /// Stands for the server in a sticky cookie; says nothing about its address.
+    token: String,
+    load: AtomicUsize,
+    /// Milliseconds since `born`; 0 for a server in good standing.
+    suspect_until: AtomicU64,
+}
+
+/// A request as a backend is to see it. Hop-by-hop fields, `Host` and framing are not among `fields`.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub method: Method,
+    pub scheme: Scheme,
+    pub authority: String,
+    pub target: String,
+    pub fields: Fields,
+    pub framing: Framing,
+}
+
+/// Bounds on an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerLimits {
+    pub head_bytes: usize,
+    pub fields: usize,
+    pub answer_timeout: Option<Duration>,
+    pub read_timeout: Option<Duration>,
+}
+
+/// What ties a client to a server.
+#[derive(Clone, Debug)]
+pub enum Affinity {
+    None,
+    /// A stable hash of the client's address or of a field.
+    Key(u64),
+    /// The token of a sticky cookie.
+    Token(String),
+}
+
+/// One server, chosen and counted: its load is one higher for as long as this lives.
+pub struct Chosen {
+    upstream: Arc<Upstream>,
+    server: usize,
+}
+
+/// One request and its answer, on either version of HTTP.
+pub enum Exchange {
+    Http1(Box<http1::Exchange>),
+    Http2(Box<http2::Exchange>),
+}
+
+impl Upstream {
+    /// Prepares an upstream; an error says what is wrong with its TLS settings.
+    pub fn new(
+        config: &config::Upstream,
+        index: usize,
+        limits: &config::Limits,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, String> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let weights: Vec<u32> = config.servers.iter().map(|server| server.weight).collect();
+        let names: Vec<String> = config.servers.iter().map(|server| server.address.to_string()).collect();
+        let name_hashes: Vec<u64> = names.iter().map(|name| balance::stable_hash(name.as_bytes())).collect();
+        let servers = names.iter().zip(&name_hashes).map(|(name, hash)| Server {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            name: Arc::from(name.as_str()),
+            token: format!("{hash:016x}"),
+            load: AtomicUsize::new(0),
+            suspect_until: AtomicU64::new(0),
+        });
+        let dialer = Dialer::new(config.connect_timeout, config.tls.as_ref())
+            .map_err(|why| format!("upstream `{}`: {why}", config.name))?;
+        Ok(Arc::new(Self {
+            index: index as u16,
+            servers: servers.collect(),
+            name_hashes,
+            schedule: balance::schedule(&weights),
+            cursor: AtomicUsize::new(0),
+            dialer,
+            limits: AnswerLimits {
+                head_bytes: limits.answer_head_bytes,
+                fields: ANSWER_FIELDS_MAX,
+                answer_timeout: config.answer_timeout,
+                read_timeout: config.read_timeout,
+            },
+            metrics,
+            born: Instant::now(),
+            config: config.clone(),
+        }))
+    }
+
+    /// Chooses a server that is not in `tried` and adds it there; `None` when all were tried.
+    pub fn choose(self: &Arc<Self>, affinity: &Affinity, tried: &mut Vec<usize>) -> Option<Chosen> {
+        let server = self.pick(affinity, tried)?;
+        tried.push(server);
+        self.servers[server].load.fetch_add(1, Ordering::Relaxed);
+        self.metrics.in_flight.add(self.index, 1);
+        Some(Chosen { upstream: self.clone(), server })
+    }
+
+    /// Whether a request that could not be sent may be tried with another server.
+    pub fn may_try_another(&self, tried: &[usize]) -> bool {
+        tried.len() <= self.config.retries && tried.len() < self.servers.len()
+    }
+
+    /// Counts a request that is sent once more.
+    pub fn count_retry(&self) {
+        self.metrics.retries.add(self.index, 1);
+    }
+
+    /// Counts how an exchange went.
+    pub fn count_result(&self, result: Result<(), &Failure>) {
+        let word = result.map_or_else(Failure::label, |()| "ok");
+        self.metrics.exchanges.add((self.index, word), 1);
+    }
+
+    /// Counts the time to the answer's head.
+    pub fn count_first_byte(&self, elapsed: Duration) {
+        self.metrics.first_byte.observe_duration(self.index, elapsed);
+    }
+
+    fn pick(&self, affinity: &Affinity, tried: &[usize]) -> Option<usize> {
+        if self.servers.len() == 1 {
+            return tried.is_empty().then_some(0);
+        }
+        let now = self.now();
+        let candidates: Vec<Candidate> = self
+            .servers
+            .iter()
+            .enumerate()
+            .map(|(index, server)| Candidate {
+                weight: self.config.servers[index].weight,
+                load: server.load.load(Ordering::Relaxed),
+                suspect: server.suspect_until.load(Ordering::Relaxed) > now,
+                tried: tried.contains(&index),
+            })
+            .collect();
+        match affinity {
+            Affinity::Key(key) => return balance::rendezvous(*key, &self.name_hashes, &candidates),
+            Affinity::Token(token) => {
+                let bound = self.servers.iter().position(|server| server.token == *token);
+                if let Some(index) = bound.filter(|&index| !candidates[index].tried && !candidates[index].suspect) {
+                    return Some(index);
+                }
+            }
+            Affinity::None => {}
+        }
+        let cursor = self.cursor.fetch_add(1, Ordering::Relaxed);
+        match self.config.balance {
+            Balance::RoundRobin => balance::round_robin(&self.schedule, cursor, &candidates),
+            Balance::LeastLoad => balance::least_load(cursor, &candidates),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        // Never 0, which stands for "not suspect".
+        self.born.elapsed().as_millis() as u64 + 1
+    }
+}
+
+impl Chosen {
+    /// Index of the upstream in the configuration.
+    pub fn upstream_index(&self) -> usize {
+        usize::from(self.upstream.index)
+    }
+
+    /// The server's address as configured.
+    pub fn name(&self) -> Arc<str> {
+        self.server().name.clone()
+    }
+
+    /// `name=token` for a client that is to come back to this server, where the upstream is sticky by cookie.
+    pub fn sticky_cookie(&self) -> Option<(&str, &str)> {
+        match &self.upstream.config.sticky {
+            Some(Sticky::Cookie(name)) => Some((name, &self.server().token)),
+            _ => None,
+        }
+    }
+
+    /// Starts an exchange: on a kept connection where `may_reuse` and there is one, else on a new one.
+    pub async fn begin(&self, request: &Outgoing, may_reuse: bool) -> Result<Exchange, Failure> {
+        let limits = self.upstream.limits;
+        if self.upstream.config.protocol == UpstreamProtocol::Http2 {
+            return self.begin_http2(request, limits).await;
+        }
+        let kept = if may_reuse { pool::take(self.server().id) } else { None };
+        let connection = match kept {
+            Some(connection) => {
+                self.upstream.metrics.reused.add(self.upstream.index, 1);
+                connection
+            }
+            None => http1::Connection::new(self.dial_counted(Speak::Http1).await?),
+        };
+        Ok(Exchange::Http1(Box::new(http1::Exchange::begin(connection, request, limits))))
+    }
+
+    /// Starts an exchange that is to become a tunnel: HTTP/1.1 on a connection of its own (RFC 9110 §7.8).
+    pub async fn begin_upgrade(&self, request: &Outgoing) -> Result<Exchange, Failure> {
+        let connection = http1::Connection::new(self.dial_counted(Speak::Http1).await?);
+        Ok(Exchange::Http1(Box::new(http1::Exchange::begin(connection, request, self.upstream.limits))))
+    }
+
+    /// Keeps the connection of a finished exchange for the next one, if it is fit for that.
+    pub fn finish(&self, exchange: Exchange) {
+        let config = &self.upstream.config;
+        if let Exchange::Http1(exchange) = exchange
+            && let Some(connection) = exchange.into_reusable()
+        {
+            pool::keep(self.server().id, connection, config.idle_timeout, config.idle_connections);
+        }
+    }
+
+    async fn begin_http2(&self, request: &Outgoing, limits: AnswerLimits) -> Result<Exchange, Failure> {
+        let id = self.server().id;
+        if let Some(handle) = pool::http2(id) {
+            match http2::Exchange::begin(handle, request, limits).await {
+                Ok(exchange) => {
+                    self.upstream.metrics.reused.add(self.upstream.index, 1);
+                    return Ok(Exchange::Http2(Box::new(exchange)));
+                }
+                // The connection has ended or is going away: nothing of this request was sent on it.
+                Err(_) => pool::set_http2(id, None),
+            }
+        }
+        let handle = http2::handshake(self.dial_counted(Speak::Http2).await?).await?;
+        pool::set_http2(id, Some(handle.clone()));
+        Ok(Exchange::Http2(Box::new(http2::Exchange::begin(handle, request, limits).await?)))
+    }
+
+    async fn dial_counted(&self, speak: Speak) -> Result<Stream, Failure> {
+        let started = Instant::now();
+        let address = &self.upstream.config.servers[self.server].address;
+        let dialled = self.upstream.dialer.dial(address, speak).await;
+        let suspect_until = match &dialled {
+            Ok(_) => {
+                self.upstream.metrics.connect.observe_duration(self.upstream.index, started.elapsed());
+                0
+            }
+            Err(failure) => {
+                tracing::warn!(upstream = %self.upstream.config.name, server = %self.server().name, %failure, "no connection to a server");
+                self.upstream.now() + SUSPECT_FOR.as_millis() as u64
+            }
+        };
+        self.server().suspect_until.store(suspect_until, Ordering::Relaxed);
+        dialled
+    }
+
+    fn server(&self) -> &Server {
+        &self.upstream.servers[self.server]
+    }
+}
+
+impl Drop for Chosen {
+    fn drop(&mut self) {
+        self.server().load.fetch_sub(1, Ordering::Relaxed);
+        self.upstream.metrics.in_flight.add(self.upstream.index, -1);
+    }
+}
+
+impl Exchange {
+    /// Whether the connection had carried an exchange before.
+    pub fn is_reused(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_reused(),
+            Self::Http2(_) => true,
+        }
+    }
+
+    /// Ready when another piece of the request body may be sent.
+    pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        match self {
+            Self::Http1(exchange) => exchange.poll_send_ready(cx),
+            Self::Http2(exchange) => exchange.poll_send_ready(cx),
+        }
+    }
+
+    /// Sends a piece of the request body; to be called after `poll_send_ready`.
+    pub fn send(&mut self, piece: Bytes) {
+        match self {
+            Self::Http1(exchange) => exchange.send(piece),
+            Self::Http2(exchange) => exchange.send(piece),
+        }
+    }
+
+    /// The request body is complete; to be called after `poll_send_ready`.
+    pub fn end(&mut self, trailers: Option<&Fields>) {
+        match self {
+            Self::Http1(exchange) => exchange.end(trailers),
+            Self::Http2(exchange) => exchange.end(trailers),
+        }
+    }
+
+    /// The next head: interim ones first (HTTP/1.1), then the final one.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
+        match self {
+            Self::Http1(exchange) => exchange.poll_head(cx),
+            Self::Http2(exchange) => exchange.poll_head(cx),
+        }
+    }
+
+    /// The next piece of the answer's body; `None` when it is complete.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        match self {
+            Self::Http1(exchange) => exchange.poll_body(cx),
+            Self::Http2(exchange) => exchange.poll_body(cx),
+        }
+    }
+
+    /// The trailer section, once the body has ended.
+    pub fn take_trailers(&mut self) -> Option<Fields> {
+        match self {
+            Self::Http1(exchange) => exchange.take_trailers(),
+            Self::Http2(exchange) => exchange.take_trailers(),
+        }
+    }
+
+    /// After a 101 (HTTP/1.1 only): the bare connection and the bytes that came behind the head.
+    pub fn into_upgraded(self) -> Option<(Stream, Bytes)> {
+        match self {
+            Self::Http1(exchange) => Some(exchange.into_upgraded()),
+            Self::Http2(_) => None,
+        }
+    }
+}
+
+/// Field lines of an answer.
+const ANSWER_FIELDS_MAX: usize = 256;
