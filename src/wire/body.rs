@@ -147,27 +147,26 @@ impl BodyDecoder {
         Ok(())
     }
 
-    fn after_size_byte(&self, size: u64, digits: u8, byte: u8) -> Result<State, BadBody> {
+    fn after_size_byte(&mut self, size: u64, digits: u8, byte: u8) -> Result<State, BadBody> {
         match (char::from(byte).to_digit(16), byte) {
             (Some(_), _) if digits == SIZE_DIGITS_MAX => Err(BadBody::ChunkSize),
             (Some(digit), _) => Ok(State::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }),
             (None, _) if digits == 0 => Err(BadBody::ChunkSize),
             (None, b'\r') => Ok(State::SizeLineFeed(size)),
-            (None, b';') => Ok(State::Extension { size, line_bytes: 1, begun: true }),
-            // RFC 9112 §7.1.1: white space before the semicolon is bad, but to be borne. Before CRLF it is neither.
-            (None, b' ' | b'\t') => Ok(State::Extension { size, line_bytes: 1, begun: false }),
+            (None, b';' | b' ' | b'\t') => self.after_extension_byte(size, 0, false, byte),
             (None, _) => Err(BadBody::ChunkSize),
         }
     }
 
+    /// RFC 9112 §7.1.1: white space before the semicolon is bad, but to be borne. Before CRLF it is neither.
     fn after_extension_byte(&mut self, size: u64, line_bytes: usize, begun: bool, byte: u8) -> Result<State, BadBody> {
         let begun = match byte {
             b'\r' if begun => return Ok(State::SizeLineFeed(size)),
             b' ' | b'\t' => begun,
             b';' => true,
+            _ if !begun => return Err(BadBody::ChunkSize),
             0..b' ' | 0x7f => return Err(BadBody::ChunkExtension),
-            _ if begun => true,
-            _ => return Err(BadBody::ChunkSize),
+            _ => true,
         };
         self.extension_bytes += 1;
         if line_bytes == EXTENSION_LINE_BYTES_MAX || self.extension_bytes > EXTENSION_BYTES_MAX {

@@ -41,3 +41,6 @@ pub enum Parsed {
     /// The head is whole and took this many bytes.
     Complete(usize),
 }
+
+#[cfg(test)]
+mod tests;

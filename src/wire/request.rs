@@ -141,7 +141,8 @@ impl RequestHead {
 
     /// Reads one head from the front of `bytes` into `self`; at most one empty line may stand before it (RFC 9112 §2.2).
     /// `bytes` may hold more than the head. A head that is not yet whole is refused as soon as it passes a limit, or as
-    /// soon as what is there can't become a head. `scheme` stays as it is.
+    /// soon as what is there can't become a head. `scheme` stays as it is. After a refusal `self` holds what had been read by
+    /// then, for the log.
     ///
     /// Field lines are one copy of the head and their places in it: nothing is allocated once `self` has seen a few heads.
     pub fn parse(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Parsed, Refusal> {
