@@ -39,6 +39,23 @@ impl Fields {
         });
     }
 
+    /// Copies a whole head into the empty arena, so that its lines need only be pointed at by `push_part`.
+    pub(super) fn adopt(&mut self, head: &[u8]) {
+        self.clear();
+        self.text.extend_from_slice(head);
+    }
+
+    /// Appends a line whose name and value are parts of `head`, which `adopt` has copied to the front of the arena.
+    pub(super) fn push_part(&mut self, head: &[u8], name: &[u8], value: &[u8]) {
+        debug_assert!(self.text.len() >= head.len());
+        self.lines.push(Line {
+            name: offset_in(head, name) as u32,
+            name_length: name.len() as u32,
+            value: offset_in(head, value) as u32,
+            value_length: value.len() as u32,
+        });
+    }
+
     /// Leaves exactly one line of that name, at the end.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         self.remove(name.as_ref());
@@ -88,6 +105,11 @@ impl Fields {
         self.all(name).flat_map(list_members).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
     }
 
+    /// The value of the first line of that name, if it is UTF-8.
+    pub fn get_str(&self, name: impl AsRef<[u8]>) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
     /// All lines as (name, value).
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().map(|line| (line.name(&self.text), line.value(&self.text)))
@@ -110,8 +132,14 @@ impl Fields {
 
     /// Gives back memory beyond what the lines need; for fields that are kept.
     pub fn shrink(&mut self) {
-        self.text.shrink_to_fit();
-        self.lines.shrink_to_fit();
+        let mut exact = Self {
+            text: Vec::with_capacity(self.iter().map(|(name, value)| name.len() + value.len()).sum()),
+            lines: Vec::with_capacity(self.lines.len()),
+        };
+        for (name, value) in self.iter() {
+            exact.push(name, value);
+        }
+        *self = exact;
     }
 
     /// Writes every line as HTTP/1.1 does: `name: value CRLF` (RFC 9112 §5).
@@ -131,6 +159,22 @@ impl Line {
         &text[self.value as usize..(self.value + self.value_length) as usize]
     }
 }
+
+/// Where `part`, a piece of `whole`, begins in it.
+pub(super) fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    let offset = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    // An empty value may be a slice from anywhere.
+    if part.is_empty() { offset.min(whole.len()) } else { offset }
+}
+
+/// The same lines in the same order, byte for byte; what else the arenas hold does not count.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
 
 impl std::fmt::Debug for Fields {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,13 +5,21 @@
 
 pub mod body;
 pub mod fields;
+mod framing;
+mod gather;
+pub mod hop;
+mod http2;
 pub mod request;
 pub mod response;
+mod target;
+mod text;
+mod trailers;
 
 pub use body::{BadBody, BodyDecoder, Decoded};
 pub use fields::Fields;
+pub use hop::strip_hop_by_hop;
 pub use request::{Framing, HeadLimits, Refusal, RequestHead, Scheme};
-pub use response::{AnswerFraming, BadAnswer, ResponseHead};
+pub use response::{AnswerFraming, BadAnswer, ResponseHead, reason_for};
 
 /// Version of the message, for what depends on it (persistence, chunked, 1xx).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,3 +41,6 @@ pub enum Parsed {
     /// The head is whole and took this many bytes.
     Complete(usize),
 }
+
+#[cfg(test)]
+mod tests;

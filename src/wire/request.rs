@@ -2,8 +2,15 @@
 //!
 //! What SECURITY's catalogue refuses is refused here, before anybody asks where the request should go.
 
-use http::Method;
+use std::mem::MaybeUninit;
 
+use http::Method;
+use httparse::Status;
+
+use super::fields::offset_in;
+use super::gather::{Gathered, Verdict};
+use super::target::{Diagnosis, METHOD_BYTES_MAX, diagnose, method_of, target_of};
+use super::text::bare_line_feed;
 use super::{Fields, Parsed, Version};
 
 /// Bounds on a request head; each has a status of its own when passed.
@@ -13,15 +20,17 @@ pub struct HeadLimits {
     pub target_bytes: usize,
     /// Bytes of the whole head; past it 431 (RFC 6585 §5).
     pub head_bytes: usize,
-    /// Field lines; past it 431.
+    /// Field lines, at most 256; past it 431.
     pub fields: usize,
 }
 
 /// The scheme that the client used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scheme {
+    /// Without TLS.
     #[default]
     Http,
+    /// Over TLS.
     Https,
 }
 
@@ -51,7 +60,9 @@ pub struct RequestHead {
     pub authority: String,
     /// Origin-form target, path and query exactly as sent; `*` for OPTIONS (RFC 9112 §3.2).
     pub target: String,
-    /// All field lines as they came, Host included.
+    /// The field lines as they came, Host included, but for these: a Content-Length that was said twice stands once,
+    /// the authority of an absolute-form target stands as Host, `Expect` of HTTP/1.0 is left out, and so are names that
+    /// are framing or forwarding names with `_` for `-`, which some backends would take for those.
     pub fields: Fields,
     /// How the body is framed.
     pub framing: Framing,
@@ -66,23 +77,41 @@ pub struct RequestHead {
 /// Why a request head is refused. The word is a metric label and stands in the log; the connection is closed after the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// Not `method SP target SP version CRLF`, HTTP/0.9, or more than one empty line before it.
     RequestLine,
+    /// No token, or longer than 32 bytes.
     Method,
+    /// Neither origin, absolute nor (for OPTIONS) asterisk form, or with bytes that no target may hold.
     Target,
+    /// Past `HeadLimits::target_bytes`.
     TargetTooLong,
+    /// HTTP/2 or later on an HTTP/1 connection.
     Version,
+    /// Past `HeadLimits::head_bytes`.
     HeadTooLarge,
+    /// Past `HeadLimits::fields`.
     TooManyFields,
+    /// A name that is no token, no colon, a folded line, a control byte; on HTTP/2 a connection-specific field.
     FieldSyntax,
+    /// A line that ends without carriage return.
     BareLineFeed,
+    /// Host is missing, twice there, invalid, or not the same as `:authority`.
     Host,
+    /// The authority of an absolute-form target, or `:authority`, is invalid.
     Authority,
+    /// No number, too large a number, or two different ones.
     ContentLength,
+    /// Anything that could be taken for `chunked` and is not, or a coding in HTTP/1.0.
     TransferEncoding,
+    /// A coding that is not known here.
     UnknownCoding,
+    /// Content-Length beside Transfer-Encoding.
     LengthAndCoding,
+    /// CONNECT is not served.
     Connect,
+    /// TRACE is not served.
     Trace,
+    /// `Expect` with anything but one `100-continue`.
     Expectation,
 }
 
@@ -111,19 +140,138 @@ impl RequestHead {
     }
 
     /// Reads one head from the front of `bytes` into `self`; at most one empty line may stand before it (RFC 9112 §2.2).
-    /// `bytes` may hold more than the head. A head that is not yet whole is refused as soon as it passes a limit.
+    /// `bytes` may hold more than the head. A head that is not yet whole is refused as soon as it passes a limit, or as
+    /// soon as what is there can't become a head. `scheme` stays as it is. After a refusal `self` holds what had been read by
+    /// then, for the log.
+    ///
+    /// Field lines are one copy of the head and their places in it: nothing is allocated once `self` has seen a few heads.
     pub fn parse(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Parsed, Refusal> {
-        let _ = (bytes, limits);
-        Ok(Parsed::Partial)
+        self.clear();
+        let (skipped, rest) = match bytes {
+            [b'\r', b'\n', rest @ ..] => (2, rest),
+            [b'\r'] => return Ok(Parsed::Partial),
+            _ => (0, bytes),
+        };
+        match rest.first() {
+            None => return Ok(Parsed::Partial),
+            Some(b'\n') => return Err(Refusal::BareLineFeed),
+            Some(b'\r') => return Err(Refusal::RequestLine),
+            Some(_) => {}
+        }
+        // One byte past the limit tells a head that is too large; what lies beyond is not looked at.
+        let window = &rest[..rest.len().min(limits.head_bytes.saturating_add(1))];
+        let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse_with_uninit_headers(window, &mut lines[..limits.fields.min(FIELDS_MAX)]) {
+            Ok(Status::Complete(length)) if length <= limits.head_bytes => {
+                self.fill(&window[..length], &request, limits)?;
+                Ok(Parsed::Complete(skipped + length))
+            }
+            Ok(_) => refuse_partial(window, &request, limits),
+            Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooManyFields),
+            Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => Err(Refusal::FieldSyntax),
+            Err(httparse::Error::NewLine) => Err(Refusal::FieldSyntax),
+            Err(_) => match diagnose(window, limits.target_bytes) {
+                Diagnosis::Refused(refusal) => Err(refusal),
+                Diagnosis::LaterMinor(digit) => self.parse_as_minor_1(bytes, skipped + digit, limits),
+            },
+        }
     }
 
-    /// Takes a head that HTTP/2 delivered, under the same rules (RFC 9113 §8.2, §8.3). The `Host` field becomes the
-    /// authority's equal; `Cookie` lines are joined with "; " (RFC 9113 §8.2.3).
-    /// `end_of_stream` says that no body follows. Extended CONNECT (RFC 8441) is refused as `Connect` here.
-    pub fn from_http2(parts: &http::request::Parts, end_of_stream: bool, limits: &HeadLimits) -> Result<Self, Refusal> {
-        let _ = (parts, end_of_stream, limits);
-        Err(Refusal::RequestLine)
+    /// Reads a head whose version is 1.2 to 1.9 as 1.1 (RFC 9110 §2.5). Nobody sends this, so a copy may be made.
+    fn parse_as_minor_1(&mut self, bytes: &[u8], digit: usize, limits: &HeadLimits) -> Result<Parsed, Refusal> {
+        let mut copy = bytes.to_vec();
+        copy[digit] = b'1';
+        self.parse(&copy, limits)
     }
+
+    /// Takes over a head whose syntax httparse has found sound; `request` is its reading of `head`.
+    fn fill(&mut self, head: &[u8], request: &httparse::Request, limits: &HeadLimits) -> Result<(), Refusal> {
+        let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
+            // Invariant: a reading that is complete has all three.
+            return Err(Refusal::RequestLine);
+        };
+        if target.len() > limits.target_bytes {
+            return Err(Refusal::TargetTooLong);
+        }
+        // httparse takes a bare LF for a line end, but a CR only before LF. So there is one LF for each line, and all
+        // have their CR if there are as many of those: one quick count instead of a look at each line.
+        if memchr::memchr_iter(b'\r', head).count() != request.headers.len() + 2 {
+            return Err(Refusal::BareLineFeed);
+        }
+        self.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+        self.method = method_of(method)?;
+        let target = target_of(&self.method, target)?;
+        if target.needs_slash {
+            self.target.push('/');
+        }
+        self.target.push_str(target.path);
+
+        let gathered = self.fill_fields(head, request.headers, target.authority)?;
+        match (target.authority, gathered.host) {
+            // RFC 9112 §3.2: a 1.1 request must have Host, even where the target makes it void.
+            (_, None) if self.version == Version::Http11 => return Err(Refusal::Host),
+            (Some(authority), None) => {
+                self.fields.push("Host", authority);
+                self.authority.push_str(authority);
+            }
+            (Some(authority), Some(_)) => self.authority.push_str(authority),
+            (None, host) => self.authority.push_str(host.unwrap_or_default()),
+        }
+        self.framing = gathered.framing(self.version)?;
+        self.keep_alive = gathered.keep_alive(self.version);
+        self.expect_continue = gathered.expect_continue;
+        self.wants_websocket = gathered.wants_websocket(self.version);
+        Ok(())
+    }
+
+    fn fill_fields<'h>(
+        &mut self,
+        head: &[u8],
+        lines: &[httparse::Header<'h>],
+        authority: Option<&str>,
+    ) -> Result<Gathered<'h>, Refusal> {
+        let mut gathered = Gathered::default();
+        self.fields.adopt(head);
+        for line in lines {
+            let name = line.name.as_bytes();
+            match (gathered.take(name, line.value, self.version)?, authority) {
+                (Verdict::Drop, _) => {}
+                (Verdict::Coding, _) if has_tab_in_line(head, name) => return Err(Refusal::TransferEncoding),
+                (Verdict::Length(length), _) => self.fields.push(name, length.to_string()),
+                // RFC 9112 §3.2.2: the authority of the target replaces what Host says.
+                (Verdict::Host, Some(authority)) => self.fields.push(name, authority),
+                (Verdict::Keep | Verdict::Host | Verdict::Coding, _) => self.fields.push_part(head, name, line.value),
+            }
+        }
+        Ok(gathered)
+    }
+}
+
+/// Says why a head that is not whole can't become one, as early as that can be known.
+fn refuse_partial(window: &[u8], request: &httparse::Request, limits: &HeadLimits) -> Result<Parsed, Refusal> {
+    let target_bytes = match (request.method, request.path) {
+        (None, _) if window.len() > METHOD_BYTES_MAX => return Err(Refusal::Method),
+        (None, _) => 0,
+        (Some(method), None) => window.len() - method.len() - 1,
+        (Some(_), Some(target)) => target.len(),
+    };
+    if target_bytes > limits.target_bytes {
+        Err(Refusal::TargetTooLong)
+    } else if bare_line_feed(window).is_some() {
+        Err(Refusal::BareLineFeed)
+    } else if window.len() > limits.head_bytes {
+        Err(Refusal::HeadTooLarge)
+    } else {
+        Ok(Parsed::Partial)
+    }
+}
+
+/// Whether a tab stands in the line of which `name`, a part of `head`, is the name. For Transfer-Encoding, where no
+/// sender means well by it: readers that do not trim it see another coding.
+fn has_tab_in_line(head: &[u8], name: &[u8]) -> bool {
+    let line = &head[offset_in(head, name)..];
+    line.iter().take_while(|&&byte| byte != b'\r').any(|&byte| byte == b'\t')
 }
 
 /// The host part of `host[:port]`.
@@ -172,3 +320,6 @@ impl Refusal {
         }
     }
 }
+
+/// More field lines than these are refused whatever the configuration says; their places are kept on the stack.
+pub(super) const FIELDS_MAX: usize = 256;

@@ -1,7 +1,14 @@
 //! The response head of a backend, read strictly: what is ambiguous is a bad gateway, not a guess.
 
-use http::Method;
+use std::mem::MaybeUninit;
 
+use http::{Method, StatusCode};
+use httparse::Status;
+
+use super::fields::list_members;
+use super::framing::{Coding, coding_of, is_plain_length, length_of};
+use super::request::FIELDS_MAX;
+use super::text::bare_line_feed;
 use super::{Fields, Parsed, Version};
 
 /// A response head.
@@ -13,7 +20,7 @@ pub struct ResponseHead {
     pub status: u16,
     /// The reason phrase as it came; empty is fine (RFC 9112 §4).
     pub reason: Vec<u8>,
-    /// All field lines as they came.
+    /// All field lines as they came, but that a Content-Length said more than once in the same way stands once.
     pub fields: Fields,
 }
 
@@ -33,32 +40,142 @@ pub enum AnswerFraming {
 /// What is wrong with a backend's answer. The word is a metric label; the client gets 502 if nothing was sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadAnswer {
+    /// Not `HTTP/1.x SP status [SP reason] CRLF`, or a status below 100.
     StatusLine,
+    /// A name that is no token, no colon, a folded line, a control byte, a bare line feed.
     FieldSyntax,
+    /// More bytes than the configuration allows.
     HeadTooLarge,
+    /// More field lines than the configuration allows.
     TooManyFields,
+    /// No number, too large a number, or two different ones.
     ContentLength,
+    /// Anything but one `chunked`, or a coding in HTTP/1.0.
     TransferEncoding,
+    /// Content-Length beside Transfer-Encoding.
     LengthAndCoding,
 }
 
 impl ResponseHead {
     /// Reads one head from the front of `bytes` into `self`. Bare LF line ends, folded lines and NUL are refused.
+    /// `head_bytes` and `fields` (at most 256) bound the head; what passes them is refused before the head is whole.
     pub fn parse(&mut self, bytes: &[u8], head_bytes: usize, fields: usize) -> Result<Parsed, BadAnswer> {
-        let _ = (bytes, head_bytes, fields);
-        Ok(Parsed::Partial)
+        self.clear();
+        match bytes.first() {
+            None => return Ok(Parsed::Partial),
+            // httparse would skip empty lines.
+            Some(b'H') => {}
+            Some(_) => return Err(BadAnswer::StatusLine),
+        }
+        let window = &bytes[..bytes.len().min(head_bytes.saturating_add(1))];
+        let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut response = httparse::Response::new(&mut []);
+        let lines = &mut lines[..fields.min(FIELDS_MAX)];
+        match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, window, lines) {
+            Ok(Status::Complete(length)) if length <= head_bytes => {
+                self.fill(&window[..length], &response)?;
+                Ok(Parsed::Complete(length))
+            }
+            Ok(_) if bare_line_feed(window).is_some() => Err(BadAnswer::FieldSyntax),
+            Ok(_) if window.len() > head_bytes => Err(BadAnswer::HeadTooLarge),
+            Ok(_) => Ok(Parsed::Partial),
+            Err(httparse::Error::TooManyHeaders) => Err(BadAnswer::TooManyFields),
+            Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => Err(BadAnswer::FieldSyntax),
+            Err(httparse::Error::NewLine) => Err(BadAnswer::FieldSyntax),
+            Err(_) => Err(BadAnswer::StatusLine),
+        }
+    }
+
+    /// Forgets the last answer and keeps its memory.
+    pub fn clear(&mut self) {
+        self.version = Version::Http11;
+        self.status = 0;
+        self.reason.clear();
+        self.fields.clear();
+    }
+
+    /// Takes over a head whose syntax httparse has found sound; `response` is its reading of `head`.
+    fn fill(&mut self, head: &[u8], response: &httparse::Response) -> Result<(), BadAnswer> {
+        let (Some(minor), Some(status @ 100..)) = (response.version, response.code) else {
+            return Err(BadAnswer::StatusLine);
+        };
+        // As in a request: all line ends are CRLF if there are as many CR as lines.
+        if memchr::memchr_iter(b'\r', head).count() != response.headers.len() + 2 {
+            return Err(BadAnswer::FieldSyntax);
+        }
+        self.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+        self.status = status;
+        // httparse gives no reason that is not ASCII. `HTTP/1.1 200` has 12 bytes, a space comes before the reason.
+        let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
+        self.reason.extend_from_slice(head.get(13..end).unwrap_or_default());
+
+        self.fields.adopt(head);
+        let mut lengths = 0;
+        let mut is_plain = true;
+        for line in response.headers.iter() {
+            let name = line.name.as_bytes();
+            if name.len() == CONTENT_LENGTH.len() && name.eq_ignore_ascii_case(CONTENT_LENGTH.as_bytes()) {
+                lengths += 1;
+                is_plain &= is_plain_length(line.value);
+            }
+            self.fields.push_part(head, name, line.value);
+        }
+        if lengths > 1 || !is_plain {
+            // What can't be folded stays as it is: `framing` refuses it.
+            if let Ok(Some(length)) = self.length() {
+                self.fields.set("Content-Length", length.to_string());
+            }
+        }
+        Ok(())
     }
 
     /// How the body of this answer to `method` is framed (RFC 9112 §6.3). Content-Length twice with different values,
-    /// or beside Transfer-Encoding, is refused.
+    /// or beside Transfer-Encoding, is refused, even where there is no body: the client would see the fields.
+    ///
+    /// Any coding but one `chunked` is refused: the gateway asks for none (it sends no TE) and could not take it off, so
+    /// the client would get bytes of which nobody tells it the coding. An HTTP/2 body of unknown length is `Chunked`.
     pub fn framing(&self, method: &Method) -> Result<AnswerFraming, BadAnswer> {
-        let _ = method;
-        Err(BadAnswer::StatusLine)
+        let length = self.length()?;
+        let mut codings = self.fields.all(TRANSFER_ENCODING);
+        let framing = match (codings.next(), length) {
+            (Some(_), Some(_)) => return Err(BadAnswer::LengthAndCoding),
+            (Some(coding), None) => {
+                // RFC 9112 §6.1: a 1.0 message with Transfer-Encoding has faulty framing; HTTP/2 knows no such field.
+                if self.version != Version::Http11 || coding_of(coding) != Coding::Chunked || codings.next().is_some() {
+                    return Err(BadAnswer::TransferEncoding);
+                }
+                AnswerFraming::Chunked
+            }
+            (None, Some(length)) => AnswerFraming::Length(length),
+            (None, None) if self.version == Version::Http2 => AnswerFraming::Chunked,
+            (None, None) => AnswerFraming::UntilClose,
+        };
+        if method == Method::HEAD || self.is_interim() || matches!(self.status, 204 | 304) {
+            return Ok(AnswerFraming::None);
+        }
+        Ok(framing)
+    }
+
+    /// The one number that all Content-Length lines say, if there are any.
+    fn length(&self) -> Result<Option<u64>, BadAnswer> {
+        let mut length = None;
+        for value in self.fields.all(CONTENT_LENGTH) {
+            let said = length_of(value).ok_or(BadAnswer::ContentLength)?;
+            if length.replace(said).is_some_and(|before| before != said) {
+                return Err(BadAnswer::ContentLength);
+            }
+        }
+        Ok(length)
     }
 
     /// Whether the backend lets the connection persist (RFC 9112 §9.3).
     pub fn keep_alive(&self) -> bool {
-        false
+        let (mut close, mut persist) = (false, false);
+        for option in self.fields.all("connection").flat_map(list_members) {
+            close |= option.eq_ignore_ascii_case(b"close");
+            persist |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+        !close && (self.version != Version::Http10 || persist)
     }
 
     /// 1xx (RFC 9110 §15.2).
@@ -81,3 +198,11 @@ impl BadAnswer {
         }
     }
 }
+
+/// The reason phrase that the registry gives for a status; empty for one that it does not know (RFC 9110 §15).
+pub fn reason_for(status: u16) -> &'static str {
+    StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
+}
+
+const CONTENT_LENGTH: &str = "content-length";
+const TRANSFER_ENCODING: &str = "transfer-encoding";

@@ -1,0 +1,169 @@
+//! One pass over a request's field lines: what frames its body, where it goes, what becomes of the connection.
+
+use super::fields::list_members;
+use super::framing::{Coding, coding_of, is_plain_length, length_of};
+use super::{Framing, Refusal, Version, text};
+
+/// What the lines seen so far have said.
+#[derive(Debug, Default)]
+pub(super) struct Gathered<'h> {
+    pub(super) host: Option<&'h str>,
+    length: Option<u64>,
+    coding: Option<Coding>,
+    close: bool,
+    persist: bool,
+    upgrade: bool,
+    websocket: bool,
+    pub(super) expect_continue: bool,
+}
+
+/// What is to be done with the line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Keep,
+    Drop,
+    /// The Host line: keep it, or put the authority of the target in its place.
+    Host,
+    /// Keep it, if the text round its value is sound as well.
+    Coding,
+    /// Put this number in its place.
+    Length(u64),
+}
+
+impl<'h> Gathered<'h> {
+    /// Takes one line in. Most lines cost one look at the length and the first letter of their name.
+    pub(super) fn take(&mut self, name: &[u8], value: &'h [u8], version: Version) -> Result<Verdict, Refusal> {
+        match role_of(name) {
+            Role::Other => {}
+            Role::Twin => return Ok(Verdict::Drop),
+            Role::Host => return self.take_host(value),
+            Role::ContentLength => return self.take_length(value),
+            Role::TransferEncoding => {
+                // A second line is never read as the rest of the first: RFC 9112 §6.1, exactly one `chunked`.
+                self.coding = Some(if self.coding.is_some() { Coding::Invalid } else { coding_of(value) });
+                return Ok(Verdict::Coding);
+            }
+            Role::Connection => self.take_connection(value),
+            Role::Upgrade => self.websocket |= list_members(value).any(|word| word.eq_ignore_ascii_case(b"websocket")),
+            // RFC 9110 §10.1.1: a 1.0 client can't wait for a 100, so the field means nothing and goes no further.
+            Role::Expect if version == Version::Http10 => return Ok(Verdict::Drop),
+            Role::Expect => {
+                if self.expect_continue || !value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Refusal::Expectation);
+                }
+                self.expect_continue = true;
+            }
+        }
+        Ok(Verdict::Keep)
+    }
+
+    fn take_host(&mut self, value: &'h [u8]) -> Result<Verdict, Refusal> {
+        if self.host.is_some() {
+            return Err(Refusal::Host);
+        }
+        self.host = Some(text::authority(value).ok_or(Refusal::Host)?);
+        Ok(Verdict::Host)
+    }
+
+    /// The same length said twice is folded to one line; two lengths are refused (RFC 9110 §8.6).
+    fn take_length(&mut self, value: &[u8]) -> Result<Verdict, Refusal> {
+        let length = length_of(value).ok_or(Refusal::ContentLength)?;
+        match self.length.replace(length) {
+            Some(before) if before == length => Ok(Verdict::Drop),
+            Some(_) => Err(Refusal::ContentLength),
+            None if is_plain_length(value) => Ok(Verdict::Keep),
+            None => Ok(Verdict::Length(length)),
+        }
+    }
+
+    fn take_connection(&mut self, value: &[u8]) {
+        for word in list_members(value) {
+            match word.len() {
+                5 => self.close |= word.eq_ignore_ascii_case(b"close"),
+                7 => self.upgrade |= word.eq_ignore_ascii_case(b"upgrade"),
+                10 => self.persist |= word.eq_ignore_ascii_case(b"keep-alive"),
+                _ => {}
+            }
+        }
+    }
+
+    /// How the body is framed (RFC 9112 §6.3). `None` stands for no body; HTTP/2 knows better.
+    pub(super) fn framing(&self, version: Version) -> Result<Framing, Refusal> {
+        match (self.coding, self.length) {
+            (None, None) => Ok(Framing::None),
+            (None, Some(length)) => Ok(Framing::Length(length)),
+            (Some(_), Some(_)) => Err(Refusal::LengthAndCoding),
+            // RFC 9112 §6.1: a 1.0 message with Transfer-Encoding has faulty framing.
+            (Some(_), None) if version != Version::Http11 => Err(Refusal::TransferEncoding),
+            (Some(Coding::Chunked), None) => Ok(Framing::Chunked),
+            (Some(Coding::Unknown), None) => Err(Refusal::UnknownCoding),
+            (Some(Coding::Invalid), None) => Err(Refusal::TransferEncoding),
+        }
+    }
+
+    /// Whether the connection persists (RFC 9112 §9.3).
+    pub(super) fn keep_alive(&self, version: Version) -> bool {
+        !self.close && (version != Version::Http10 || self.persist)
+    }
+
+    /// Whether the lines ask for a WebSocket (RFC 6455 §4.1), which a 1.0 request can't (RFC 9110 §7.8).
+    pub(super) fn wants_websocket(&self, version: Version) -> bool {
+        version == Version::Http11 && self.websocket && self.upgrade
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Other,
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Expect,
+    Upgrade,
+    /// A name that many backends take for a framing or forwarding field, because they read `_` as `-`.
+    Twin,
+}
+
+fn role_of(name: &[u8]) -> Role {
+    let Some(first) = name.first() else { return Role::Other };
+    let (role, known): (Role, &[u8]) = match (name.len(), first | 0x20) {
+        (4, b'h') => (Role::Host, b"host"),
+        (6, b'e') => (Role::Expect, b"expect"),
+        (7, b'u') => (Role::Upgrade, b"upgrade"),
+        (10, b'c') => (Role::Connection, b"connection"),
+        (14, b'c') => (Role::ContentLength, b"content-length"),
+        (17, b't') => (Role::TransferEncoding, b"transfer-encoding"),
+        (9.., b'x') if is_forwarding_twin(name) => return Role::Twin,
+        (10, b'k') if is_twin(name, b"keep-alive") => return Role::Twin,
+        (16, b'p') if is_twin(name, b"proxy-connection") => return Role::Twin,
+        _ => return Role::Other,
+    };
+    if name.eq_ignore_ascii_case(known) {
+        role
+    } else if is_twin(name, known) {
+        Role::Twin
+    } else {
+        Role::Other
+    }
+}
+
+/// Whether `name` is `known` but for an underscore in place of a hyphen.
+fn is_twin(name: &[u8], known: &[u8]) -> bool {
+    name.len() == known.len()
+        && name.contains(&b'_')
+        && name
+            .iter()
+            .zip(known)
+            .all(|(&byte, &wanted)| byte.to_ascii_lowercase() == wanted || (byte == b'_' && wanted == b'-'))
+}
+
+fn is_forwarding_twin(name: &[u8]) -> bool {
+    let prefix = name.get(..FORWARDED_PREFIX.len());
+    is_twin(name, b"x-real-ip")
+        || prefix.is_some_and(|prefix| {
+            is_twin(prefix, FORWARDED_PREFIX) || (prefix.eq_ignore_ascii_case(FORWARDED_PREFIX) && name.contains(&b'_'))
+        })
+}
+
+const FORWARDED_PREFIX: &[u8] = b"x-forwarded-";

@@ -1,0 +1,105 @@
+//! Hop-by-hop fields: what belongs to one connection and goes no further (RFC 9110 §7.6.1).
+//!
+//! Connection may nominate more fields. A nomination must never take away what frames, routes, guards or dates the
+//! message, or what the gateway itself adds, so it has no effect on those.
+
+use super::Fields;
+use super::fields::list_members;
+
+/// Takes out Connection, the fields that it nominates (see `Fields::connection_nominated`), Keep-Alive,
+/// Proxy-Connection, Proxy-Authenticate, Proxy-Authentication-Info, Proxy-Authorization, TE, Trailer,
+/// Transfer-Encoding, Upgrade and HTTP2-Settings.
+pub fn strip_hop_by_hop(fields: &mut Fields) {
+    let nominated = nominated_lines(fields);
+    fields.retain(|name, _| !is_hop_by_hop(name) && !is_in(&nominated, name));
+}
+
+/// Whether a field of that name is hop-by-hop of itself, without a nomination.
+pub fn is_hop_by_hop(name: &[u8]) -> bool {
+    let known: &[&[u8]] = match name.len() {
+        2 => &[b"te"],
+        7 => &[b"upgrade", b"trailer"],
+        10 => &[b"connection", b"keep-alive"],
+        14 => &[b"http2-settings"],
+        16 => &[b"proxy-connection"],
+        17 => &[b"transfer-encoding"],
+        18 => &[b"proxy-authenticate"],
+        19 => &[b"proxy-authorization"],
+        25 => &[b"proxy-authentication-info"],
+        _ => return false,
+    };
+    known.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+impl Fields {
+    /// The field names that Connection nominates, but for those on which a nomination has no effect.
+    pub fn connection_nominated(&self) -> impl Iterator<Item = &[u8]> {
+        self.all("connection").flat_map(list_members).filter(|name| !is_connection_option(name) && !is_protected(name))
+    }
+}
+
+/// The nominated names of which there is a line: no more than there are lines, and mostly none.
+pub(super) fn nominated_lines(fields: &Fields) -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    for name in fields.connection_nominated() {
+        if !is_hop_by_hop(name) && !is_in(&names, name) && fields.contains(name) {
+            names.push(name.to_vec());
+        }
+    }
+    names
+}
+
+pub(super) fn is_in(names: &[Vec<u8>], name: &[u8]) -> bool {
+    names.iter().any(|candidate| candidate.eq_ignore_ascii_case(name))
+}
+
+fn is_connection_option(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"close") || name.eq_ignore_ascii_case(b"keep-alive")
+}
+
+fn is_protected(name: &[u8]) -> bool {
+    PROTECTED.iter().any(|known| name.eq_ignore_ascii_case(known))
+        || PROTECTED_PREFIXES
+            .iter()
+            .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
+}
+
+const PROTECTED: [&[u8]; 32] = [
+    // Framing, routing and what says what the body is.
+    b"host",
+    b"content-length",
+    b"content-type",
+    b"content-encoding",
+    b"content-range",
+    b"expect",
+    b"range",
+    b"forwarded",
+    b"via",
+    b"x-real-ip",
+    b"x-request-id",
+    // Guards.
+    b"authorization",
+    b"www-authenticate",
+    b"cookie",
+    b"set-cookie",
+    b"origin",
+    b"referer",
+    b"content-security-policy",
+    b"strict-transport-security",
+    b"x-frame-options",
+    b"x-content-type-options",
+    // Caching.
+    b"age",
+    b"cache-control",
+    b"cdn-cache-control",
+    b"date",
+    b"etag",
+    b"expires",
+    b"last-modified",
+    b"location",
+    b"pragma",
+    b"vary",
+    b"warning",
+];
+
+const PROTECTED_PREFIXES: [&[u8]; 4] = [b"x-forwarded-", b"sec-", b"if-", b"access-control-"];

@@ -1,0 +1,144 @@
+//! Heads that HTTP/2 delivered or takes, under the same rules as HTTP/1.1 (RFC 9113 §8.2, §8.3).
+
+use http::header::{COOKIE, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::gather::{Gathered, Verdict};
+use super::hop::{is_hop_by_hop, is_in, nominated_lines};
+use super::target::{method_of, target_of};
+use super::{Fields, Framing, HeadLimits, Refusal, RequestHead, ResponseHead, Version, reason_for, text};
+
+impl RequestHead {
+    /// Takes a head that HTTP/2 delivered, under the same rules (RFC 9113 §8.2, §8.3). The `Host` field becomes the
+    /// authority's equal and stands first; `Cookie` lines are joined with "; " (RFC 9113 §8.2.3) and count as one.
+    /// `end_of_stream` says that no body follows. Extended CONNECT (RFC 8441) is refused as `Connect` here.
+    /// The scheme is `Http` until the caller sets it: the listener knows, not the client.
+    pub fn from_http2(parts: &http::request::Parts, end_of_stream: bool, limits: &HeadLimits) -> Result<Self, Refusal> {
+        let mut head = Self { version: Version::Http2, keep_alive: true, ..Self::default() };
+        head.method = method_of(parts.method.as_str())?;
+        let target = parts.uri.path_and_query().ok_or(Refusal::Target)?.as_str();
+        if target.len() > limits.target_bytes {
+            return Err(Refusal::TargetTooLong);
+        }
+        let target = target_of(&head.method, target)?;
+        if target.authority.is_some() {
+            // RFC 9113 §8.3.1: `:path` holds path and query only.
+            return Err(Refusal::Target);
+        }
+        head.target.push_str(target.path);
+        head.authority.push_str(authority_of(parts)?);
+        refuse_large(&head, &parts.headers, limits)?;
+        head.fill_from_http2(&parts.headers, end_of_stream)?;
+        Ok(head)
+    }
+
+    fn fill_from_http2(&mut self, lines: &HeaderMap, end_of_stream: bool) -> Result<(), Refusal> {
+        let mut gathered = Gathered::default();
+        self.fields.push("host", &self.authority);
+        for (name, value) in lines {
+            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+            refuse_connection_specific(name, value)?;
+            if !text::is_value(value) {
+                return Err(Refusal::FieldSyntax);
+            }
+            if name == COOKIE.as_str().as_bytes() {
+                continue;
+            }
+            match gathered.take(name, value, self.version)? {
+                Verdict::Drop | Verdict::Host => {}
+                Verdict::Length(length) => self.fields.push(name, length.to_string()),
+                Verdict::Keep | Verdict::Coding => self.fields.push(name, value),
+            }
+        }
+        if lines.contains_key(COOKIE) {
+            let crumbs: Vec<&[u8]> = lines.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+            self.fields.push("cookie", crumbs.join(&b"; "[..]));
+        }
+        self.framing = match gathered.framing(self.version)? {
+            Framing::None if !end_of_stream => Framing::Chunked,
+            // RFC 9113 §8.1.1: the stream has ended before as many bytes as were promised.
+            Framing::Length(1..) if end_of_stream => return Err(Refusal::ContentLength),
+            framing => framing,
+        };
+        self.expect_continue = gathered.expect_continue;
+        Ok(())
+    }
+}
+
+/// Host and port of the request: `:authority` or Host, the same if both are there (RFC 9113 §8.3.1).
+fn authority_of(parts: &http::request::Parts) -> Result<&str, Refusal> {
+    let pseudo = match parts.uri.authority() {
+        Some(pseudo) => Some(text::authority(pseudo.as_str().as_bytes()).ok_or(Refusal::Authority)?),
+        None => None,
+    };
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = match hosts.next() {
+        Some(host) => Some(text::authority(host.as_bytes()).ok_or(Refusal::Host)?),
+        None => None,
+    };
+    match (pseudo, host) {
+        _ if hosts.next().is_some() => Err(Refusal::Host),
+        (Some(pseudo), Some(host)) if !pseudo.eq_ignore_ascii_case(host) => Err(Refusal::Host),
+        (Some(authority), _) | (None, Some(authority)) => Ok(authority),
+        (None, None) => Err(Refusal::Host),
+    }
+}
+
+/// The limits of HTTP/1.1, for the head as it would be written there.
+fn refuse_large(head: &RequestHead, lines: &HeaderMap, limits: &HeadLimits) -> Result<(), Refusal> {
+    let cookies = lines.get_all(COOKIE).iter().count();
+    if lines.len() - cookies.saturating_sub(1) > limits.fields {
+        return Err(Refusal::TooManyFields);
+    }
+    // Each line has `: ` and CRLF besides.
+    let bytes: usize = lines.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes + head.target.len() + head.authority.len() > limits.head_bytes {
+        return Err(Refusal::HeadTooLarge);
+    }
+    Ok(())
+}
+
+/// RFC 9113 §8.2.2: a message with connection-specific fields is malformed; TE may say `trailers` and nothing else.
+fn refuse_connection_specific(name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+    match name {
+        b"transfer-encoding" => Err(Refusal::TransferEncoding),
+        b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade" => Err(Refusal::FieldSyntax),
+        b"te" if !value.eq_ignore_ascii_case(b"trailers") => Err(Refusal::FieldSyntax),
+        _ => Ok(()),
+    }
+}
+
+impl ResponseHead {
+    /// A head that a backend sent over HTTP/2, with the canonical reason phrase and without fields of a connection,
+    /// which it has no business to send (RFC 9113 §8.2.2).
+    pub fn from_http2(status: u16, fields: &HeaderMap) -> Self {
+        let mut head = Self {
+            version: Version::Http2,
+            status,
+            reason: reason_for(status).as_bytes().to_vec(),
+            fields: Fields::new(),
+        };
+        for (name, value) in fields {
+            if !is_hop_by_hop(name.as_str().as_bytes()) {
+                head.fields.push(name, text::trim(value.as_bytes()));
+            }
+        }
+        head
+    }
+}
+
+impl Fields {
+    /// The lines as HTTP/2 takes them: names in lower case, no hop-by-hop fields and none that Connection nominates
+    /// (RFC 9113 §8.2). Host is left in; who sends a request decides whether it becomes `:authority`.
+    pub fn to_header_map(&self) -> HeaderMap {
+        let nominated = nominated_lines(self);
+        let mut map = HeaderMap::with_capacity(self.len());
+        for (name, value) in self.iter().filter(|(name, _)| !is_hop_by_hop(name) && !is_in(&nominated, name)) {
+            // Invariant: lines were checked when they were read, and a head has far fewer lines than a map can hold.
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+                let _ = map.try_append(name, value);
+            }
+        }
+        map
+    }
+}

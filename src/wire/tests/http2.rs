@@ -1,0 +1,127 @@
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+
+use super::LIMITS;
+use crate::wire::{AnswerFraming, Fields, Framing, HeadLimits, Refusal, RequestHead, ResponseHead, Version};
+
+fn parts(method: &str, uri: &str, lines: &[(&str, &str)]) -> Parts {
+    let mut request = Request::builder().method(method).uri(uri).body(()).unwrap().into_parts().0;
+    for (name, value) in lines {
+        request.headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    request
+}
+
+fn get(lines: &[(&str, &str)]) -> Result<RequestHead, Refusal> {
+    RequestHead::from_http2(&parts("GET", "https://a.test/", lines), true, &LIMITS)
+}
+
+fn post(lines: &[(&str, &str)], end_of_stream: bool) -> Result<Framing, Refusal> {
+    RequestHead::from_http2(&parts("POST", "https://a.test/", lines), end_of_stream, &LIMITS).map(|head| head.framing)
+}
+
+#[test]
+fn an_ordinary_head_has_host_first_and_its_cookies_joined() {
+    let lines = [("cookie", "a=b"), ("accept", "*/*"), ("cookie", "c=d"), ("te", "trailers")];
+    let head = RequestHead::from_http2(&parts("GET", "https://A.test:8443/p?q", &lines), true, &LIMITS).unwrap();
+    assert_eq!((head.method.clone(), head.version, head.framing), (Method::GET, Version::Http2, Framing::None));
+    assert_eq!((head.authority.as_str(), head.target.as_str()), ("A.test:8443", "/p?q"));
+    assert!(head.keep_alive && !head.wants_websocket);
+    let wanted: Fields =
+        [("host", "A.test:8443"), ("accept", "*/*"), ("te", "trailers"), ("cookie", "a=b; c=d")].into_iter().collect();
+    assert_eq!(head.fields, wanted);
+}
+
+#[test]
+fn authority_and_host_must_agree_and_one_must_be_there() {
+    assert!(get(&[("host", "A.TEST")]).is_ok());
+    assert_eq!(get(&[("host", "b.test")]).err(), Some(Refusal::Host));
+    assert_eq!(get(&[("host", "a.test"), ("host", "a.test")]).err(), Some(Refusal::Host));
+    assert_eq!(get(&[("host", "a b")]).err(), Some(Refusal::Host));
+    let no_authority = |lines: &[(&str, &str)]| RequestHead::from_http2(&parts("GET", "/", lines), true, &LIMITS);
+    assert_eq!(no_authority(&[]).err(), Some(Refusal::Host));
+    let head = no_authority(&[("host", "b.test")]).unwrap();
+    assert_eq!(head.authority, "b.test");
+    assert_eq!(head.fields.all("host").count(), 1);
+    let user = RequestHead::from_http2(&parts("GET", "https://u@a.test/", &[]), true, &LIMITS);
+    assert_eq!(user.err(), Some(Refusal::Authority));
+}
+
+#[test]
+fn fields_of_a_connection_are_refused() {
+    for name in ["connection", "keep-alive", "proxy-connection", "upgrade"] {
+        assert_eq!(get(&[(name, "a")]).err(), Some(Refusal::FieldSyntax), "{name}");
+    }
+    assert_eq!(get(&[("transfer-encoding", "chunked")]).err(), Some(Refusal::TransferEncoding));
+    assert!(get(&[("te", "Trailers")]).is_ok());
+    assert_eq!(get(&[("te", "trailers, deflate")]).err(), Some(Refusal::FieldSyntax));
+    assert_eq!(get(&[("a", " b")]).err(), Some(Refusal::FieldSyntax));
+    assert_eq!(get(&[("a", "b\t")]).err(), Some(Refusal::FieldSyntax));
+}
+
+#[test]
+fn a_body_has_its_length_or_is_chunked() {
+    assert_eq!(post(&[], false), Ok(Framing::Chunked));
+    assert_eq!(post(&[], true), Ok(Framing::None));
+    assert_eq!(post(&[("content-length", "5")], false), Ok(Framing::Length(5)));
+    assert_eq!(post(&[("content-length", "5"), ("content-length", "5")], false), Ok(Framing::Length(5)));
+    assert_eq!(post(&[("content-length", "0")], true), Ok(Framing::Length(0)));
+    assert_eq!(post(&[("content-length", "5")], true), Err(Refusal::ContentLength));
+    assert_eq!(post(&[("content-length", "5"), ("content-length", "6")], false), Err(Refusal::ContentLength));
+    assert_eq!(post(&[("content-length", "+5")], false), Err(Refusal::ContentLength));
+    assert_eq!(post(&[("content_length", "5")], false), Ok(Framing::Chunked));
+}
+
+#[test]
+fn methods_and_targets_follow_the_same_rules() {
+    let read = |method: &str, uri: &str| RequestHead::from_http2(&parts(method, uri, &[("host", "a")]), true, &LIMITS);
+    assert_eq!(read("CONNECT", "a:443").err(), Some(Refusal::Connect));
+    assert_eq!(read("TRACE", "/").err(), Some(Refusal::Trace));
+    assert_eq!(read("GET", "*").err(), Some(Refusal::Target));
+    assert_eq!(read("OPTIONS", "*").unwrap().target, "*");
+    assert_eq!(get(&[("expect", "a")]).err(), Some(Refusal::Expectation));
+    assert!(get(&[("expect", "100-continue")]).unwrap().expect_continue);
+}
+
+#[test]
+fn limits_count_too() {
+    let limits = HeadLimits { target_bytes: 5, head_bytes: 60, fields: 2 };
+    let read =
+        |uri: &str, lines: &[(&str, &str)]| RequestHead::from_http2(&parts("GET", uri, lines), true, &limits).err();
+    assert_eq!(read("https://a/1234", &[]), None);
+    assert_eq!(read("https://a/12345", &[]), Some(Refusal::TargetTooLong));
+    assert_eq!(read("https://a/", &[("a", "b"), ("c", "d"), ("e", "f")]), Some(Refusal::TooManyFields));
+    assert_eq!(read("https://a/", &[("a", "b"), ("cookie", "d"), ("cookie", "f"), ("cookie", "g")]), None);
+    assert_eq!(read("https://a/", &[("a", &"b".repeat(60))]), Some(Refusal::HeadTooLarge));
+}
+
+#[test]
+fn an_answer_over_http2_is_framed_by_its_length_or_its_stream() {
+    let mut map = HeaderMap::new();
+    map.append("x-a", HeaderValue::from_static("b"));
+    map.append("connection", HeaderValue::from_static("close"));
+    map.append("transfer-encoding", HeaderValue::from_static("chunked"));
+    let head = ResponseHead::from_http2(404, &map);
+    assert_eq!((head.status, head.reason.as_slice(), head.version), (404, &b"Not Found"[..], Version::Http2));
+    assert_eq!(head.fields, [("x-a", "b")].into_iter().collect::<Fields>());
+    assert_eq!(head.framing(&Method::GET), Ok(AnswerFraming::Chunked));
+    assert_eq!(head.framing(&Method::HEAD), Ok(AnswerFraming::None));
+    assert!(head.keep_alive());
+    map.append("content-length", HeaderValue::from_static("5"));
+    assert_eq!(ResponseHead::from_http2(200, &map).framing(&Method::GET), Ok(AnswerFraming::Length(5)));
+}
+
+#[test]
+fn a_header_map_has_lower_case_names_and_nothing_of_the_connection() {
+    let lines = [
+        ("X-A", "1"),
+        ("x-a", "2"),
+        ("Connection", "x-b, keep-alive"),
+        ("X-B", "3"),
+        ("Keep-Alive", "4"),
+        ("Upgrade", "5"),
+    ];
+    let map = lines.into_iter().collect::<Fields>().to_header_map();
+    assert_eq!(map.len(), 2);
+    assert_eq!(map.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
+}
