@@ -271,7 +271,8 @@ fn a_scrape_beside_counting_loses_nothing() {
 
 #[test]
 fn every_naming_rule_is_held() {
-    let cases: &[(fn(&Registry), &str)] = &[
+    type Declare = fn(&Registry);
+    let cases: &[(Declare, &str)] = &[
         (|r| drop(r.counter("tidegate_requests", "Help.")), "a counter's name ends in `_total`"),
         (|r| drop(r.gauge("tidegate_connections_total", "Help.")), "only a counter's name ends in `_total`"),
         (|r| drop(r.gauge("tidegate_delay_ms", "Help.")), "`ms` is not a base unit"),
