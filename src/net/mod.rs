@@ -1,5 +1,7 @@
 //! Sockets as the layers above see them: one stream type for plain, Unix and TLS connections, and who is at the other end.
 
+pub mod socket;
+
 use std::{
     io,
     net::{IpAddr, SocketAddr},
