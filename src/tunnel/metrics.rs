@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use super::close::{CloseReason, CodeClass, Ended};
-use crate::metrics::{Family, GaugeFamily, HistogramFamily, Registry};
+use crate::metrics::{Family, GaugeFamily, GaugeFamilyGuard, HistogramFamily, Registry, buckets::TUNNEL_SECONDS};
+
+/// Names by index.
+type Names = Arc<[Arc<str>]>;
 
 /// The handles of every tunnel. Cheap to clone.
 #[derive(Clone)]
@@ -58,7 +61,8 @@ pub enum HandshakeResult {
 /// One open tunnel. Holds the gauge one higher for as long as it lives, whatever ends it.
 pub struct Open {
     handles: Arc<Handles>,
-    place: Place,
+    _held: GaugeFamilyGuard<Place>,
+    route: usize,
     counted_up: u64,
     counted_down: u64,
     ended: bool,
@@ -67,7 +71,7 @@ pub struct Open {
 impl TunnelMetrics {
     /// Declares the metrics. `routes` and `upstreams` are the names for the indices that are counted with.
     pub fn register(registry: &Registry, routes: &[Arc<str>], upstreams: &[Arc<str>]) -> Self {
-        let (routes, upstreams): (Arc<[Arc<str>]>, Arc<[Arc<str>]>) = (routes.into(), upstreams.into());
+        let (routes, upstreams) = (Names::from(routes), Names::from(upstreams));
         let names = Arc::clone(&routes);
         let connections = registry.gauge_family(
             "tidegate_websocket_connections",
@@ -96,7 +100,7 @@ impl TunnelMetrics {
             "tidegate_websocket_connection_duration_seconds",
             "How long tunnels were open, counted at their end.",
             &["route"],
-            DURATION_BUCKETS,
+            TUNNEL_SECONDS,
             move |route: &usize| vec![name(&names, *route)],
         );
         let bytes = registry.family(
@@ -115,17 +119,22 @@ impl TunnelMetrics {
 
     /// Counts a tunnel as open from now on.
     pub fn open(&self, route: usize, upstream: usize) -> Open {
-        let place = Place { route, upstream };
         self.handles.handshakes.add((route, HandshakeResult::Opened), 1);
-        self.handles.connections.add(place, 1);
-        Open { handles: Arc::clone(&self.handles), place, counted_up: 0, counted_down: 0, ended: false }
+        Open {
+            handles: Arc::clone(&self.handles),
+            _held: self.handles.connections.hold(Place { route, upstream }),
+            route,
+            counted_up: 0,
+            counted_down: 0,
+            ended: false,
+        }
     }
 }
 
 impl Open {
     /// How much has passed so far, in all.
     pub(super) fn count(&mut self, bytes_up: u64, bytes_down: u64) {
-        let route = self.place.route;
+        let route = self.route;
         self.handles.bytes.add((route, Course::Up), bytes_up - self.counted_up);
         self.handles.bytes.add((route, Course::Down), bytes_down - self.counted_down);
         (self.counted_up, self.counted_down) = (bytes_up, bytes_down);
@@ -135,11 +144,11 @@ impl Open {
     pub(super) fn end(&mut self, ended: &Ended) {
         self.count(ended.bytes_up, ended.bytes_down);
         self.close(ended.reason, ended.code);
-        self.handles.duration.observe_duration(self.place.route, ended.duration);
+        self.handles.duration.observe_duration(self.route, ended.duration);
     }
 
     fn close(&mut self, reason: CloseReason, code: Option<u16>) {
-        self.handles.closed.add((self.place.route, reason, CodeClass::of(code)), 1);
+        self.handles.closed.add((self.route, reason, CodeClass::of(code)), 1);
         self.ended = true;
     }
 }
@@ -150,7 +159,6 @@ impl Drop for Open {
             // Nobody but a runtime that goes down drops a tunnel before its end.
             self.close(CloseReason::ShutdownCut, None);
         }
-        self.handles.connections.add(self.place, -1);
     }
 }
 
@@ -183,9 +191,6 @@ impl Course {
 fn name(names: &[Arc<str>], index: usize) -> String {
     names.get(index).map(ToString::to_string).unwrap_or_default()
 }
-
-/// From a failed client that comes again at once to a session of three days; in seconds.
-const DURATION_BUCKETS: &[f64] = &[1.0, 10.0, 60.0, 300.0, 1800.0, 3600.0, 6.0 * 3600.0, 24.0 * 3600.0, 72.0 * 3600.0];
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+//! What the system says that it was told.
+
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::*;

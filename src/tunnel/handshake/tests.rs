@@ -1,3 +1,5 @@
+//! The handshake of RFC 6455 §1.3, and every way in which it may be wrong.
+
 use super::*;
 
 const KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";

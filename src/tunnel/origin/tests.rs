@@ -1,3 +1,5 @@
+//! Policies against origins.
+
 use super::*;
 
 fn head(authority: &str, fields: &[(&str, &str)]) -> RequestHead {

@@ -1,3 +1,5 @@
+//! Who is woken, and what is left behind.
+
 use std::{
     sync::atomic::AtomicUsize,
     task::{Wake, Waker},

@@ -77,42 +77,23 @@ proptest! {
         block_on(async {
             let (near_client, client) = duplex(size);
             let (near_backend, backend) = UnixStream::pair().unwrap();
-            exchange(Stream::Boxed(Box::new(near_client)), client, Stream::Unix(near_backend), backend, seed.into()).await;
+            let near_client = Box::new(tokio::io::BufStream::new(near_client));
+            exchange(Stream::Boxed(near_client), client, Stream::Unix(near_backend), backend, seed.into()).await;
         });
     }
 }
 
 #[tokio::test]
-async fn every_byte_passes_unchanged_over_tls() {
-    let ((near_client, client), (near_backend, backend)) = (tls_pair().await, tls_pair().await);
-    exchange(near_client, client, near_backend, backend, 7).await;
-}
-
-/// A TLS connection: our side, as a listener would hand it over, and the peer's.
-async fn tls_pair() -> (Stream, tokio_rustls::client::TlsStream<TcpStream>) {
-    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (certified.cert.der().clone(), certified.signing_key.serialize_der());
-    let provider = || Arc::new(rustls::crypto::ring::default_provider());
-    let ours = rustls::ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], rustls::pki_types::PrivateKeyDer::Pkcs8(key.into()))
-        .unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate).unwrap();
-    let theirs = rustls::ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let (near, far) = tcp_pair().await;
-    let name = "localhost".try_into().unwrap();
-    let (near, far) = tokio::join!(
-        tokio_rustls::TlsAcceptor::from(Arc::new(ours)).accept(near),
-        tokio_rustls::TlsConnector::from(Arc::new(theirs)).connect(name, far),
-    );
-    (Stream::Boxed(Box::new(near.unwrap())), far.unwrap())
+async fn a_stream_that_holds_bytes_back_until_it_is_flushed_is_flushed() {
+    let ((near_client, mut client), (near_backend, mut backend)) = (duplex(1024), duplex(1024));
+    let held = |stream| Stream::Boxed(Box::new(tokio::io::BufStream::new(stream)));
+    let (_stopper, _tunnel) = start(held(near_client), held(near_backend), (b"", b""), TERMS);
+    client.write_all(b"question").await.unwrap();
+    assert_eq!(read_exactly(&mut backend, 8).await, b"question");
+    backend.write_all(b"answer").await.unwrap();
+    assert_eq!(read_exactly(&mut client, 6).await, b"answer");
+    client.shutdown().await.unwrap();
+    assert_eq!(read_to_end(&mut backend).await, b"");
 }
 
 #[tokio::test]
@@ -193,6 +174,8 @@ impl tokio::io::AsyncRead for Endless {
         _: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        // No frame begins like this: a tracker would find thirty thousand empty ones in a buffer of zeros.
+        buf.initialize_unfilled().fill(0xff);
         buf.advance(buf.remaining());
         Poll::Ready(Ok(()))
     }

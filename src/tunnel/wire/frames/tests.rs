@@ -1,3 +1,5 @@
+//! The tracker against a slow, obvious reading of the same bytes.
+
 use proptest::prelude::*;
 
 use super::*;
