@@ -231,7 +231,7 @@ impl Tunnel {
             ready!(timer.as_mut().poll(cx));
             if Instant::now() >= deadline {
                 let reason = match self.closing {
-                    Some(_) => CloseReason::Drain,
+                    Some(_) => self.reason.unwrap_or(CloseReason::Drain),
                     None if self.is_ending() => CloseReason::Linger,
                     None => CloseReason::Idle,
                 };

@@ -109,7 +109,7 @@ async fn a_side_that_was_closed_already_is_not_told_again() {
     assert_eq!(read_close_at_backend(&mut story.backend).await, 1012);
     assert_eq!(read_to_end(&mut story.client).await, b"");
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::Drain, Party::Backend, Some(1000)));
+    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::BackendClose, Party::Backend, Some(1000)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,6 +57,19 @@ async fn what_a_backend_said_before_its_reset_is_delivered() {
     assert_eq!((ended.reason, ended.by, ended.bytes_down), (CloseReason::BackendGone, Party::Backend, 6));
 }
 
+#[tokio::test]
+async fn what_a_slow_client_had_coming_survives_the_backends_reset() {
+    let ((near_client, mut client), (near_backend, mut backend)) = (duplex(16), tcp_pair().await);
+    let near_client = Stream::Boxed(Box::new(near_client));
+    let (_stopper, tunnel) = start(near_client, Stream::Tcp(near_backend), (b"", b""), TERMS);
+    backend.write_all(&[5; 10_000]).await.unwrap();
+    // The tunnel has read everything once the client has the first byte: it reads as much as there is at a time.
+    assert_eq!(read_exactly(&mut client, 1).await, [5]);
+    reset(backend);
+    assert_eq!(read_to_end(&mut client).await, [5; 9_999]);
+    assert_eq!(tunnel.await.unwrap().reason, CloseReason::BackendGone);
+}
+
 /// Reads as it is told, and fails to be written.
 struct Deaf(DuplexStream);
 
