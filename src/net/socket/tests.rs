@@ -1,0 +1,29 @@
+//! What the system says that it was told.
+
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+
+use super::*;
+
+#[tokio::test]
+async fn a_tcp_connection_gets_every_option() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let stream = Stream::Tcp(stream);
+    prepare(&stream, Duration::from_millis(61_500)).unwrap();
+    let Stream::Tcp(stream) = &stream else { unreachable!() };
+    let socket = SockRef::from(stream);
+    assert!(socket.tcp_nodelay().unwrap());
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE_AFTER);
+    assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_EVERY);
+    assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_millis(61_500)));
+}
+
+#[tokio::test]
+async fn streams_without_a_tcp_socket_are_left_alone() {
+    let (unix, _peer) = UnixStream::pair().unwrap();
+    prepare(&Stream::Unix(unix), Duration::from_secs(1)).unwrap();
+    let (boxed, _peer) = tokio::io::duplex(1);
+    prepare(&Stream::Boxed(Box::new(boxed)), Duration::from_secs(1)).unwrap();
+}

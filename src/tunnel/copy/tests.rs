@@ -1,0 +1,108 @@
+//! Stories of one tunnel over real sockets and in-memory pipes: what went in comes out, and every way out has its reason.
+
+mod drain;
+mod ends;
+mod moving;
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    net::{TcpListener, TcpStream, UnixStream},
+    task::JoinHandle,
+};
+
+use super::*;
+use crate::{
+    metrics::Registry,
+    tunnel::{StopSignal, Stopper, TunnelMetrics, wire::close_frame},
+};
+
+/// A running tunnel, with the far ends of both its streams in the test's hand.
+struct Story<C, B> {
+    client: C,
+    backend: B,
+    stopper: Stopper,
+    tunnel: JoinHandle<Ended>,
+}
+
+const TERMS: Terms = Terms {
+    idle: Duration::from_secs(3600),
+    linger: Duration::from_secs(30),
+    close: Duration::from_secs(5),
+    send: Duration::from_secs(120),
+};
+
+fn open() -> Open {
+    let name: Arc<str> = "app".into();
+    TunnelMetrics::register(&Registry::new(), &[Arc::clone(&name)], &[name]).open(0, 0)
+}
+
+fn start(
+    client: Stream,
+    backend: Stream,
+    first: (&'static [u8], &'static [u8]),
+    terms: Terms,
+) -> (Stopper, JoinHandle<Ended>) {
+    let stopper = Stopper::new();
+    let (up, down) = (Bytes::from_static(first.0), Bytes::from_static(first.1));
+    let tunnel = tokio::spawn(run(client, up, backend, down, &terms, stopper.signal(), open()));
+    (stopper, tunnel)
+}
+
+async fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    let (near, far) = (near.unwrap(), far.unwrap().0);
+    far.set_nodelay(true).unwrap();
+    (near, far)
+}
+
+async fn tcp_story_with(terms: Terms, first: (&'static [u8], &'static [u8])) -> Story<TcpStream, TcpStream> {
+    let ((near_client, client), (near_backend, backend)) = (tcp_pair().await, tcp_pair().await);
+    let (stopper, tunnel) = start(Stream::Tcp(near_client), Stream::Tcp(near_backend), first, terms);
+    Story { client, backend, stopper, tunnel }
+}
+
+async fn tcp_story() -> Story<TcpStream, TcpStream> {
+    tcp_story_with(TERMS, (b"", b"")).await
+}
+
+/// Over pipes that hold `size` bytes each; for paused time.
+fn pipe_story(size: usize, terms: Terms) -> Story<DuplexStream, DuplexStream> {
+    let ((near_client, client), (near_backend, backend)) = (duplex(size), duplex(size));
+    let (stopper, tunnel) =
+        start(Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)), (b"", b""), terms);
+    Story { client, backend, stopper, tunnel }
+}
+
+async fn read_exactly(stream: &mut (impl tokio::io::AsyncRead + Unpin), length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await.unwrap();
+    bytes
+}
+
+async fn read_to_end(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    bytes
+}
+
+/// A data frame of `payload`, masked with zeros when a client sends it.
+fn data_frame(payload: &[u8], masked: bool) -> Vec<u8> {
+    let mask = if masked { 0x80 } else { 0 };
+    let mut frame = vec![0x82];
+    match payload.len() {
+        length @ 0..126 => frame.push(mask | length as u8),
+        length => {
+            frame.push(mask | 127);
+            frame.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    if masked {
+        frame.extend_from_slice(&[0; 4]);
+    }
+    frame.extend_from_slice(payload);
+    frame
+}

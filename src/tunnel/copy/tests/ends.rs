@@ -1,0 +1,224 @@
+//! Every way out, and the reason that it gives.
+
+use super::*;
+
+/// Makes the drop of this socket a reset.
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+#[tokio::test]
+async fn after_the_clients_end_the_backend_may_go_on() {
+    let mut story = tcp_story().await;
+    story.client.write_all(b"last words").await.unwrap();
+    story.client.shutdown().await.unwrap();
+    assert_eq!(read_to_end(&mut story.backend).await, b"last words");
+    story.backend.write_all(b"a long answer").await.unwrap();
+    assert_eq!(read_exactly(&mut story.client, 13).await, b"a long answer");
+    story.backend.shutdown().await.unwrap();
+    assert_eq!(read_to_end(&mut story.client).await, b"");
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::ClientClose, Party::Client, None));
+    assert_eq!((ended.bytes_up, ended.bytes_down), (10, 13));
+}
+
+#[tokio::test]
+async fn after_the_backends_end_the_client_may_go_on() {
+    let mut story = tcp_story().await;
+    story.backend.write_all(b"last words").await.unwrap();
+    story.backend.shutdown().await.unwrap();
+    assert_eq!(read_to_end(&mut story.client).await, b"last words");
+    story.client.write_all(b"a long answer").await.unwrap();
+    assert_eq!(read_exactly(&mut story.backend, 13).await, b"a long answer");
+    story.client.shutdown().await.unwrap();
+    assert_eq!(read_to_end(&mut story.backend).await, b"");
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.by), (CloseReason::BackendClose, Party::Backend));
+}
+
+#[tokio::test]
+async fn a_clients_reset_ends_the_backends_stream() {
+    let mut story = tcp_story().await;
+    story.client.write_all(b"before").await.unwrap();
+    assert_eq!(read_exactly(&mut story.backend, 6).await, b"before");
+    reset(story.client);
+    assert_eq!(read_to_end(&mut story.backend).await, b"");
+    assert_eq!(story.tunnel.await.unwrap().reason, CloseReason::ClientGone);
+}
+
+#[tokio::test]
+async fn what_a_backend_said_before_its_reset_is_delivered() {
+    let mut story = tcp_story().await;
+    story.backend.write_all(b"before").await.unwrap();
+    assert_eq!(read_exactly(&mut story.client, 6).await, b"before");
+    reset(story.backend);
+    assert_eq!(read_to_end(&mut story.client).await, b"");
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.by, ended.bytes_down), (CloseReason::BackendGone, Party::Backend, 6));
+}
+
+#[tokio::test]
+async fn what_a_slow_client_had_coming_survives_the_backends_reset() {
+    let ((near_client, mut client), (near_backend, mut backend)) = (duplex(16), tcp_pair().await);
+    let near_client = Stream::Boxed(Box::new(near_client));
+    let (_stopper, tunnel) = start(near_client, Stream::Tcp(near_backend), (b"", b""), TERMS);
+    backend.write_all(&[5; 10_000]).await.unwrap();
+    // The tunnel has read everything once the client has the first byte: it reads as much as there is at a time.
+    assert_eq!(read_exactly(&mut client, 1).await, [5]);
+    reset(backend);
+    assert_eq!(read_to_end(&mut client).await, [5; 9_999]);
+    assert_eq!(tunnel.await.unwrap().reason, CloseReason::BackendGone);
+}
+
+/// Reads as it is told, and fails to be written.
+struct Deaf(DuplexStream);
+
+impl tokio::io::AsyncRead for Deaf {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_a_backend_says_after_it_stopped_reading_is_delivered() {
+    let ((near_client, mut client), (near_backend, mut backend)) = (duplex(1024), duplex(1024));
+    let near_backend = Stream::Boxed(Box::new(Deaf(near_backend)));
+    let (_stopper, tunnel) = start(Stream::Boxed(Box::new(near_client)), near_backend, (b"", b""), TERMS);
+    client.write_all(b"unheard").await.unwrap();
+    tokio::task::yield_now().await;
+    backend.write_all(b"the reason why").await.unwrap();
+    drop(backend);
+    assert_eq!(read_to_end(&mut client).await, b"the reason why");
+    assert_eq!(tunnel.await.unwrap().reason, CloseReason::BackendGone);
+}
+
+#[tokio::test]
+async fn a_close_frame_names_who_closed_first_whoever_ends_the_stream() {
+    let mut story = tcp_story().await;
+    let (from_client, from_backend) = (close_frame(1000, Some([1, 2, 3, 4])), close_frame(1000, None));
+    story.client.write_all(&from_client).await.unwrap();
+    assert_eq!(read_exactly(&mut story.backend, 8).await, from_client);
+    // RFC 6455 §7.1.1: the server ends the stream first.
+    story.backend.write_all(&from_backend).await.unwrap();
+    drop(story.backend);
+    assert_eq!(read_to_end(&mut story.client).await, from_backend);
+    drop(story.client);
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::ClientClose, Party::Client, Some(1000)));
+}
+
+#[tokio::test]
+async fn a_reset_after_a_close_frame_is_still_a_close() {
+    let mut story = tcp_story().await;
+    story.backend.write_all(&close_frame(1011, None)).await.unwrap();
+    assert_eq!(read_exactly(&mut story.client, 4).await, close_frame(1011, None));
+    reset(story.client);
+    reset(story.backend);
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::BackendClose, Party::Backend, Some(1011)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_a_tunnel_after_the_idle_time_and_not_before() {
+    let mut story = pipe_story(1024, TERMS);
+    let began = Instant::now();
+    for pause in [3599, 3000] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        story.backend.write_all(b"ping").await.unwrap();
+        read_exactly(&mut story.client, 4).await;
+    }
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.by), (CloseReason::Idle, Party::Gateway));
+    assert_eq!(began.elapsed().as_secs(), 3599 + 3000 + 3600);
+    assert_eq!(ended.duration.as_secs(), 3599 + 3000 + 3600);
+    assert_eq!(read_to_end(&mut story.client).await, b"");
+    assert_eq!(read_to_end(&mut story.backend).await, b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_stuck_for_the_idle_time_ends_the_tunnel() {
+    let mut story = pipe_story(1024, TERMS);
+    let _ = tokio::time::timeout(Duration::from_secs(1), story.client.write_all(&[0; 200_000])).await;
+    assert_eq!(story.tunnel.await.unwrap().reason, CloseReason::Idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_idle_time_is_too_long() {
+    let story = pipe_story(1024, Terms { idle: Duration::MAX, ..TERMS });
+    tokio::time::sleep(Duration::from_secs(365 * 24 * 3600)).await;
+    assert!(!story.tunnel.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_direction_has_the_linger_time_between_its_bytes() {
+    let mut story = pipe_story(1024, TERMS);
+    let began = Instant::now();
+    story.client.shutdown().await.unwrap();
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(29)).await;
+        story.backend.write_all(b"more").await.unwrap();
+        read_exactly(&mut story.client, 4).await;
+    }
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.bytes_down), (CloseReason::Linger, 8));
+    assert_eq!(began.elapsed().as_secs(), 2 * 29 + 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_frame_that_nobody_answers_is_waited_for_as_long_as_linger() {
+    let mut story = pipe_story(1024, TERMS);
+    let began = Instant::now();
+    story.client.write_all(&close_frame(1001, Some([0; 4]))).await.unwrap();
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::Linger, Party::Client, Some(1001)));
+    assert_eq!(began.elapsed().as_secs(), 30);
+}
+
+#[tokio::test]
+async fn a_broken_stream_of_another_kind_is_an_io_error_of_its_side() {
+    struct Broken;
+    impl tokio::io::AsyncRead for Broken {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut tokio::io::ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Err(std::io::ErrorKind::InvalidData.into()))
+        }
+    }
+    impl AsyncWrite for Broken {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+    let (near, _far) = duplex(64);
+    let (_stopper, tunnel) = start(Stream::Boxed(Box::new(Broken)), Stream::Boxed(Box::new(near)), (b"", b""), TERMS);
+    assert_eq!(tunnel.await.unwrap().reason, CloseReason::ClientError);
+    let (near, _far) = duplex(64);
+    let (_stopper, tunnel) = start(Stream::Boxed(Box::new(near)), Stream::Boxed(Box::new(Broken)), (b"", b""), TERMS);
+    assert_eq!(tunnel.await.unwrap().reason, CloseReason::BackendError);
+}
