@@ -1,0 +1,5 @@
+//! Vary.
+
+/// x
+#[derive(Clone, Debug, Default)]
+pub struct Vary {}
