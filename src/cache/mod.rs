@@ -15,28 +15,44 @@
 //! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing. After a 2xx or 3xx to an unsafe
 //!    method: [`Cache::invalidate`].
 
+mod account;
 pub mod fill;
 pub mod key;
+mod metrics;
 pub mod policy;
 mod reason;
 mod status;
+mod store;
+mod stored;
 
 use std::sync::Arc;
 
+use account::{Account, Charge};
+use fill::Flights;
 pub use fill::{Begin, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
-pub use policy::{Answer, BackendFailure, Body, Exchange, Plan, Policy, Stored, conditional};
+use metrics::Metrics;
+pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional};
+use policy::{Reuse, Wants};
 pub use reason::Reason;
 pub use status::CacheStatus;
+use store::{Entry, Store};
+pub use stored::{Body, Stored};
 
 use crate::{
     clock::Now,
     config,
     metrics::Registry,
-    wire::{RequestHead, ResponseHead},
+    wire::{Framing, RequestHead, ResponseHead},
 };
 
 /// The store and the fetches under way. One for the process.
-pub struct Cache {}
+pub struct Cache {
+    store: Store,
+    flights: Flights,
+    account: Arc<Account>,
+    metrics: Metrics,
+    max_object: u64,
+}
 
 /// What the store says to a request.
 #[derive(Debug)]
@@ -68,25 +84,74 @@ pub enum Lookup {
 impl Cache {
     /// An empty cache. Its figures are scraped from `registry`.
     pub fn new(config: &config::Cache, registry: &Registry) -> Arc<Self> {
-        let _ = (config, registry);
-        Arc::new(Self {})
+        let metrics = Metrics::new(registry);
+        // What is being fetched needs room beside what is stored: an eighth, or one largest object if that is more.
+        let reserve = (config.capacity / 8).max(config.max_object.min(config.capacity / 2));
+        let store = Store::new(config.capacity - reserve, &metrics);
+        let account = Account::new(config.capacity);
+        Metrics::observe(registry, &account, store.entries());
+        Arc::new(Self { store, flights: Flights::new(), account, metrics, max_object: config.max_object })
     }
 
     /// What the store has for this request. No allocation and no copy on a hit.
     pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
-        let _ = (key, request, policy, now);
-        Lookup::Pass(Reason::Off)
+        if self.account.capacity() == 0 {
+            return Lookup::Pass(Reason::Off);
+        }
+        let is_head = request.method == http::Method::HEAD;
+        if !is_head && request.method != http::Method::GET {
+            return Lookup::Pass(Reason::Method);
+        }
+        if !matches!(request.framing, Framing::None | Framing::Length(0)) {
+            return Lookup::Pass(Reason::RequestBody);
+        }
+        let wants = Wants::of(&request.fields);
+        if wants.range {
+            return Lookup::Pass(Reason::Range);
+        }
+        if wants.precondition {
+            return Lookup::Pass(Reason::Precondition);
+        }
+        let directives = wants.directives(request, policy.client_cache_control);
+        let absent = |lookup| if directives.only_if_cached { Lookup::GatewayTimeout } else { lookup };
+        if directives.no_store {
+            return absent(Lookup::Pass(Reason::RequestNoStore));
+        }
+        // An answer to HEAD is not stored, so nobody need queue for one.
+        let missing = |reason| absent(if is_head { Lookup::Pass(reason) } else { Lookup::Miss(reason) });
+        let resource = match self.store.get(key) {
+            Some(Entry::Resource(resource)) => resource,
+            Some(Entry::DontQueue(until)) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
+            Some(Entry::DontQueue(_)) | None => return missing(Reason::UriMiss),
+        };
+        let Some(stored) = resource.select(&request.fields) else { return missing(Reason::VaryMiss) };
+        // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
+        if wants.authorization && !stored.answer.shared_with_authorization {
+            return absent(Lookup::Pass(Reason::Authorization));
+        }
+        let age = stored.answer.age(now);
+        match policy::reuse(&stored.answer, &directives, age) {
+            Reuse::Usable => Lookup::Hit { stored: stored.clone(), age, ttl: stored.answer.ttl(age) },
+            Reuse::Validate(reason) => absent(Lookup::Revalidate { stored: stored.clone(), reason }),
+        }
     }
 
-    /// Joins the fetch under way for this key and these nominated fields, or becomes its leader.
-    pub fn begin_fill(self: &Arc<Self>, key: &[u8], request: &RequestHead) -> Begin {
-        let _ = (key, request);
-        Begin::Leader(Leader {})
+    /// Joins the fetch under way for this key and these nominated fields, or becomes its leader. With the `now` of the
+    /// look-up before it.
+    pub fn begin_fill(self: &Arc<Self>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
+        fill::begin(self, key, request, policy, now)
     }
 
     /// Whether the answer may be stored (RFC 9111 §3); says why not.
     pub fn storable(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
-        policy::storable(exchange, head)
+        if self.account.capacity() == 0 {
+            return Err(Reason::Off);
+        }
+        let plan = policy::storable(exchange, head)?;
+        match plan.answer.length {
+            Some(length) if length > self.max_object => Err(Reason::TooLarge),
+            _ => Ok(plan),
+        }
     }
 
     /// Merges a 304 into the stored answer and stores that, if the answer validated is still there (RFC 9111 §4.3.4).
@@ -99,8 +164,7 @@ impl Cache {
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
     ) -> Result<Arc<Stored>, Reason> {
-        let _ = (key, exchange, not_modified);
-        Ok(stored.clone())
+        self.merge(key, exchange, stored, not_modified).map(|(stored, _)| stored)
     }
 
     /// Whether this stored answer may be sent although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).
@@ -112,12 +176,70 @@ impl Cache {
         policy: &Policy,
         now: Now,
     ) -> bool {
-        let _ = (request, answer, failure, policy, now);
-        false
+        policy::stale_usable(request, answer, failure, policy, now)
     }
 
     /// Forgets everything under this key; fetches under way are not stored and take no further followers (RFC 9111 §4.4).
     pub fn invalidate(&self, key: &[u8]) {
-        let _ = key;
+        if self.flights.doom(key, || self.store.remove(key)) {
+            self.metrics.invalidations.add(1);
+        }
+    }
+
+    /// Bytes held by stored answers and fills, with their overhead; never above the capacity.
+    pub fn held_bytes(&self) -> u64 {
+        self.account.held()
+    }
+
+    /// See [`Cache::freshen`]; says beside it why the merged answer may be kept no longer, if so.
+    fn merge(
+        &self,
+        key: &[u8],
+        exchange: &Exchange<'_>,
+        stored: &Arc<Stored>,
+        not_modified: &ResponseHead,
+    ) -> Result<(Arc<Stored>, Option<Reason>), Reason> {
+        let policy::Freshened { answer, mut refused } = policy::freshened(&stored.answer, exchange, not_modified)
+            .inspect_err(|_| {
+                self.flights.locked(key, || self.store.replace(key, stored, None));
+            })?;
+        self.metrics.validated.add(1);
+        let paid = if refused.is_none() { self.charge(Stored::head_cost(&answer, key)) } else { None };
+        if refused.is_none() && paid.is_none() {
+            refused = Some(Reason::NoRoom);
+        }
+        let charge = paid.unwrap_or_else(|| Charge::none(&self.account));
+        let merged = Stored::new(Arc::new(answer), stored.body.clone(), charge);
+        let kept = refused.is_none().then(|| merged.clone());
+        self.flights.locked(key, || self.store.replace(key, stored, kept));
+        if let Some(reason) = refused {
+            self.metrics.refused.add(reason, 1);
+        }
+        Ok((merged, refused))
+    }
+
+    /// Takes room, after letting go of what the store has put off letting go of, if need be.
+    fn charge(&self, bytes: u64) -> Option<Charge> {
+        self.account.charge(bytes).or_else(|| {
+            self.store.settle();
+            self.account.charge(bytes)
+        })
+    }
+
+    /// The same for more of it.
+    fn grow(&self, charge: &mut Charge, bytes: u64) -> bool {
+        charge.grow_to(bytes) || {
+            self.store.settle();
+            charge.grow_to(bytes)
+        }
     }
 }
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("held", &self.account.held()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,27 +1,45 @@
 //! One fetch per key: who fetches, who waits, and the body that all of them read while it grows.
+//!
+//! A flight is the life of one fetch: waiting for the head, streaming, settled. The leader's guards settle it whichever
+//! way they go, so that nobody waits for ever. What a fill holds is charged to the byte bound before it is held.
+
+mod filling;
+mod flight;
+mod leader;
+mod pipe;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+pub use filling::{Fill, Finished};
+pub(crate) use flight::Flights;
+use flight::{Flight, State, remove};
+pub use leader::Leader;
+pub use pipe::{FillFailed, Reader};
 
-use super::{Answer, Exchange, Plan, Reason, Stored};
-use crate::wire::{RequestHead, ResponseHead};
+use super::{Cache, Lookup, Policy, Reason, Stored, store::Entry};
+use crate::{clock::Now, wire::RequestHead};
 
 /// Whose job a missing answer is.
+#[derive(Debug)]
 pub enum Begin {
     /// Yours: fetch, and tell the others.
     Leader(Leader),
     /// Somebody is on it: wait for the head.
     Follower(Follower),
+    /// Somebody has just stored it, after you had looked: send it like a hit.
+    Stored(Arc<Stored>),
 }
 
-/// The right and duty to fetch one answer. Dropped without a word, it lets the followers try for themselves.
-pub struct Leader {}
-
 /// Waits for the leader's answer.
-pub struct Follower {}
+#[derive(Debug)]
+pub struct Follower {
+    flight: Arc<Flight>,
+    /// The request asks for something newer than what is stored.
+    demanding: bool,
+}
 
 /// What became of the wait.
+#[derive(Debug)]
 pub enum FollowerOutcome {
     /// The head is there and the body arrives: send `Reader::answer()` with Age, then the pieces.
     Streaming(Reader),
@@ -35,104 +53,77 @@ pub enum FollowerOutcome {
     LeaderGone,
 }
 
-/// Takes the body from the backend as it comes. Dropped before `finish`, it is a failure to every reader.
-pub struct Fill {}
-
-/// What became of a fill.
-#[derive(Debug)]
-pub enum Finished {
-    /// It is in the store.
-    Stored(Arc<Stored>),
-    /// Its readers got it all, and nothing is stored.
-    NotStored(Reason),
+/// Joins or leads; see [`Cache::begin_fill`].
+pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
+    let mut shard = cache.flights.shard(key);
+    // Under the lock: a fill that ended since the caller looked has stored its answer by now.
+    let demanding = match cache.lookup(key, request, policy, now) {
+        Lookup::Hit { stored, .. } => return Begin::Stored(stored),
+        Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
+        _ => false,
+    };
+    let solo = is_solo(cache, key, request);
+    let flights = shard.entry(key.into()).or_default();
+    let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request));
+    if let Some(flight) = joined {
+        flight.followers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        cache.metrics.collapsed.add(1);
+        return Begin::Follower(Follower { flight: flight.clone(), demanding });
+    }
+    let flight = Flight::new(request.fields.clone(), solo);
+    flights.push(flight.clone());
+    drop(shard);
+    Begin::Leader(Leader::new(cache.clone(), key.into(), flight))
 }
 
-/// Reads a body that is still arriving, from its first byte and at its own pace.
-pub struct Reader {}
-
-/// The body broke off: the client must not take what it got for the whole (cut the connection, reset the stream).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FillFailed {
-    /// The backend broke off, or the fetch was given up.
-    Incomplete,
-    /// This reader was too slow for a body that is not stored and that others read.
-    TooSlow,
+/// Whether this fetch can't serve others: HEAD has no body to share, and an answer that each use has to validate
+/// (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only.
+fn is_solo(cache: &Cache, key: &[u8], request: &RequestHead) -> bool {
+    if request.method != http::Method::GET {
+        return true;
+    }
+    match cache.store.get(key) {
+        Some(Entry::Resource(resource)) => resource
+            .select(&request.fields)
+            .or_else(|| resource.newest())
+            .is_some_and(|stored| !stored.answer.is_shareable()),
+        _ => false,
+    }
 }
 
-impl Leader {
-    /// The answer is not to be stored: the waiting are told to fetch for themselves, and if somebody waited and the
-    /// reason lies in the resource, nobody queues for this key for a while.
-    pub fn pass(self, _reason: Reason) {}
-
-    /// Opens the body. `Err`: no room within the byte bound (the waiting have been told); send the answer to your
-    /// client and store nothing.
-    pub fn begin(self, _plan: Plan) -> Result<(Fill, Reader), Reason> {
-        Err(Reason::Off)
+/// Whether to wait for this fetch. Before its head is there, what Vary named the last time tells whether it will do.
+fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead) -> bool {
+    if !flight.may_serve(&request.fields) {
+        return false;
     }
-
-    /// Stores an answer whose whole body is in memory. On `Err` the waiting have been told to fetch for themselves.
-    pub fn store_whole(self, _plan: Plan, _body: Bytes) -> Result<Arc<Stored>, Reason> {
-        Err(Reason::Off)
+    match (flight.state(), cache.store.get(key)) {
+        (State::Waiting, Some(Entry::Resource(resource))) => {
+            resource.newest().is_none_or(|stored| stored.answer.vary.agree(&flight.fields, &request.fields))
+        }
+        _ => true,
     }
-
-    /// The backend said 304 to our validation: merges and stores (see [`super::Cache::freshen`]), and the waiting get
-    /// it too. On `Err` (the 304 is about something else) the leader is given back, to fetch without conditions.
-    pub fn freshen(
-        self,
-        _exchange: &Exchange<'_>,
-        _stored: &Arc<Stored>,
-        _not_modified: &ResponseHead,
-    ) -> Result<Arc<Stored>, (Self, Reason)> {
-        Err((self, Reason::Off))
-    }
-
-    /// Answers the waiting with this stored answer as it is: stale, when the backend failed and `stale_usable` allows.
-    pub fn resolve(self, _stored: &Arc<Stored>) {}
 }
 
 impl Follower {
-    /// Waits for the leader's head. `request` is the follower's own, for Vary. Cancel-safe.
-    pub async fn head(self, _request: &RequestHead) -> FollowerOutcome {
-        FollowerOutcome::LeaderGone
+    /// Waits for the leader's head. `request` is the follower's own, for Vary. May be dropped while it waits.
+    pub async fn head(self, request: &RequestHead) -> FollowerOutcome {
+        match self.flight.settled().await {
+            State::Streaming(pipe) if !pipe.answer().vary.matches(&request.fields) => FollowerOutcome::NotMyVariant,
+            State::Streaming(pipe) => match pipe.join() {
+                Some(reader) => FollowerOutcome::Streaming(reader),
+                None => FollowerOutcome::NotStorable(Reason::TooLarge),
+            },
+            State::Stored(stored) | State::Stale(stored) if !stored.answer.vary.matches(&request.fields) => {
+                FollowerOutcome::NotMyVariant
+            }
+            // RFC 9111 §5.2.1.4: who asked for a validated answer is not given a stale one.
+            State::Stale(_) if self.demanding => FollowerOutcome::NotStorable(Reason::RequestNoCache),
+            State::Stored(stored) | State::Stale(stored) => FollowerOutcome::Stored(stored),
+            State::NotStorable(reason) => FollowerOutcome::NotStorable(reason),
+            State::Waiting | State::Gone => FollowerOutcome::LeaderGone,
+        }
     }
 }
 
-impl Fill {
-    /// Adds a piece of the body (copied once into memory of exactly its size). Never blocks.
-    pub fn push(&mut self, _data: &[u8]) {}
-
-    /// To be awaited before reading more from the backend: returns at once while the body is being kept; a body that
-    /// has outgrown `max_object` or the byte bound is only passed on, at the pace of its readers.
-    pub async fn ready(&mut self) {}
-
-    /// Whether anybody is served by going on: the body will be stored, or a reader is left.
-    pub fn is_wanted(&self) -> bool {
-        false
-    }
-
-    /// The body is complete: stores it (if all is well) and lets the readers end.
-    pub fn finish(self) -> Finished {
-        Finished::NotStored(Reason::Off)
-    }
-
-    /// The body broke off: an error to every reader, nothing stored. The same as dropping it.
-    pub fn fail(self) {}
-}
-
-impl Reader {
-    /// The head that goes with this body.
-    pub fn answer(&self) -> &Arc<Answer> {
-        unimplemented!()
-    }
-
-    /// The next piece; `None` at the end of a complete body. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Result<Bytes, FillFailed>> {
-        None
-    }
-
-    /// Moves the pieces that are there already to `out`, at most `limit` of them, without waiting; `Ok(true)` says that
-    /// the body is complete with them.
-    pub fn take_ready(&mut self, _out: &mut Vec<Bytes>, _limit: usize) -> Result<bool, FillFailed> {
-        Ok(true)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,21 @@
 //! An answer as it is kept: the head, and everything worked out of it once so that a hit parses nothing.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::vary::Vary;
-use crate::{clock::Now, wire::ResponseHead};
+use super::{
+    date,
+    directives::ResponseDirectives,
+    freshness::{date_of, initial_age},
+    kept::kept_head,
+    vary::Vary,
+};
+use crate::{
+    cache::account::ALLOCATION_OVERHEAD,
+    clock::Now,
+    wire::{ResponseHead, fields::write_line},
+};
 
 /// The head of an answer that may be reused, with what the decisions need. Immutable.
 #[derive(Clone, Debug)]
@@ -26,8 +33,8 @@ pub struct Answer {
     pub etag: Option<Bytes>,
     /// Last-Modified, verbatim.
     pub last_modified: Option<Bytes>,
-    /// Last-Modified in seconds since the Unix epoch, where it is a date.
-    pub last_modified_seconds: Option<i64>,
+    /// Last-Modified in seconds since the Unix epoch, or Date where there is none (RFC 9111 §4.3.2); `None` if it is no date.
+    pub modified_seconds: Option<i64>,
     /// Seconds for which the answer is fresh, counted from age 0 (RFC 9111 §4.2.1).
     pub lifetime: u64,
     /// Age at `received` (RFC 9111 §4.2.3, corrected_initial_age).
@@ -38,7 +45,7 @@ pub struct Answer {
     pub vary: Vary,
     /// `no-cache` without field names: validate before each use.
     pub no_cache: bool,
-    /// Never to be used stale: must-revalidate, proxy-revalidate, s-maxage or no-cache.
+    /// Never to be used when stale: must-revalidate, proxy-revalidate, s-maxage or no-cache.
     pub must_revalidate: bool,
     /// A request with Authorization may be answered (RFC 9111 §3.5).
     pub shared_with_authorization: bool,
@@ -46,49 +53,116 @@ pub struct Answer {
     pub stale_if_error: Option<u64>,
 }
 
-/// One stored answer, whole and immutable.
-#[derive(Debug)]
-pub struct Stored {
-    /// The head and what was worked out of it.
-    pub answer: Arc<Answer>,
-    /// The whole body, shared with every reader.
-    pub body: Arc<Body>,
-}
-
-/// The body of a stored answer. It counts against the byte bound until its last reader lets go of it.
-#[derive(Debug)]
-pub struct Body {
-    chunks: Box<[Bytes]>,
-    length: u64,
-}
-
-impl Body {
-    /// A body of these pieces.
-    pub fn new(chunks: Vec<Bytes>) -> Self {
-        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Self { chunks: chunks.into_boxed_slice(), length }
-    }
-
-    /// The pieces, none of them empty.
-    pub fn chunks(&self) -> &[Bytes] {
-        &self.chunks
-    }
-
-    /// Bytes in all.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
+/// What an answer's own words decide, found while weighing whether it may be stored.
+pub(crate) struct Terms {
+    pub(crate) directives: ResponseDirectives,
+    pub(crate) vary: Vary,
+    pub(crate) lifetime: u64,
+    pub(crate) length: Option<u64>,
 }
 
 impl Answer {
+    /// The answer as it is kept.
+    pub(crate) fn new(received_head: &ResponseHead, terms: Terms, requested: Now, answered: Now) -> Self {
+        let Terms { directives, vary, lifetime, length } = terms;
+        let now = answered.unix_seconds() as i64;
+        let head = kept_head(received_head, &directives.withheld, length, answered);
+        let field = |name: &str| head.fields.get(name).map(Bytes::copy_from_slice);
+        let modified_seconds = match head.fields.get("last-modified") {
+            Some(date) => date::parse(date, now),
+            None => Some(date_of(&head.fields, answered)),
+        };
+        Self {
+            http1: http1_of(&head),
+            not_modified_http1: http1_of(&not_modified(&head)),
+            length,
+            etag: field("etag"),
+            last_modified: field("last-modified"),
+            modified_seconds,
+            lifetime,
+            initial_age: initial_age(&received_head.fields, requested, answered),
+            received: answered.instant,
+            vary,
+            no_cache: directives.no_cache,
+            // RFC 9111 §5.2.2.10: s-maxage implies proxy-revalidate.
+            must_revalidate: directives.must_revalidate
+                || directives.proxy_revalidate
+                || directives.s_maxage.is_some()
+                || directives.no_cache,
+            shared_with_authorization: directives.public || directives.must_revalidate || directives.s_maxage.is_some(),
+            stale_if_error: directives.stale_if_error,
+            head,
+        }
+    }
+
+    /// The same answer, now that its body is known to have this length.
+    pub(crate) fn with_length(&self, length: u64) -> Self {
+        let mut answer = self.clone();
+        if self.length.is_none() {
+            answer.head.fields.set("Content-Length", length.to_string());
+            answer.head.fields.shrink();
+            answer.http1 = http1_of(&answer.head);
+            answer.length = Some(length);
+        }
+        answer
+    }
+
     /// Age in whole seconds (RFC 9111 §4.2.3): what it had when it came, and the time that it has been here.
     pub fn age(&self, now: Now) -> u64 {
         self.initial_age.saturating_add(now.instant.saturating_duration_since(self.received)).as_secs()
     }
 
-    /// Seconds of freshness left; negative when stale.
-    pub fn ttl(&self, now: Now) -> i64 {
-        let (lifetime, age) = (self.lifetime.min(i64::MAX as u64) as i64, self.age(now).min(i64::MAX as u64) as i64);
-        lifetime.saturating_sub(age)
+    /// Seconds of freshness left at this age; negative when stale.
+    pub fn ttl(&self, age: u64) -> i64 {
+        let whole = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+        whole(self.lifetime).saturating_sub(whole(age))
+    }
+
+    /// Whether a request that came while the answer was being fetched may be given it: not if each use needs a
+    /// validation of its own, or if it was stale when it came (RFC 9111 §4).
+    pub fn is_shareable(&self) -> bool {
+        !self.no_cache && self.lifetime > self.initial_age.as_secs()
+    }
+
+    /// The head of the 304 that stands for this answer (RFC 9110 §15.4.5), without Age.
+    pub fn not_modified_head(&self) -> ResponseHead {
+        not_modified(&self.head)
+    }
+
+    /// Bytes of memory held.
+    pub(crate) fn memory(&self) -> u64 {
+        let tags = self.etag.as_ref().map_or(0, Bytes::len) + self.last_modified.as_ref().map_or(0, Bytes::len);
+        let heads =
+            self.head.fields.memory() + self.head.reason.len() + self.http1.len() + self.not_modified_http1.len();
+        (size_of::<Self>() + heads + tags + self.vary.memory()) as u64 + 6 * ALLOCATION_OVERHEAD
     }
 }
+
+/// The status line and the field lines.
+fn http1_of(head: &ResponseHead) -> Bytes {
+    let mut out = Vec::with_capacity(head.fields.memory() + 64);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(head.status.to_string().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(&head.reason);
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in head.fields.iter() {
+        write_line(&mut out, name, value);
+    }
+    Bytes::from(out.into_boxed_slice())
+}
+
+/// RFC 9110 §15.4.5: what a 304 must repeat, and Last-Modified where there is no entity tag to go by.
+fn not_modified(head: &ResponseHead) -> ResponseHead {
+    const REPEATED: [&str; 6] = ["cache-control", "content-location", "date", "etag", "expires", "vary"];
+    let has_etag = head.fields.contains("etag");
+    let mut fields = head.fields.clone();
+    fields.retain(|name, _| {
+        REPEATED.iter().any(|repeated| repeated.as_bytes().eq_ignore_ascii_case(name))
+            || (!has_etag && name.eq_ignore_ascii_case(b"last-modified"))
+    });
+    ResponseHead { version: head.version, status: 304, reason: b"Not Modified".to_vec(), fields }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,29 @@
 //! The rules, pure: heads, the route's policy and `now` in, a decision with its reason out (RFC 9111).
+//!
+//! No lock, no clock, no runtime. What is not understood is not stored, and what is malformed is read in the careful sense.
 
-pub mod answer;
+mod answer;
 pub mod conditional;
+pub mod date;
+mod directives;
+mod freshness;
+mod kept;
+mod reuse;
+mod storable;
+mod validate;
 pub mod vary;
+mod wants;
 
 use std::time::Duration;
 
-pub use answer::{Answer, Body, Stored};
+pub use answer::Answer;
+pub(crate) use reuse::{Reuse, reuse, stale_usable};
+pub(crate) use storable::storable;
+pub use validate::validation_fields;
+pub(crate) use validate::{Freshened, freshened};
+pub(crate) use wants::Wants;
 
-use crate::{
-    clock::Now,
-    wire::{RequestHead, ResponseHead},
-};
+use crate::{clock::Now, wire::RequestHead};
 
 /// The route's part in the decision.
 #[derive(Clone, Debug)]
@@ -27,7 +39,7 @@ pub struct Policy {
 }
 
 /// One request to the backend and its times.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
     /// As the client sent it.
     pub request: &'a RequestHead,
@@ -55,25 +67,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The answer as it will be kept; `length` is known if the backend announced it.
+    /// The answer as it will be kept; its length is known if the backend announced it.
     pub fn answer(&self) -> &Answer {
         &self.answer
     }
 }
 
-/// The fields that make an otherwise plain GET conditional, ready to be added to the request to the backend:
-/// `If-None-Match` and `If-Modified-Since` with the stored bytes (RFC 9111 §4.3.1). Client conditions of the same names
-/// are to be replaced. Also the stored variant's... nothing else: the client's own nominated fields match it already.
-pub fn validation_fields(answer: &Answer) -> impl Iterator<Item = (&'static str, &[u8])> {
-    [
-        answer.etag.as_deref().map(|etag| ("If-None-Match", etag)),
-        answer.last_modified.as_deref().map(|date| ("If-Modified-Since", date)),
-    ]
-    .into_iter()
-    .flatten()
-}
-
-/// x
-pub(crate) fn storable(_exchange: &Exchange<'_>, _head: &ResponseHead) -> Result<Plan, super::Reason> {
-    Err(super::Reason::Off)
-}
+#[cfg(test)]
+pub(crate) mod testing;
