@@ -2,40 +2,78 @@
 //!
 //! The cache is handed heads and bytes and never knows an upstream or a socket. `policy` is pure; `store` holds the
 //! entries; `fill` lets one fetch serve everybody who asked for the same thing meanwhile.
+//!
+//! One GET, seen from the gateway:
+//! 1. [`key::build`], then [`Cache::lookup`].
+//! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`.
+//! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. A follower waits on [`Follower::head`]. The leader
+//!    asks the backend: on a miss without the client's If-None-Match and If-Modified-Since (so that the answer serves all;
+//!    `conditional::evaluate` answers them afterwards), on a validation with [`policy::validation_fields`] in their place.
+//!    - 304 to a validation: [`Leader::freshen`];
+//!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve`];
+//!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] and push the body, `Err` → [`Leader::pass`] and stream it.
+//! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing. After a 2xx or 3xx to an unsafe
+//!    method: [`Cache::invalidate`].
 
-use std::{sync::Arc, time::Duration};
+mod account;
+pub mod fill;
+pub mod key;
+mod metrics;
+pub mod policy;
+mod reason;
+mod status;
+mod store;
+mod stored;
 
-use bytes::Bytes;
+use std::sync::Arc;
+
+use account::{Account, Charge};
+use fill::Flights;
+pub use fill::{Begin, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
+use metrics::Metrics;
+pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional};
+use policy::{Reuse, Wants};
+pub use reason::Reason;
+pub use status::CacheStatus;
+use store::{Entry, Store};
+pub use stored::{Body, Stored};
 
 use crate::{
     clock::Now,
     config,
     metrics::Registry,
-    wire::{RequestHead, ResponseHead},
+    wire::{Framing, RequestHead, ResponseHead},
 };
 
 /// The store and the fetches under way. One for the process.
-pub struct Cache {}
-
-/// One stored answer, immutable once stored.
-pub struct Stored {
-    /// As the backend sent it, less the fields that are not stored (RFC 9111 §3.1).
-    pub head: ResponseHead,
-    /// `HTTP/1.1 200 OK CRLF` and all stored field lines except Age, ready to write; the empty line is not there.
-    pub http1: Bytes,
-    /// The whole body.
-    pub body: Vec<Bytes>,
-    /// Bytes of the body.
-    pub length: u64,
+pub struct Cache {
+    store: Store,
+    flights: Flights,
+    account: Arc<Account>,
+    metrics: Metrics,
+    max_object: u64,
 }
 
 /// What the store says to a request.
+#[derive(Debug)]
 pub enum Lookup {
     /// Answer from the store; `age` and `ttl` in seconds (a negative ttl was allowed by max-stale).
-    Hit { stored: Arc<Stored>, age: u64, ttl: i64 },
-    /// Stored, but to be validated first: send `conditions` along (If-None-Match, If-Modified-Since).
-    Revalidate { stored: Arc<Stored>, reason: Reason },
-    /// Fetch it; the answer may be stored.
+    Hit {
+        /// The answer.
+        stored: Arc<Stored>,
+        /// For the Age field.
+        age: u64,
+        /// Freshness left.
+        ttl: i64,
+    },
+    /// Stored, but to be validated first, with [`policy::validation_fields`] (none, if it has no validator).
+    Revalidate {
+        /// The answer to validate.
+        stored: Arc<Stored>,
+        /// Why.
+        reason: Reason,
+    },
+    /// Fetch it through [`Cache::begin_fill`]; the answer may be stored.
     Miss(Reason),
     /// Fetch it without queueing, and don't store: the request or an earlier answer forbids it.
     Pass(Reason),
@@ -43,36 +81,165 @@ pub enum Lookup {
     GatewayTimeout,
 }
 
-/// Why: one closed list for Cache-Status, log, metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    Hit,
-    UriMiss,
-    VaryMiss,
-    Stale,
-    RequestNoCache,
-    Method,
-    Bypass,
-    Uncacheable,
-}
-
-/// The route's part in the decision.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    pub store_set_cookie: bool,
-    pub client_cache_control: bool,
-    pub heuristic: Option<Duration>,
-    pub stale_if_error: Duration,
-}
-
 impl Cache {
+    /// An empty cache. Its figures are scraped from `registry`.
     pub fn new(config: &config::Cache, registry: &Registry) -> Arc<Self> {
-        let _ = (config, registry);
-        Arc::new(Self {})
+        let metrics = Metrics::new(registry);
+        // What is being fetched needs room beside what is stored: an eighth, or one largest object if that is more.
+        let reserve = (config.capacity / 8).max(config.max_object.min(config.capacity / 2));
+        let store = Store::new(config.capacity - reserve, &metrics);
+        let account = Account::new(config.capacity);
+        Metrics::observe(registry, &account, store.entries());
+        Arc::new(Self { store, flights: Flights::new(), account, metrics, max_object: config.max_object })
     }
 
+    /// What the store has for this request. No allocation and no copy on a hit.
     pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
-        let _ = (key, request, policy, now);
-        Lookup::Pass(Reason::Bypass)
+        if self.account.capacity() == 0 {
+            return Lookup::Pass(Reason::Off);
+        }
+        let is_head = request.method == http::Method::HEAD;
+        if !is_head && request.method != http::Method::GET {
+            return Lookup::Pass(Reason::Method);
+        }
+        if !matches!(request.framing, Framing::None | Framing::Length(0)) {
+            return Lookup::Pass(Reason::RequestBody);
+        }
+        let wants = Wants::of(&request.fields);
+        if wants.range {
+            return Lookup::Pass(Reason::Range);
+        }
+        if wants.precondition {
+            return Lookup::Pass(Reason::Precondition);
+        }
+        let directives = wants.directives(request, policy.client_cache_control);
+        let absent = |lookup| if directives.only_if_cached { Lookup::GatewayTimeout } else { lookup };
+        if directives.no_store {
+            return absent(Lookup::Pass(Reason::RequestNoStore));
+        }
+        // An answer to HEAD is not stored, so nobody need queue for one.
+        let missing = |reason| absent(if is_head { Lookup::Pass(reason) } else { Lookup::Miss(reason) });
+        let resource = match self.store.get(key) {
+            Some(Entry::Resource(resource)) => resource,
+            Some(Entry::DontQueue(until)) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
+            Some(Entry::DontQueue(_)) | None => return missing(Reason::UriMiss),
+        };
+        let Some(stored) = resource.select(&request.fields) else { return missing(Reason::VaryMiss) };
+        // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
+        if wants.authorization && !stored.answer.shared_with_authorization {
+            return absent(Lookup::Pass(Reason::Authorization));
+        }
+        let age = stored.answer.age(now);
+        match policy::reuse(&stored.answer, &directives, age) {
+            Reuse::Usable => Lookup::Hit { stored: stored.clone(), age, ttl: stored.answer.ttl(age) },
+            Reuse::Validate(reason) => absent(Lookup::Revalidate { stored: stored.clone(), reason }),
+        }
+    }
+
+    /// Joins the fetch under way for this key and these nominated fields, or becomes its leader. With the `now` of the
+    /// look-up before it.
+    pub fn begin_fill(self: &Arc<Self>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
+        fill::begin(self, key, request, policy, now)
+    }
+
+    /// Whether the answer may be stored (RFC 9111 §3); says why not.
+    pub fn storable(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
+        if self.account.capacity() == 0 {
+            return Err(Reason::Off);
+        }
+        let plan = policy::storable(exchange, head)?;
+        match plan.answer.length {
+            Some(length) if length > self.max_object => Err(Reason::TooLarge),
+            _ => Ok(plan),
+        }
+    }
+
+    /// Merges a 304 into the stored answer and stores that, if the answer validated is still there (RFC 9111 §4.3.4).
+    /// For a validation outside a fill; a leader uses [`Leader::freshen`]. `Err`: the 304 is about another representation
+    /// (the stored one is dropped); ask again without conditions.
+    pub fn freshen(
+        &self,
+        key: &[u8],
+        exchange: &Exchange<'_>,
+        stored: &Arc<Stored>,
+        not_modified: &ResponseHead,
+    ) -> Result<Arc<Stored>, Reason> {
+        self.merge(key, exchange, stored, not_modified).map(|(stored, _)| stored)
+    }
+
+    /// Whether this stored answer may be sent although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).
+    pub fn stale_usable(
+        &self,
+        request: &RequestHead,
+        answer: &Answer,
+        failure: BackendFailure,
+        policy: &Policy,
+        now: Now,
+    ) -> bool {
+        policy::stale_usable(request, answer, failure, policy, now)
+    }
+
+    /// Forgets everything under this key; fetches under way are not stored and take no further followers (RFC 9111 §4.4).
+    pub fn invalidate(&self, key: &[u8]) {
+        if self.flights.doom(key, || self.store.remove(key)) {
+            self.metrics.invalidations.add(1);
+        }
+    }
+
+    /// Bytes held by stored answers and fills, with their overhead; never above the capacity.
+    pub fn held_bytes(&self) -> u64 {
+        self.account.held()
+    }
+
+    /// See [`Cache::freshen`]; says beside it why the merged answer may be kept no longer, if so.
+    fn merge(
+        &self,
+        key: &[u8],
+        exchange: &Exchange<'_>,
+        stored: &Arc<Stored>,
+        not_modified: &ResponseHead,
+    ) -> Result<(Arc<Stored>, Option<Reason>), Reason> {
+        let policy::Freshened { answer, mut refused } = policy::freshened(&stored.answer, exchange, not_modified)
+            .inspect_err(|_| {
+                self.flights.locked(key, || self.store.replace(key, stored, None));
+            })?;
+        self.metrics.validated.add(1);
+        let paid = if refused.is_none() { self.charge(Stored::head_cost(&answer, key)) } else { None };
+        if refused.is_none() && paid.is_none() {
+            refused = Some(Reason::NoRoom);
+        }
+        let charge = paid.unwrap_or_else(|| Charge::none(&self.account));
+        let merged = Stored::new(Arc::new(answer), stored.body.clone(), charge);
+        let kept = refused.is_none().then(|| merged.clone());
+        self.flights.locked(key, || self.store.replace(key, stored, kept));
+        if let Some(reason) = refused {
+            self.metrics.refused.add(reason, 1);
+        }
+        Ok((merged, refused))
+    }
+
+    /// Takes room, after letting go of what the store has put off letting go of, if need be.
+    fn charge(&self, bytes: u64) -> Option<Charge> {
+        self.account.charge(bytes).or_else(|| {
+            self.store.settle();
+            self.account.charge(bytes)
+        })
+    }
+
+    /// The same for more of it.
+    fn grow(&self, charge: &mut Charge, bytes: u64) -> bool {
+        charge.grow_to(bytes) || {
+            self.store.settle();
+            charge.grow_to(bytes)
+        }
     }
 }
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("held", &self.account.held()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! The right and duty to fetch one answer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::Ordering::{Acquire, Relaxed},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{Fill, Flight, Reader, State, pipe::Pipe, remove};
+use crate::{
+    cache::{Answer, Cache, Exchange, Plan, Reason, Stored, stored::Body},
+    clock::Now,
+    wire::ResponseHead,
+};
+
+/// Whoever holds it fetches the answer for all who wait. Dropped without a word, it lets them try for themselves.
+#[derive(Debug)]
+pub struct Leader {
+    duty: Duty,
+}
+
+/// A flight that is to be settled; dropped without, the leader is gone.
+#[derive(Debug)]
+pub(super) struct Duty {
+    pub(super) cache: Arc<Cache>,
+    pub(super) key: Box<[u8]>,
+    pub(super) flight: Arc<Flight>,
+    settled: bool,
+}
+
+impl Leader {
+    pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>) -> Self {
+        Self { duty: Duty { cache, key, flight, settled: false } }
+    }
+
+    /// The answer is not to be stored: the waiting are told to fetch for themselves, and if somebody waited and the
+    /// reason lies in the resource, nobody queues for this key for a while. `now` is when the head arrived.
+    pub fn pass(self, reason: Reason, now: Now) {
+        let Duty { cache, key, flight, .. } = &self.duty;
+        cache.metrics.refused.add(reason, 1);
+        if flight.followers.load(Relaxed) > 0 && reason.concerns_the_resource() {
+            let over = matches!(reason, Reason::Private | Reason::NoStore | Reason::VaryStar | Reason::SetCookie);
+            let until = now.instant + DONT_QUEUE;
+            cache.flights.locked(key, || cache.store.dont_queue(key, until, over));
+        }
+        self.duty.settle(State::NotStorable(reason));
+    }
+
+    /// Opens the body. `Err`: there is no room within the byte bound, and the waiting have been told; send the answer to
+    /// your client and store nothing.
+    pub fn begin(self, plan: Plan) -> Result<(Fill, Reader), Reason> {
+        let Self { duty } = self;
+        let answer = Arc::new(plan.answer);
+        let announced = answer.length.unwrap_or(0);
+        let cost = Stored::head_cost(&answer, &duty.key) + Body::cost_of(announced, 1);
+        let Some(charge) = duty.cache.charge(cost) else {
+            duty.cache.metrics.refused.add(Reason::NoRoom, 1);
+            duty.settle(State::NotStorable(Reason::NoRoom));
+            return Err(Reason::NoRoom);
+        };
+        let pipe = Pipe::new(answer.clone());
+        let Some(reader) = pipe.join() else {
+            // Invariant: a new pipe takes readers; should it not, nothing has been promised yet.
+            duty.settle(State::Gone);
+            return Err(Reason::Incomplete);
+        };
+        duty.flight.set(match unshareable(&answer) {
+            Some(reason) => State::NotStorable(reason),
+            None => State::Streaming(pipe.clone()),
+        });
+        Ok((Fill::new(duty, pipe, charge), reader))
+    }
+
+    /// Stores an answer whose whole body is in memory. On `Err` the waiting have been told to fetch for themselves.
+    pub fn store_whole(self, plan: Plan, body: &[u8]) -> Result<Arc<Stored>, Reason> {
+        let Self { duty } = self;
+        match duty.whole(plan, body) {
+            Ok(stored) => {
+                duty.settle_storing(&stored)?;
+                Ok(stored)
+            }
+            Err(reason) => {
+                duty.cache.metrics.refused.add(reason, 1);
+                duty.settle(State::NotStorable(reason));
+                Err(reason)
+            }
+        }
+    }
+
+    /// The backend said 304 to our validation: merges and stores (see [`Cache::freshen`]), and the waiting get it too. On
+    /// `Err` (the 304 is about something else) the leader is given back, to fetch without conditions.
+    #[expect(clippy::result_large_err, reason = "the leader is handed back by value, once in a blue moon")]
+    pub fn freshen(
+        self,
+        exchange: &Exchange<'_>,
+        stored: &Arc<Stored>,
+        not_modified: &ResponseHead,
+    ) -> Result<Arc<Stored>, (Self, Reason)> {
+        let Duty { cache, key, .. } = &self.duty;
+        match cache.merge(key, exchange, stored, not_modified) {
+            Ok((stored, refused)) => {
+                self.duty.settle(refused.map_or_else(|| shared(&stored), State::NotStorable));
+                Ok(stored)
+            }
+            Err(reason) => Err((self, reason)),
+        }
+    }
+
+    /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is.
+    pub fn resolve_stale(self, stored: &Arc<Stored>) {
+        self.duty.settle(State::Stale(stored.clone()));
+    }
+}
+
+impl Duty {
+    /// Takes the fetch off the list and tells the waiting.
+    pub(super) fn settle(mut self, state: State) {
+        self.leave(state);
+    }
+
+    /// The same, with the answer put into the store in one step, unless the key was invalidated since the fetch began.
+    pub(super) fn settle_storing(mut self, stored: &Arc<Stored>) -> Result<(), Reason> {
+        let mut shard = self.cache.flights.shard(&self.key);
+        remove(&mut shard, &self.key, &self.flight);
+        let doomed = self.flight.doomed.load(Acquire);
+        if !doomed {
+            let dropped = self.cache.store.put(&self.key, stored.clone(), &self.flight.fields);
+            self.cache.metrics.variants_dropped.add(dropped as u64);
+            self.cache.metrics.stored.add(1);
+        }
+        drop(shard);
+        // Who joined before the invalidation came may still share the answer (RFC 9111 §4.4 speaks of stored ones).
+        self.settled = true;
+        self.flight.set(shared(stored));
+        if doomed { Err(Reason::Invalidated) } else { Ok(()) }
+    }
+
+    fn leave(&mut self, state: State) {
+        self.settled = true;
+        remove(&mut self.cache.flights.shard(&self.key), &self.key, &self.flight);
+        self.flight.set(state);
+    }
+
+    /// The stored form of a whole answer.
+    fn whole(&self, plan: Plan, body: &[u8]) -> Result<Arc<Stored>, Reason> {
+        let length = body.len() as u64;
+        if plan.answer.length.is_some_and(|announced| announced != length) {
+            return Err(Reason::Incomplete);
+        }
+        if length > self.cache.max_object {
+            return Err(Reason::TooLarge);
+        }
+        let answer = plan.answer.with_length(length);
+        let chunks: Vec<Bytes> = if body.is_empty() { Vec::new() } else { vec![Bytes::copy_from_slice(body)] };
+        let body_cost = Body::cost_of(length, chunks.len() as u64);
+        let mut charge = self.cache.charge(Stored::head_cost(&answer, &self.key) + body_cost).ok_or(Reason::NoRoom)?;
+        let body = Body::new(chunks, charge.split(body_cost));
+        Ok(Stored::new(Arc::new(answer), body, charge))
+    }
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.leave(State::Gone);
+        }
+    }
+}
+
+/// A whole answer to those who wait, if they may have it.
+fn shared(stored: &Arc<Stored>) -> State {
+    unshareable(&stored.answer).map_or_else(|| State::Stored(stored.clone()), State::NotStorable)
+}
+
+/// Why nobody but the leader's own client may have this answer.
+fn unshareable(answer: &Answer) -> Option<Reason> {
+    let reason = if answer.no_cache { Reason::NoCache } else { Reason::Stale };
+    (!answer.is_shareable()).then_some(reason)
+}
+
+/// How long nobody queues for a key whose answer could not be shared with those who waited for it.
+const DONT_QUEUE: Duration = Duration::from_secs(10);

@@ -1,0 +1,168 @@
+//! An answer as it is kept: the head, and everything worked out of it once so that a hit parses nothing.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{
+    date,
+    directives::ResponseDirectives,
+    freshness::{date_of, initial_age},
+    kept::kept_head,
+    vary::Vary,
+};
+use crate::{
+    cache::account::ALLOCATION_OVERHEAD,
+    clock::Now,
+    wire::{ResponseHead, fields::write_line},
+};
+
+/// The head of an answer that may be reused, with what the decisions need. Immutable.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// As the backend sent it, less Age and the fields that are not stored (RFC 9111 §3.1); with `Date`, and with
+    /// `Content-Length` once the length is known.
+    pub head: ResponseHead,
+    /// `HTTP/1.1 200 OK CRLF` and all stored field lines, ready to write; Age, Connection and the empty line are not there.
+    pub http1: Bytes,
+    /// The head of a 304 in the same form: status line and the fields of RFC 9110 §15.4.5.
+    pub not_modified_http1: Bytes,
+    /// Length of the body in bytes; `None` while a body of unknown length is still arriving.
+    pub length: Option<u64>,
+    /// The entity tag, verbatim.
+    pub etag: Option<Bytes>,
+    /// Last-Modified, verbatim.
+    pub last_modified: Option<Bytes>,
+    /// Last-Modified in seconds since the Unix epoch, or Date where there is none (RFC 9111 §4.3.2); `None` if it is no date.
+    pub modified_seconds: Option<i64>,
+    /// Seconds for which the answer is fresh, counted from age 0 (RFC 9111 §4.2.1).
+    pub lifetime: u64,
+    /// Age at `received` (RFC 9111 §4.2.3, corrected_initial_age).
+    pub initial_age: Duration,
+    /// When the head arrived.
+    pub received: Instant,
+    /// What the request must repeat (RFC 9111 §4.1).
+    pub vary: Vary,
+    /// `no-cache` without field names: validate before each use.
+    pub no_cache: bool,
+    /// Never to be used when stale: must-revalidate, proxy-revalidate, s-maxage or no-cache.
+    pub must_revalidate: bool,
+    /// A request with Authorization may be answered (RFC 9111 §3.5).
+    pub shared_with_authorization: bool,
+    /// `stale-if-error` in seconds, where the answer says one (RFC 5861 §4).
+    pub stale_if_error: Option<u64>,
+}
+
+/// What an answer's own words decide, found while weighing whether it may be stored.
+pub(crate) struct Terms {
+    pub(crate) directives: ResponseDirectives,
+    pub(crate) vary: Vary,
+    pub(crate) lifetime: u64,
+    pub(crate) length: Option<u64>,
+}
+
+impl Answer {
+    /// The answer as it is kept.
+    pub(crate) fn new(received_head: &ResponseHead, terms: Terms, requested: Now, answered: Now) -> Self {
+        let Terms { directives, vary, lifetime, length } = terms;
+        let now = answered.unix_seconds() as i64;
+        let head = kept_head(received_head, &directives.withheld, length, answered);
+        let field = |name: &str| head.fields.get(name).map(Bytes::copy_from_slice);
+        let modified_seconds = match head.fields.get("last-modified") {
+            Some(date) => date::parse(date, now),
+            None => Some(date_of(&head.fields, answered)),
+        };
+        Self {
+            http1: http1_of(&head),
+            not_modified_http1: http1_of(&not_modified(&head)),
+            length,
+            etag: field("etag"),
+            last_modified: field("last-modified"),
+            modified_seconds,
+            lifetime,
+            initial_age: initial_age(&received_head.fields, requested, answered),
+            received: answered.instant,
+            vary,
+            no_cache: directives.no_cache,
+            // RFC 9111 §5.2.2.10: s-maxage implies proxy-revalidate.
+            must_revalidate: directives.must_revalidate
+                || directives.proxy_revalidate
+                || directives.s_maxage.is_some()
+                || directives.no_cache,
+            shared_with_authorization: directives.public || directives.must_revalidate || directives.s_maxage.is_some(),
+            stale_if_error: directives.stale_if_error,
+            head,
+        }
+    }
+
+    /// The same answer, now that its body is known to have this length.
+    pub(crate) fn with_length(&self, length: u64) -> Self {
+        let mut answer = self.clone();
+        if self.length.is_none() {
+            answer.head.fields.set("Content-Length", length.to_string());
+            answer.head.fields.shrink();
+            answer.http1 = http1_of(&answer.head);
+            answer.length = Some(length);
+        }
+        answer
+    }
+
+    /// Age in whole seconds (RFC 9111 §4.2.3): what it had when it came, and the time that it has been here.
+    pub fn age(&self, now: Now) -> u64 {
+        self.initial_age.saturating_add(now.instant.saturating_duration_since(self.received)).as_secs()
+    }
+
+    /// Seconds of freshness left at this age; negative when stale.
+    pub fn ttl(&self, age: u64) -> i64 {
+        let whole = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+        whole(self.lifetime).saturating_sub(whole(age))
+    }
+
+    /// Whether a request that came while the answer was being fetched may be given it: not if each use needs a
+    /// validation of its own, or if it was stale when it came (RFC 9111 §4).
+    pub fn is_shareable(&self) -> bool {
+        !self.no_cache && self.lifetime > self.initial_age.as_secs()
+    }
+
+    /// The head of the 304 that stands for this answer (RFC 9110 §15.4.5), without Age.
+    pub fn not_modified_head(&self) -> ResponseHead {
+        not_modified(&self.head)
+    }
+
+    /// Bytes of memory held.
+    pub(crate) fn memory(&self) -> u64 {
+        let tags = self.etag.as_ref().map_or(0, Bytes::len) + self.last_modified.as_ref().map_or(0, Bytes::len);
+        let heads =
+            self.head.fields.memory() + self.head.reason.len() + self.http1.len() + self.not_modified_http1.len();
+        (size_of::<Self>() + heads + tags + self.vary.memory()) as u64 + 6 * ALLOCATION_OVERHEAD
+    }
+}
+
+/// The status line and the field lines.
+fn http1_of(head: &ResponseHead) -> Bytes {
+    let mut out = Vec::with_capacity(head.fields.memory() + 64);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(head.status.to_string().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(&head.reason);
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in head.fields.iter() {
+        write_line(&mut out, name, value);
+    }
+    Bytes::from(out.into_boxed_slice())
+}
+
+/// RFC 9110 §15.4.5: what a 304 must repeat, and Last-Modified where there is no entity tag to go by.
+fn not_modified(head: &ResponseHead) -> ResponseHead {
+    const REPEATED: [&str; 6] = ["cache-control", "content-location", "date", "etag", "expires", "vary"];
+    let has_etag = head.fields.contains("etag");
+    let mut fields = head.fields.clone();
+    fields.retain(|name, _| {
+        REPEATED.iter().any(|repeated| repeated.as_bytes().eq_ignore_ascii_case(name))
+            || (!has_etag && name.eq_ignore_ascii_case(b"last-modified"))
+    });
+    ResponseHead { version: head.version, status: 304, reason: b"Not Modified".to_vec(), fields }
+}
+
+#[cfg(test)]
+mod tests;

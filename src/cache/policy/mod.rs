@@ -1,0 +1,77 @@
+//! The rules, pure: heads, the route's policy and `now` in, a decision with its reason out (RFC 9111).
+//!
+//! No lock, no clock, no runtime. What is not understood is not stored, and what is malformed is read in the careful sense.
+
+mod answer;
+pub mod conditional;
+pub mod date;
+mod directives;
+mod freshness;
+mod kept;
+mod reuse;
+mod storable;
+mod validate;
+pub mod vary;
+mod wants;
+
+use std::time::Duration;
+
+pub use answer::Answer;
+pub(crate) use reuse::{Reuse, reuse, stale_usable};
+pub(crate) use storable::storable;
+pub use validate::validation_fields;
+pub(crate) use validate::{Freshened, freshened};
+pub(crate) use wants::Wants;
+
+use crate::{clock::Now, wire::RequestHead};
+
+/// The route's part in the decision.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Store answers with Set-Cookie as RFC 9111 allows; else only with `public` or `s-maxage`.
+    pub store_set_cookie: bool,
+    /// Honour Cache-Control and Pragma of the request (RFC 9111 §5.2.1, §5.4).
+    pub client_cache_control: bool,
+    /// Heuristic freshness (RFC 9111 §4.2.2) up to this; `None` is off.
+    pub heuristic: Option<Duration>,
+    /// Serve stale on 500, 502, 503, 504 for this long after freshness ended, where the answer says nothing (RFC 5861 §4).
+    pub stale_if_error: Duration,
+}
+
+/// One request to the backend and its times.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// As the client sent it.
+    pub request: &'a RequestHead,
+    /// The route's policy.
+    pub policy: &'a Policy,
+    /// When the request went to the backend.
+    pub requested: Now,
+    /// When the head of the answer arrived.
+    pub answered: Now,
+}
+
+/// How the backend failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendFailure {
+    /// No connection, a time-out, or a connection that ended before an answer.
+    Unreachable,
+    /// An answer with this status.
+    Status(u16),
+}
+
+/// Leave to store: the answer as it will be kept.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) answer: Answer,
+}
+
+impl Plan {
+    /// The answer as it will be kept; its length is known if the backend announced it.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,45 @@
+//! What a request says that matters to a cache, collected in one pass over its fields.
+
+use super::directives::RequestDirectives;
+use crate::wire::{Fields, RequestHead};
+
+/// Which of the fields that matter are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) cache_control: bool,
+    pub(crate) pragma: bool,
+    pub(crate) authorization: bool,
+    pub(crate) range: bool,
+    /// If-Match or If-Unmodified-Since.
+    pub(crate) precondition: bool,
+}
+
+impl Wants {
+    /// One pass; names are told apart by their length first.
+    pub(crate) fn of(fields: &Fields) -> Self {
+        let mut wants = Self::default();
+        for (name, _) in fields.iter() {
+            let is = |word: &[u8]| name.eq_ignore_ascii_case(word);
+            match name.len() {
+                5 if is(b"range") => wants.range = true,
+                6 if is(b"pragma") => wants.pragma = true,
+                8 if is(b"if-match") => wants.precondition = true,
+                13 if is(b"cache-control") => wants.cache_control = true,
+                13 if is(b"authorization") => wants.authorization = true,
+                19 if is(b"if-unmodified-since") => wants.precondition = true,
+                _ => {}
+            }
+        }
+        wants
+    }
+
+    /// The directives, or none if the route does not honour them. Pragma counts only without Cache-Control (RFC 9111 §5.4).
+    pub(crate) fn directives(self, request: &RequestHead, honoured: bool) -> RequestDirectives {
+        match self {
+            _ if !honoured => RequestDirectives::default(),
+            Self { cache_control: true, .. } => RequestDirectives::of(&request.fields),
+            Self { pragma: true, .. } => RequestDirectives::of_pragma(&request.fields),
+            _ => RequestDirectives::default(),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The table of entries by key; the only file that knows moka.
+//!
+//! Entries are replaced, never changed. Whoever reads, decides and writes holds the key's lock in `fill::Flights`, so that
+//! no write is lost. Admission is TinyLFU by bytes: a scan of things asked for once does not push out what is asked for often.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    account::ENTRY_OVERHEAD,
+    metrics::Metrics,
+    stored::{Resource, Stored},
+};
+use crate::wire::Fields;
+
+/// What stands under a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    /// Answers.
+    Resource(Arc<Resource>),
+    /// Until then nobody queues for this key: its last answer was not storable, and others had waited for it.
+    DontQueue(Instant),
+}
+
+type Table = moka::sync::Cache<Box<[u8]>, Entry, foldhash::fast::RandomState>;
+
+/// All entries.
+#[derive(Debug)]
+pub(crate) struct Store {
+    table: Table,
+}
+
+impl Store {
+    /// Room for `capacity` bytes of entries.
+    pub(crate) fn new(capacity: u64, metrics: &Metrics) -> Self {
+        let evictions = metrics.evictions.clone();
+        let table = moka::sync::Cache::builder()
+            .max_capacity(capacity / WEIGHT_UNIT)
+            .weigher(|key: &Box<[u8]>, entry: &Entry| weight(key, entry))
+            .eviction_listener(move |_, _, cause| {
+                if cause.was_evicted() {
+                    evictions.add(1);
+                }
+            })
+            .build_with_hasher(foldhash::fast::RandomState::default());
+        Self { table }
+    }
+
+    /// The entry, and a mark that it was asked for. Nothing is allocated.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Entry> {
+        self.table.get(key)
+    }
+
+    /// Puts an answer in front of the others under its key; says how many variants had to go for the bound.
+    pub(crate) fn put(&self, key: &[u8], stored: Arc<Stored>, request: &Fields) -> usize {
+        let before = match self.get(key) {
+            Some(Entry::Resource(resource)) => Some(resource),
+            _ => None,
+        };
+        let (resource, dropped) = Resource::with(before.as_deref(), stored, request);
+        self.table.insert(key.into(), Entry::Resource(Arc::new(resource)));
+        dropped
+    }
+
+    /// Puts `new` in the place of `old`, or takes `old` out; false if `old` is not there any more.
+    pub(crate) fn replace(&self, key: &[u8], old: &Arc<Stored>, new: Option<Arc<Stored>>) -> bool {
+        let Some(Entry::Resource(resource)) = self.get(key) else { return false };
+        let Some(resource) = resource.replacing(old, new) else { return false };
+        if resource.is_empty() {
+            self.table.invalidate(key);
+        } else {
+            self.table.insert(key.into(), Entry::Resource(Arc::new(resource)));
+        }
+        true
+    }
+
+    /// Marks the key as not worth queueing for. Answers that are stored stay, unless `over` says otherwise.
+    pub(crate) fn dont_queue(&self, key: &[u8], until: Instant, over: bool) {
+        if over || !matches!(self.get(key), Some(Entry::Resource(_))) {
+            self.table.insert(key.into(), Entry::DontQueue(until));
+        }
+    }
+
+    /// Takes everything under the key out; says whether there was something.
+    pub(crate) fn remove(&self, key: &[u8]) -> bool {
+        self.table.remove(key).is_some()
+    }
+
+    /// Does what moka has put off: admission, eviction, giving back memory.
+    pub(crate) fn settle(&self) {
+        self.table.run_pending_tasks();
+    }
+
+    /// A second handle on the same table, for the scrape.
+    pub(crate) fn entries(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let table = self.table.clone();
+        move || table.entry_count()
+    }
+}
+
+/// moka weighs in 32 bits; counted in units of 64 bytes, one key may hold 256 GiB.
+const WEIGHT_UNIT: u64 = 64;
+
+fn weight(key: &[u8], entry: &Entry) -> u32 {
+    let bytes = match entry {
+        Entry::Resource(resource) => resource.cost(),
+        Entry::DontQueue(_) => key.len() as u64 + ENTRY_OVERHEAD,
+    };
+    u32::try_from(bytes.div_ceil(WEIGHT_UNIT)).unwrap_or(u32::MAX)
+}
