@@ -287,6 +287,13 @@ pub struct FieldEdits {
     pub add: Vec<(String, String)>,
 }
 
+impl FieldEdits {
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct RouteCache {
     pub enabled: bool,

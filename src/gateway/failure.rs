@@ -101,12 +101,7 @@ pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts
 }
 
 /// Queues and writes an answer of our own.
-pub(super) async fn answer<C: Client>(
-    client: &mut C,
-    request: &RequestHead,
-    facts: &mut Facts,
-    own: &OwnAnswer<'_>,
-) {
+pub(super) async fn answer<C: Client>(client: &mut C, request: &RequestHead, facts: &mut Facts, own: &OwnAnswer<'_>) {
     facts.status = own.status;
     let json = prefers_json(request);
     let body = page(own, json, facts.request_id());
@@ -137,7 +132,14 @@ pub(super) async fn refuse(gateway: &Gateway, client: &mut Http1Client, request:
     let allow = [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")];
     // RFC 9110 §15.5.6: a 405 names the methods that are there.
     let fields: &[(&str, &str)] = if refusal.status() == 405 { &allow } else { &[] };
-    end_with(gateway, client, request, refusal.label(), OwnAnswer { status: refusal.status(), message: reason_for(refusal.status()), fields }).await;
+    end_with(
+        gateway,
+        client,
+        request,
+        refusal.label(),
+        OwnAnswer { status: refusal.status(), message: reason_for(refusal.status()), fields },
+    )
+    .await;
 }
 
 /// Answers a head that did not come whole in time (RFC 9110 §15.5.9).

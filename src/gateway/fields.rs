@@ -7,12 +7,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Gateway, facts::Facts};
+use super::{Gateway, Visit, facts::Facts};
 use crate::{
-    config::{FieldEdits, Route},
+    config::{FieldEdits, Route, Sticky},
     net::ClientInfo,
-    upstream::{Chosen, Outgoing, balance},
-    wire::{Fields, RequestHead, ResponseHead, Scheme, hop::strip_hop_by_hop},
+    upstream::{Affinity, Chosen, Outgoing, balance},
+    wire::{Fields, RequestHead, ResponseHead, Scheme, strip_hop_by_hop},
 };
 
 /// What the request is forwarded as.
@@ -51,21 +51,13 @@ impl Gateway {
     }
 
     /// The request as the backend is to see it.
-    pub(super) fn outgoing(
-        &self,
-        request: &RequestHead,
-        info: &ClientInfo,
-        way: Way,
-        route: &Route,
-        lane: Lane,
-        facts: &mut Facts,
-    ) -> Outgoing {
+    pub(super) fn outgoing(&self, visit: &mut Visit<'_>, info: &ClientInfo, lane: Lane) -> Outgoing {
+        let (route, request, way) = (visit.route(self), visit.request, visit.way);
         let mut fields = request.fields.clone();
         strip_hop_by_hop(&mut fields);
-        let wanted = |name: &[u8]| !is_replaced(name, way.trusted) && !(lane == Lane::Ask && is_unkeyed(name));
-        fields.retain(|name, _| wanted(name));
+        fields.retain(|name, _| !is_replaced(name, way.trusted) && !(lane == Lane::Ask && is_unkeyed(name)));
         self.add_way(&mut fields, request, info, way);
-        self.add_request_id(&mut fields, way, facts);
+        self.add_request_id(&mut fields, way, &mut visit.facts);
         let target = match route.strip_prefix.as_deref() {
             Some(prefix) => strip_prefix(&request.target, prefix, &mut fields),
             None => request.target.clone(),
@@ -79,13 +71,18 @@ impl Gateway {
             fields.push("Via", "1.1 tidegate");
         }
         edit(&mut fields, &route.request_fields);
-        let authority = match fields.get("host") {
-            // An edit may name the host that the backend is to see.
-            Some(host) => String::from_utf8_lossy(host).into_owned(),
-            None => request.authority.clone(),
-        };
+        // An edit may name the host that the backend is to see.
+        let authority = fields.get_str("host").unwrap_or(&request.authority).to_owned();
         fields.remove("host");
-        Outgoing { method: request.method.clone(), scheme: request.scheme, authority, target, fields, framing: request.framing }
+        Outgoing {
+            method: request.method.clone(),
+            scheme: request.scheme,
+            authority,
+            target,
+            fields,
+            framing: request.framing,
+            trailers: request.fields.has_token("te", "trailers"),
+        }
     }
 
     /// The answer as the client is to see it: hop-by-hop fields gone, the route's edits done, `Via` where it is on.
@@ -148,12 +145,7 @@ impl Gateway {
 }
 
 /// What ties this client to a server, as the upstream's configuration says.
-pub(super) fn affinity(
-    sticky: Option<&crate::config::Sticky>,
-    request: &RequestHead,
-    client: IpAddr,
-) -> crate::upstream::Affinity {
-    use crate::{config::Sticky, upstream::Affinity};
+pub(super) fn affinity(sticky: Option<&Sticky>, request: &RequestHead, client: IpAddr) -> Affinity {
     match sticky {
         None => Affinity::None,
         Some(Sticky::SourceAddress) => Affinity::Key(match canonical(client) {
@@ -284,7 +276,3 @@ fn is_unkeyed(name: &[u8]) -> bool {
     ];
     (name[0] | 0x20) == b'x' && UNKEYED.iter().any(|unkeyed| name.eq_ignore_ascii_case(unkeyed.as_bytes()))
 }
-
-
-#[cfg(test)]
-mod tests;

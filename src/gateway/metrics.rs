@@ -21,7 +21,8 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn new(registry: &Registry, config: &Config) -> Self {
         let names: Arc<[Arc<str>]> = config.routes.iter().map(|route| route.name.clone()).collect();
-        let name = move |route: u16| names.get(usize::from(route)).map_or_else(|| "_none".to_owned(), |name| name.to_string());
+        let name =
+            move |route: u16| names.get(usize::from(route)).map_or_else(|| "_none".to_owned(), |name| name.to_string());
         let one = {
             let name = name.clone();
             move |route: &u16| vec![name(*route)]

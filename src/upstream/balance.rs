@@ -48,16 +48,15 @@ pub fn round_robin(schedule: &[u16], cursor: usize, candidates: &[Candidate]) ->
 /// The server with the least load for its weight; equals take turns by `cursor`. `None` once all were tried.
 pub fn least_load(cursor: usize, candidates: &[Candidate]) -> Option<usize> {
     let count = candidates.len();
-    (0..count)
-        .map(|step| (cursor.wrapping_add(step)) % count)
-        .filter(|&index| !candidates[index].tried)
-        .min_by(|&left, &right| {
+    (0..count).map(|step| (cursor.wrapping_add(step)) % count).filter(|&index| !candidates[index].tried).min_by(
+        |&left, &right| {
             let (left, right) = (&candidates[left], &candidates[right]);
             // (load + 1) / weight, compared without division.
             let left_cost = (left.load as u64 + 1) * u64::from(right.weight);
             let right_cost = (right.load as u64 + 1) * u64::from(left.weight);
             left.suspect.cmp(&right.suspect).then(left_cost.cmp(&right_cost))
-        })
+        },
+    )
 }
 
 /// The server that a key belongs to, by weighted rendezvous hashing: a server that goes takes only its own keys along.

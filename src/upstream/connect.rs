@@ -130,11 +130,14 @@ fn refused(error: io::Error) -> Failure {
 fn check_authorities(path: &Path) -> Result<(), String> {
     use rustls_pki_types::{CertificateDer, pem::PemObject};
     let shown = path.display();
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
     let mut roots = rustls::RootCertStore::empty();
     for certificate in certificates {
         let certificate = certificate.map_err(|error| format!("`{shown}` is no PEM file: {error}"))?;
-        roots.add(certificate).map_err(|error| format!("`{shown}` holds a certificate that can't be trusted: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("`{shown}` holds a certificate that can't be trusted: {error}"))?;
     }
     if roots.is_empty() { Err(format!("`{shown}` holds no certificate")) } else { Ok(()) }
 }
@@ -142,7 +145,10 @@ fn check_authorities(path: &Path) -> Result<(), String> {
 /// pingora panics on a machine without authorities; here that is a problem with a way out.
 fn check_system_authorities() -> Result<(), String> {
     if rustls_native_certs::load_native_certs().certs.is_empty() {
-        return Err("this system has no certificate authorities: install `ca-certificates`, or name a PEM file with `ca`".to_owned());
+        return Err(
+            "this system has no certificate authorities: install `ca-certificates`, or name a PEM file with `ca`"
+                .to_owned(),
+        );
     }
     Ok(())
 }

@@ -13,7 +13,9 @@ pub enum Failure {
     /// No server is left to try.
     NoServer,
     /// The connection ended before an answer; `reused` when it had carried an exchange before.
-    Closed { reused: bool },
+    Closed {
+        reused: bool,
+    },
     /// Reading or writing failed.
     Io(io::ErrorKind),
     AnswerTimeout,

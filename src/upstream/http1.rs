@@ -52,8 +52,13 @@ pub struct Exchange {
 
 enum Answer {
     /// No final head yet.
-    Awaited { any_byte: bool },
-    Body { decoder: BodyDecoder, persists: bool },
+    Awaited {
+        any_byte: bool,
+    },
+    Body {
+        decoder: BodyDecoder,
+        persists: bool,
+    },
 }
 
 impl Connection {
@@ -307,4 +312,3 @@ pub(super) fn write_request_head(request: &Outgoing, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"\r\n");
 }
-

@@ -135,13 +135,12 @@ impl Exchange {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(None) => {
                 if let Some(trailers) = ready!(body.poll_trailers(cx))? {
-                    self.trailers = Some(trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
+                    self.trailers =
+                        Some(trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
                 }
                 Poll::Ready(None)
             }
-            Poll::Pending if self.watchdog.poll_expired(cx).is_ready() => {
-                Poll::Ready(Some(Err(Failure::ReadTimeout)))
-            }
+            Poll::Pending if self.watchdog.poll_expired(cx).is_ready() => Poll::Ready(Some(Err(Failure::ReadTimeout))),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -184,6 +183,9 @@ fn request_of(request: &Outgoing) -> Result<http::Request<()>, Failure> {
         .body(())
         .map_err(malformed)?;
     *head.headers_mut() = request.fields.to_header_map();
+    if request.trailers {
+        head.headers_mut().insert(http::header::TE, http::HeaderValue::from_static("trailers"));
+    }
     if let Framing::Length(length) = request.framing {
         head.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
     }

@@ -34,7 +34,7 @@ impl Metrics {
                 "tidegate_upstream_requests_total",
                 "Exchanges with backends, by result; anything but `ok` is a fault of the backend or of the way to it",
                 &["upstream", "result"],
-                move |(index, result)| vec![name(*index), (*result).to_owned()],
+                move |(index, result): &(u16, &'static str)| vec![name(*index), (*result).to_owned()],
             ),
             connect: registry.histogram_family(
                 "tidegate_upstream_connect_duration_seconds",

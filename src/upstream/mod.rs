@@ -23,13 +23,13 @@ use std::{
 use bytes::Bytes;
 use http::Method;
 
-pub use self::{
-    failure::{Failure, INTERIM_MAX},
-    metrics::Metrics,
-};
 use self::{
     balance::Candidate,
     connect::{Dialer, Speak},
+};
+pub use self::{
+    failure::{Failure, INTERIM_MAX},
+    metrics::Metrics,
 };
 use crate::{
     config::{self, Balance, Sticky, UpstreamProtocol},
@@ -73,6 +73,8 @@ pub struct Outgoing {
     pub target: String,
     pub fields: Fields,
     pub framing: Framing,
+    /// The client takes trailers (`TE: trailers`, RFC 9110 §10.1.4); told to HTTP/2 backends, as gRPC wants it.
+    pub trailers: bool,
 }
 
 /// Bounds on an answer.
@@ -219,6 +221,11 @@ impl Chosen {
     /// Index of the upstream in the configuration.
     pub fn upstream_index(&self) -> usize {
         usize::from(self.upstream.index)
+    }
+
+    /// Counts how an exchange with this server went.
+    pub fn count_result(&self, result: Result<(), &Failure>) {
+        self.upstream.count_result(result);
     }
 
     /// The server's address as configured.

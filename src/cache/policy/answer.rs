@@ -96,6 +96,13 @@ impl Answer {
     }
 
     /// The same answer, now that its body is known to have this length.
+    pub(crate) fn edit_head(&mut self, edit: impl FnOnce(&mut ResponseHead)) {
+        edit(&mut self.head);
+        self.head.fields.shrink();
+        self.http1 = http1_of(&self.head);
+        self.not_modified_http1 = http1_of(&not_modified(&self.head));
+    }
+
     pub(crate) fn with_length(&self, length: u64) -> Self {
         let mut answer = self.clone();
         if self.length.is_none() {

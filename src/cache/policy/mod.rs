@@ -23,7 +23,10 @@ pub use validate::validation_fields;
 pub(crate) use validate::{Freshened, freshened};
 pub(crate) use wants::Wants;
 
-use crate::{clock::Now, wire::RequestHead};
+use crate::{
+    clock::Now,
+    wire::{RequestHead, ResponseHead},
+};
 
 /// The route's part in the decision.
 #[derive(Clone, Debug)]
@@ -70,6 +73,13 @@ impl Plan {
     /// The answer as it will be kept; its length is known if the backend announced it.
     pub fn answer(&self) -> &Answer {
         &self.answer
+    }
+
+    /// Changes the head as it will be kept; what was decided from the backend's own head stays.
+    #[must_use]
+    pub fn edit(mut self, edit: impl FnOnce(&mut ResponseHead)) -> Self {
+        self.answer.edit_head(edit);
+        self
     }
 }
 

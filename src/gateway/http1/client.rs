@@ -18,12 +18,12 @@ use crate::{
     gateway::{
         Gateway,
         client::{BodyLength, Client, ClientFault},
-        phase::PhaseWatch,
     },
     net::{ClientInfo, OutQueue, Stream, Watchdog},
+    tunnel::{StopPhase, StopSignal},
     wire::{
-        BodyDecoder, Decoded, Fields, Framing, HeadLimits, RequestHead, ResponseHead, Version, body, fields::write_line,
-        response::reason_for,
+        BodyDecoder, Decoded, Fields, Framing, HeadLimits, RequestHead, ResponseHead, Version, body,
+        fields::write_line, response::reason_for,
     },
 };
 
@@ -51,7 +51,7 @@ pub(in crate::gateway) struct Http1Client {
     pub(super) in_head: bool,
     pub(super) read_watchdog: Watchdog,
     write_watchdog: Watchdog,
-    phase: PhaseWatch,
+    stop: StopSignal,
     out: OutQueue,
     body_rate: u64,
     body_rate_grace: Duration,
@@ -88,7 +88,7 @@ impl Http1Client {
             in_head: false,
             read_watchdog: Watchdog::default(),
             write_watchdog: Watchdog::default(),
-            phase: gateway.phase.watch(),
+            stop: gateway.stopper.signal(),
             out: OutQueue::default(),
             body_rate,
             body_rate_grace,
@@ -136,9 +136,12 @@ impl Http1Client {
         self.persists && self.finished && self.decoder.is_ended() && self.half_closed.is_none()
     }
 
-    /// No other request follows the one at hand.
-    pub(in crate::gateway) fn end_after_this(&mut self) {
-        self.persists = false;
+    /// Queues a 101: the connection speaks another protocol behind it (RFC 9110 §15.2.2).
+    pub(in crate::gateway) fn switch(&mut self, head: &ResponseHead) {
+        self.write_status_line(head.status, &head.reason);
+        head.fields.write_http1(self.out.text());
+        self.out.text().extend_from_slice(b"\r\n");
+        self.started = true;
     }
 
     /// The bare connection and the bytes that came behind the head; for a tunnel.
@@ -169,8 +172,14 @@ impl Http1Client {
         let _ended = tokio::time::timeout(LINGER, drained).await;
     }
 
-    pub(super) fn poll_draining(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.phase.poll_draining(cx)
+    /// Whether the gateway is stopping; the task is woken when it begins to.
+    pub(super) fn poll_stopping(&mut self, cx: &mut Context<'_>) -> bool {
+        self.stop.poll_phase(cx) > StopPhase::Running
+    }
+
+    /// Before an answer to a head that was refused: nothing of the last request counts any more.
+    pub(in crate::gateway) fn reset_for_refusal(&mut self) {
+        self.begin_request(&RequestHead::default());
     }
 
     /// Bytes per second may not fall below the floor once the grace is over; only time spent waiting for the client counts.
@@ -199,7 +208,7 @@ impl Http1Client {
 
     /// What the answer says about the connection, and the end of its head.
     fn write_end_of_head(&mut self) {
-        self.persists &= !self.phase.is_draining();
+        self.persists &= self.stop.phase() == StopPhase::Running;
         let word: &[u8] = match (self.persists, self.version) {
             (false, _) => b"Connection: close\r\n\r\n",
             // RFC 9112 §C.2.2: an HTTP/1.0 client must be told that the connection persists.

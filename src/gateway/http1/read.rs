@@ -53,7 +53,11 @@ impl Http1Client {
             return Poll::Ready(next);
         }
         loop {
-            let read = if self.input.is_empty() { self.poll_read_scratch(request, cx) } else { self.poll_read_on(request, cx) };
+            let read = if self.input.is_empty() {
+                self.poll_read_scratch(request, cx)
+            } else {
+                self.poll_read_on(request, cx)
+            };
             match read {
                 Poll::Ready(Ok(Some(next))) => return Poll::Ready(next),
                 Poll::Ready(Ok(None)) => {}
@@ -65,7 +69,7 @@ impl Http1Client {
             // Silence is no request: only a head that was begun is answered.
             return Poll::Ready(if self.input.is_empty() { Next::Ended } else { Next::TooSlow });
         }
-        if self.input.is_empty() && self.poll_draining(cx).is_ready() {
+        if self.input.is_empty() && self.poll_stopping(cx) {
             return Poll::Ready(Next::Ended);
         }
         Poll::Pending

@@ -65,8 +65,12 @@ fn a_prefix_ends_at_a_segment() {
 
 #[test]
 fn the_most_specific_host_wins_and_a_less_specific_one_catches_what_it_leaves() {
-    let routes =
-        [route(&[], "/"), route(&["*.example.com"], "/"), route(&["a.example.com"], "/api"), route(&["*.b.example.com"], "/")];
+    let routes = [
+        route(&[], "/"),
+        route(&["*.example.com"], "/"),
+        route(&["a.example.com"], "/api"),
+        route(&["*.b.example.com"], "/"),
+    ];
     assert_eq!(find(&routes, "A.Example.com", "/api/x"), Some(2));
     assert_eq!(find(&routes, "a.example.com", "/other"), Some(1));
     assert_eq!(find(&routes, "x.b.example.com.", "/"), Some(3));
@@ -79,8 +83,10 @@ fn conditions_are_preferred_and_all_must_hold() {
     let mut posts = route(&[], "/");
     posts.matches.methods = vec![Method::POST];
     let mut beta = route(&[], "/");
-    beta.matches.fields =
-        vec![FieldMatch { name: "X-Beta".to_owned(), value: Some("1".to_owned()) }, FieldMatch { name: "Cookie".to_owned(), value: None }];
+    beta.matches.fields = vec![
+        FieldMatch { name: "X-Beta".to_owned(), value: Some("1".to_owned()) },
+        FieldMatch { name: "Cookie".to_owned(), value: None },
+    ];
     let table = RouteTable::new(&[route(&[], "/"), posts, beta]);
     let fields: Fields = [("x-beta", "1"), ("cookie", "a=b")].into_iter().collect();
     assert_eq!(table.find("x", "/", &Method::GET, &fields), Some(2));

@@ -1,0 +1,234 @@
+//! The journey of a request; the one place where the parts meet.
+//!
+//! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record. The lane
+//! is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
+//! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
+//! `Transfer`; `fields` says what is told on the way, `failure` what the gateway answers itself, `facts` what is counted.
+
+mod ask;
+mod client;
+mod facts;
+mod failure;
+mod fields;
+mod http1;
+mod http2;
+mod metrics;
+mod relay;
+mod transfer;
+mod upgrade;
+
+use std::sync::Arc;
+
+use http::Method;
+
+use self::{
+    client::{Client, ClientFault},
+    facts::Facts,
+    failure::{Fault, OwnAnswer},
+    fields::Way,
+    metrics::Metrics,
+    transfer::{Sending, Transfer},
+};
+use crate::{
+    access_log::AccessLog,
+    cache::{self, Cache},
+    clock::Now,
+    config::{Config, Route, RouteAction},
+    metrics::Registry,
+    net::{ClientInfo, Stream},
+    route::RouteTable,
+    tunnel::{Stopper, TunnelMetrics},
+    upstream::{self, Outgoing, Upstream},
+    wire::{Framing, HeadLimits, RequestHead, ResponseHead},
+};
+
+/// Everything that answering takes. One for the process; cheap to share.
+pub struct Gateway {
+    config: Arc<Config>,
+    routes: RouteTable,
+    /// By route: its part in the cache's decisions.
+    policies: Vec<cache::Policy>,
+    upstreams: Vec<Arc<Upstream>>,
+    cache: Arc<Cache>,
+    metrics: Metrics,
+    tunnels: TunnelMetrics,
+    access_log: AccessLog,
+    head_limits: HeadLimits,
+    stopper: Stopper,
+}
+
+/// One request on its way.
+struct Visit<'r> {
+    request: &'r RequestHead,
+    way: Way,
+    route: usize,
+    upstream: usize,
+    facts: Facts,
+}
+
+impl Gateway {
+    /// Prepares routes, upstreams and the cache; an error says what can't be used.
+    pub fn new(config: Arc<Config>, registry: &Registry, access_log: AccessLog) -> Result<Arc<Self>, String> {
+        let names: Vec<Arc<str>> = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+        let route_names: Vec<Arc<str>> = config.routes.iter().map(|route| route.name.clone()).collect();
+        let upstream_metrics = upstream::Metrics::new(registry, names.clone());
+        let upstreams = config
+            .upstreams
+            .iter()
+            .enumerate()
+            .map(|(index, upstream)| Upstream::new(upstream, index, &config.limits, upstream_metrics.clone()))
+            .collect::<Result<_, _>>()?;
+        Ok(Arc::new(Self {
+            routes: RouteTable::new(&config.routes),
+            policies: config.routes.iter().map(policy_of).collect(),
+            upstreams,
+            cache: Cache::new(&config.cache, registry),
+            metrics: Metrics::new(registry, &config),
+            tunnels: TunnelMetrics::register(registry, &route_names, &names),
+            access_log,
+            head_limits: HeadLimits {
+                target_bytes: config.limits.target_bytes,
+                head_bytes: config.limits.head_bytes,
+                fields: config.limits.fields,
+            },
+            stopper: Stopper::new(),
+            config,
+        }))
+    }
+
+    /// Serves one connection to its end, tunnels and all.
+    pub async fn serve(self: Arc<Self>, stream: Stream, info: ClientInfo) {
+        if info.http2 {
+            http2::serve(self, stream, info).await;
+        } else {
+            http1::serve(self, stream, info).await;
+        }
+    }
+
+    /// From now on: idle connections close, busy ones close after their answer, tunnels end with a Close frame.
+    pub fn drain(&self) {
+        self.stopper.drain();
+    }
+
+    /// From now on: tunnels end at once; what else is left is dropped with its connection.
+    pub fn cut(&self) {
+        self.stopper.cut();
+    }
+
+    /// One request, from its head to its line in the log.
+    async fn journey<C: Client>(self: &Arc<Self>, client: &mut C, request: &mut RequestHead) {
+        let way = self.way(request, client.info());
+        let mut facts = Facts::new(Now::read(), way.client);
+        let outcome = match self.route(client, request, &mut facts) {
+            Ok(Some((route, upstream))) => {
+                let mut visit = Visit { request, way, route, upstream, facts };
+                let outcome = if is_ask(request) {
+                    self.ask(client, &mut visit).await
+                } else {
+                    Box::pin(self.relay(client, &mut visit)).await
+                };
+                facts = visit.facts;
+                outcome
+            }
+            Ok(None) => self.redirect(client, request, &mut facts).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = outcome {
+            self.count_limit(&fault);
+            failure::fail(client, request, &mut facts, &fault).await;
+        }
+        self.record(&mut facts, request, client);
+    }
+
+    /// The route and its upstream, once the guards have let the request through; `None` for a redirect.
+    fn route<C: Client>(
+        &self,
+        client: &mut C,
+        request: &RequestHead,
+        facts: &mut Facts,
+    ) -> Result<Option<(usize, usize)>, Fault> {
+        let found = self.routes.find(request.host(), request.path(), &request.method, &request.fields);
+        let index = found.ok_or(Fault::NoRoute)?;
+        facts.route = Some(index);
+        let route = &self.config.routes[index];
+        let RouteAction::Forward { upstream } = route.action else { return Ok(None) };
+        if request.framing != Framing::None {
+            client.limit_body(route.body_bytes);
+            if matches!(request.framing, Framing::Length(length) if length > route.body_bytes) {
+                return Err(ClientFault::BodyTooLarge.into());
+            }
+        }
+        Ok(Some((index, upstream)))
+    }
+
+    /// The same target on https. 308 keeps the method and the body (RFC 9110 §15.4.9); GET and HEAD get the 301 that
+    /// every client knows.
+    async fn redirect<C: Client>(&self, client: &mut C, request: &RequestHead, facts: &mut Facts) -> Result<(), Fault> {
+        let host = request.host();
+        if host.is_empty() {
+            return Err(Fault::NoRoute);
+        }
+        let location = format!("https://{host}{}", if request.target == "*" { "/" } else { &request.target });
+        let status = if matches!(request.method, Method::GET | Method::HEAD) { 301 } else { 308 };
+        let fields = [("Location", location.as_str())];
+        let own = OwnAnswer { status, message: "This page is served over https.", fields: &fields };
+        failure::answer(client, request, facts, &own).await;
+        Ok(())
+    }
+
+    /// Sends a request to the visit's upstream and waits for the head of the answer.
+    async fn open<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        outgoing: &Outgoing,
+        sending: Sending,
+    ) -> Result<(Transfer, ResponseHead), Fault> {
+        let upstream = &self.upstreams[visit.upstream];
+        let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
+        Transfer::open(client, upstream, outgoing, &affinity, sending, &mut visit.facts.server).await
+    }
+
+    fn count_limit(&self, fault: &Fault) {
+        match fault {
+            Fault::Client(ClientFault::BodyTooLarge) => self.metrics.limit_hits.add("body_bytes", 1),
+            Fault::Client(ClientFault::BodyTimeout) => self.metrics.limit_hits.add("body_rate", 1),
+            Fault::Client(ClientFault::SendTimeout) => self.metrics.limit_hits.add("send_timeout", 1),
+            _ => {}
+        }
+    }
+}
+
+impl Visit<'_> {
+    fn route<'g>(&self, gateway: &'g Gateway) -> &'g Route {
+        &gateway.config.routes[self.route]
+    }
+
+    /// The key of the request's answer: scheme, authority and target, and what a trusted proxy says the host was.
+    fn write_key(&self, key: &mut Vec<u8>) {
+        key.clear();
+        cache::key::build(key, self.request.scheme, &self.request.authority, &self.request.target);
+        if self.way.trusted
+            && let Some(host) = self.request.fields.get("x-forwarded-host")
+        {
+            // No target holds a line end, so this can't be mistaken for a part of one.
+            key.push(b'\n');
+            key.extend_from_slice(host);
+        }
+    }
+}
+
+/// Whether the ask lane takes a request: nothing but its target and fields says what is wanted.
+fn is_ask(request: &RequestHead) -> bool {
+    matches!(request.method, Method::GET | Method::HEAD)
+        && matches!(request.framing, Framing::None | Framing::Length(0))
+}
+
+fn policy_of(route: &Route) -> cache::Policy {
+    cache::Policy {
+        store_set_cookie: route.cache.store_set_cookie,
+        client_cache_control: route.cache.client_cache_control,
+        heuristic: route.cache.heuristic,
+        stale_if_error: route.cache.stale_if_error,
+    }
+}

@@ -1,0 +1,73 @@
+//! The relay lane: requests with bodies, other methods, gRPC. Both bodies stream; nothing is stored.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::{
+    Gateway, Visit,
+    client::Client,
+    facts::CacheWord,
+    failure::Fault,
+    fields::Lane,
+    transfer::{Sending, body_length},
+};
+use crate::{
+    cache,
+    wire::{Framing, ResponseHead, Scheme},
+};
+
+impl Gateway {
+    /// Brings one request to the backend and its answer back.
+    pub(super) async fn relay<C: Client>(self: &Arc<Self>, client: &mut C, visit: &mut Visit<'_>) -> Result<(), Fault> {
+        visit.facts.cache = CacheWord::None;
+        let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
+        let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
+        let (transfer, head) = self.open(client, visit, &outgoing, sending).await?;
+        self.invalidate(visit, &head);
+        let length = body_length(&visit.request.method, &head);
+        self.start(client, visit, head, length, Some(&transfer.chosen), None);
+        transfer.finish(client).await
+    }
+
+    /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).
+    fn invalidate(&self, visit: &Visit<'_>, head: &ResponseHead) {
+        let safe = matches!(visit.request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
+        if safe || !(200..400).contains(&head.status) || !visit.route(self).cache.enabled {
+            return;
+        }
+        let mut key = Vec::new();
+        visit.write_key(&mut key);
+        self.cache.invalidate(&key);
+        for name in ["location", "content-location"] {
+            let Some(target) = head.fields.get_str(name).and_then(|value| same_origin_target(visit, value)) else {
+                continue;
+            };
+            key.clear();
+            cache::key::build(&mut key, visit.request.scheme, &visit.request.authority, target);
+            self.cache.invalidate(&key);
+        }
+    }
+}
+
+/// Whether the request may be sent twice (RFC 9110 §9.2.2), which a streamed body never allows.
+fn is_repeatable(visit: &Visit<'_>) -> bool {
+    let idempotent = matches!(
+        visit.request.method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    );
+    idempotent && matches!(visit.request.framing, Framing::None | Framing::Length(0))
+}
+
+/// The path and query of a reference to the same origin; others are not ours to invalidate.
+fn same_origin_target<'v>(visit: &Visit<'_>, value: &'v str) -> Option<&'v str> {
+    if value.starts_with('/') && !value.starts_with("//") {
+        return Some(value);
+    }
+    let scheme = match visit.request.scheme {
+        Scheme::Http => "http://",
+        Scheme::Https => "https://",
+    };
+    let rest = value.strip_prefix(scheme)?.strip_prefix(visit.request.authority.as_str())?;
+    rest.starts_with('/').then_some(rest)
+}
