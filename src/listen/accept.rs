@@ -242,10 +242,10 @@ where
             });
         }
         Entry::Tls(..) => {
-            let door = door.clone();
+            let (door, stop) = (door.clone(), stop.clone());
             tokio::spawn(async move {
                 let _place = place;
-                if let Some((stream, info)) = Box::pin(door.shake_hands(stream, info)).await {
+                if let Some((stream, info)) = Box::pin(door.shake_hands(stream, info, stop)).await {
                     handler(stream, info).await;
                 }
             });
@@ -254,8 +254,8 @@ where
 }
 
 impl Door {
-    /// Finds out whether the client speaks HTTP/2 by prior knowledge. `None` ends the connection: it said nothing in
-    /// time, or the gateway stops and it has not begun a request.
+    /// Finds out whether the client speaks HTTP/2 by prior knowledge. `None` ends the connection: it said nothing, or
+    /// nothing in time.
     async fn recognise(
         self: Arc<Self>,
         stream: Stream,
@@ -263,16 +263,11 @@ impl Door {
         stop: watch::Receiver<bool>,
     ) -> Option<(Stream, ClientInfo)> {
         let Entry::PriorKnowledge(deadline) = &self.entry else { return Some((stream, info)) };
-        let first = tokio::select! {
-            biased;
-            first = timeout(*deadline, first_bytes(&stream)) => first,
-            () = stopped(stop) => return None,
-        };
-        match first {
-            Ok(Ok(FirstBytes::Http2)) => info.http2 = true,
-            Ok(Ok(FirstBytes::Other)) => {}
-            Ok(Ok(FirstBytes::None) | Err(_)) => return None,
-            Err(_) => {
+        match in_time(*deadline, stop, first_bytes(&stream)).await {
+            Some(Ok(FirstBytes::Http2)) => info.http2 = true,
+            Some(Ok(FirstBytes::Other)) => {}
+            Some(Ok(FirstBytes::None) | Err(_)) => return None,
+            None => {
                 self.metrics.refused(Limit::FirstBytes);
                 return None;
             }
@@ -281,25 +276,43 @@ impl Door {
     }
 
     /// Does the TLS handshake. `None` ends the connection.
-    async fn shake_hands(self: Arc<Self>, stream: Stream, mut info: ClientInfo) -> Option<(Stream, ClientInfo)> {
+    async fn shake_hands(
+        self: Arc<Self>,
+        stream: Stream,
+        mut info: ClientInfo,
+        stop: watch::Receiver<bool>,
+    ) -> Option<(Stream, ClientInfo)> {
         let Entry::Tls(acceptor, deadline) = &self.entry else { return Some((stream, info)) };
-        let result = match timeout(*deadline, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => {
+        let result = match in_time(*deadline, stop, acceptor.accept(stream)).await {
+            Some(Ok(stream)) => {
                 self.metrics.handshake(Handshake::Ok);
                 info.tls = true;
                 info.http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 return Some((Stream::Boxed(Box::new(stream)), info));
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 let result =
                     if error.kind() == io::ErrorKind::InvalidData { Handshake::Failed } else { Handshake::Gone };
                 tracing::debug!(listener = %self.address, client = ?info.client, "TLS handshake: {error}");
                 result
             }
-            Err(_) => Handshake::Timeout,
+            None => Handshake::Timeout,
         };
         self.metrics.handshake(result);
         None
+    }
+}
+
+/// What the future gives, unless the deadline passes first, or the gateway stops and a last moment passes.
+async fn in_time<T>(deadline: Duration, stop: watch::Receiver<bool>, future: impl Future<Output = T>) -> Option<T> {
+    let last_moment = async {
+        stopped(stop).await;
+        tokio::time::sleep(LAST_MOMENT).await;
+    };
+    tokio::select! {
+        biased;
+        given = timeout(deadline, future) => given.ok(),
+        () = last_moment => None,
     }
 }
 
@@ -324,6 +337,9 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 
 /// After an error that would only repeat at once.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// After the stop, for a connection that came just before it to say what it wants. A silent one holds the stop no longer.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Between two log lines of the same kind.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);

@@ -59,17 +59,21 @@ pub fn bind(listeners: &[config::Listener], workers: usize) -> Result<Vec<Bound>
         match result {
             Ok(listener) => bound.push(listener),
             Err(fault) => {
-                let own = bound.iter().map(|other| &other.address).find(|other| overlap(other, &listener.address));
-                problems.push(BindProblem::new("listener", listener.address.clone(), fault.or_own(own)));
+                let fault = fault.or_own(in_the_way(&listener.address, &bound));
+                problems.push(BindProblem::new("listener", listener.address.clone(), fault));
             }
         }
     }
     if problems.is_empty() { Ok(bound) } else { Err(problems) }
 }
 
-/// Binds the admin's address, one socket. It does not block.
-pub fn bind_admin(address: SocketAddr) -> Result<TcpListener, BindProblem> {
-    listen_tcp(address, false).map_err(|fault| BindProblem::new("admin listener", ListenAddress::Tcp(address), fault))
+/// Binds the admin's address, one socket that does not block, beside the listeners that are bound already.
+pub fn bind_admin(address: SocketAddr, beside: &[Bound]) -> Result<TcpListener, BindProblem> {
+    listen_tcp(address, false).map_err(|fault| {
+        let address = ListenAddress::Tcp(address);
+        let fault = fault.or_own(in_the_way(&address, beside));
+        BindProblem::new("admin listener", address, fault)
+    })
 }
 
 impl Bound {
@@ -189,6 +193,10 @@ fn make_way(path: &Path, address: &SockAddr) -> Result<(), BindFault> {
         // Answered, or there and busy, or there and of another kind.
         _ => Err(BindFault::InUse),
     }
+}
+
+fn in_the_way<'b>(address: &ListenAddress, bound: &'b [Bound]) -> Option<&'b ListenAddress> {
+    bound.iter().map(|other| &other.address).find(|other| overlap(other, address))
 }
 
 /// Whether two listeners want the same address.

@@ -19,7 +19,7 @@ pub struct Metrics {
 
 /// How a TLS handshake went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Handshake {
+pub(super) enum Handshake {
     /// The handshake was completed.
     Ok,
     /// `timeouts.tls_handshake` passed.
@@ -145,8 +145,7 @@ impl Drop for OpenConnection {
 }
 
 impl Handshake {
-    /// The word for metrics and logs.
-    pub fn label(self) -> &'static str {
+    fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Timeout => "timeout",

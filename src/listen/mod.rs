@@ -21,4 +21,7 @@ mod seldom;
 pub use accept::{Door, Entry, accept};
 pub use bind::{BindFault, BindProblem, Bound, ListenSocket, SocketFile, bind, bind_admin};
 pub use limit::{Connections, Limit, Permit};
-pub use metrics::{Handshake, Metrics};
+pub use metrics::Metrics;
+
+#[cfg(test)]
+pub(crate) mod testing;

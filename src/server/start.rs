@@ -1,18 +1,22 @@
 //! The start: everything that can go wrong is tried before the first thread runs, and told all at once.
 
-use std::{net::TcpListener, sync::Arc, thread};
+use std::{
+    net::TcpListener,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
 
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{mpsc, watch},
+    sync::watch,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Assembly, Handler, Lifecycle, Parts, Phase, Running, StartFault, StartProblem, StopRequest,
+    Assembly, Handler, Lifecycle, Parts, Phase, Running, StartFault, StartProblem, StopRequest, Stopped,
     signals::Signals,
     stop::Control,
-    worker::{Orders, Worker},
+    worker::{Orders, Worker, orders},
 };
 use crate::{
     access_log::AccessLog,
@@ -40,7 +44,6 @@ where
     let Opened { bound, certificates, admin } = open(&config)?;
     let addresses: Vec<_> = bound.iter().map(|bound| bound.local_address().clone()).collect();
     let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
-
     let metrics = register(&registry, &bound, &certificates);
     let doors = doors(&config, &bound, &certificates, &connections, &metrics)?;
     let (seats, socket_files) = seats(bound, &doors, config.threads);
@@ -59,46 +62,25 @@ where
     if as_process {
         obey_signals(&runtime, &request_sender, &access_log)?;
     }
-    let watched = watched(&certificates);
-    let watcher = match watched.is_empty() {
-        true => None,
-        false => Some(Watcher::start(watched, metrics, Rhythm::default()).map_err(StartFault::System)?),
-    };
-    let (close_sender, close) = watch::channel(false);
-    let (end_sender, end) = watch::channel(false);
-    let (accepting_sender, accepting) = mpsc::channel(1);
-    let orders = Orders { close, end, accepting: accepting_sender };
-    let workers = start_workers(seats, &assembly.handler, orders)?;
-
+    let (reins, orders) = orders();
     let control = Control {
+        workers: start_workers(seats, &assembly.handler, orders)?,
         handler: assembly.handler,
         connections: connections.clone(),
         access_log,
         phase,
         requests,
-        close: close_sender,
-        end: end_sender,
-        accepting,
-        workers,
+        reins,
         socket_files,
-        certificates: watcher,
+        certificates: watcher(&certificates, metrics)?,
         admin: admin.map(|listener| (listener, assembly.admin)),
         shutdown: config.timeouts.shutdown,
         is_service: as_process,
     };
     control.phase.send_replace(Phase::Ready);
-    let control = thread::Builder::new()
-        .name("tidegate-control".to_owned())
-        .spawn(move || control.run(runtime))
-        .map_err(StartFault::System)?;
-    let running = Running {
-        addresses,
-        admin: admin_address,
-        lifecycle,
-        connections,
-        requests: request_sender,
-        control: Some(control),
-    };
+    let control = start_control(control, runtime)?;
+    let running =
+        Running { addresses, admin: admin_address, lifecycle, connections, requests: request_sender, control };
     log_start(&config, &running);
     Ok(running)
 }
@@ -132,10 +114,9 @@ fn open(config: &Config) -> Result<Opened, StartProblem> {
         faults.extend(problems.into_iter().map(StartFault::Bind));
         Vec::new()
     });
-    let admin = config
-        .admin
-        .as_ref()
-        .and_then(|admin| bind_admin(admin.listen).map_err(|problem| faults.push(StartFault::Bind(problem))).ok());
+    let admin = config.admin.as_ref().and_then(|admin| {
+        bind_admin(admin.listen, &bound).map_err(|problem| faults.push(StartFault::Bind(problem))).ok()
+    });
     if faults.is_empty() { Ok(Opened { bound, certificates, admin }) } else { Err(StartProblem { faults }) }
 }
 
@@ -197,7 +178,7 @@ fn start_workers<H: Handler>(
     seats: Seats,
     handler: &Arc<H>,
     orders: Orders,
-) -> Result<Vec<thread::JoinHandle<()>>, StartProblem> {
+) -> Result<Vec<JoinHandle<()>>, StartProblem> {
     let workers = seats.into_iter().enumerate().map(|(index, seats)| Worker::new(index, seats));
     let workers = workers.collect::<Result<Vec<_>, _>>().map_err(StartFault::System)?;
     let mut threads = Vec::with_capacity(workers.len());
@@ -218,11 +199,24 @@ fn obey_signals(
     Ok(())
 }
 
-fn watched(certificates: &[Option<Arc<Certificates>>]) -> Vec<Watched> {
+fn start_control<H: Handler>(
+    control: Control<H>,
+    runtime: Runtime,
+) -> Result<Option<JoinHandle<Stopped>>, StartProblem> {
+    let thread = thread::Builder::new().name("tidegate-control".to_owned());
+    Ok(Some(thread.spawn(move || control.run(runtime)).map_err(StartFault::System)?))
+}
+
+/// Keeps an eye on the certificates' files, if there are any.
+fn watcher(certificates: &[Option<Arc<Certificates>>], metrics: Metrics) -> Result<Option<Watcher>, StartProblem> {
     let watch = |(listener, own): (usize, &Option<Arc<Certificates>>)| {
         own.as_ref().map(|certificates| Watched { listener, certificates: certificates.clone() })
     };
-    certificates.iter().enumerate().filter_map(watch).collect()
+    let watched: Vec<_> = certificates.iter().enumerate().filter_map(watch).collect();
+    if watched.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Watcher::start(watched, metrics, Rhythm::default()).map_err(StartFault::System)?))
 }
 
 /// One line for each thing that an operator wants to see.

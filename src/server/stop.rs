@@ -7,13 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    runtime::Runtime,
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::{runtime::Runtime, sync::watch, time::timeout};
 
-use super::{AdminTask, Handler, Phase, StopRequest, Stopped, signals};
+use super::{AdminTask, Handler, Phase, StopRequest, Stopped, signals, worker::Reins};
 use crate::{
     access_log::AccessLog,
     listen::{Connections, SocketFile, tls},
@@ -26,10 +22,7 @@ pub(super) struct Control<H> {
     pub(super) access_log: AccessLog,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) requests: watch::Receiver<StopRequest>,
-    pub(super) close: watch::Sender<bool>,
-    pub(super) end: watch::Sender<bool>,
-    /// Ends when no worker accepts any more.
-    pub(super) accepting: mpsc::Receiver<()>,
+    pub(super) reins: Reins,
     pub(super) workers: Vec<JoinHandle<()>>,
     pub(super) socket_files: Vec<SocketFile>,
     pub(super) certificates: Option<tls::Watcher>,
@@ -44,14 +37,10 @@ impl<H: Handler> Control<H> {
     pub(super) fn run(mut self, runtime: Runtime) -> Stopped {
         let stopped = runtime.block_on(async {
             self.open_admin();
-            self.stop().await
+            let stopped = self.stop().await;
+            self.end_workers().await;
+            stopped
         });
-        self.end.send_replace(true);
-        for worker in self.workers.drain(..) {
-            if worker.join().is_err() {
-                tracing::error!("a worker thread had ended by a panic");
-            }
-        }
         // Only now are all lines queued.
         self.access_log.flush();
         self.certificates.take();
@@ -81,13 +70,13 @@ impl<H: Handler> Control<H> {
 
         // A successor may take the paths from here on.
         self.socket_files.clear();
-        self.close.send_replace(true);
+        self.reins.close();
         self.handler.drain();
 
         let mut requests = self.requests.clone();
         let all_closed = async {
             // First the accept loops: until they have ended, "none open" is not the last word.
-            while self.accepting.recv().await.is_some() {}
+            self.reins.closed().await;
             self.connections.all_closed().await;
         };
         tokio::select! {
@@ -104,6 +93,19 @@ impl<H: Handler> Control<H> {
         Stopped { cut }
     }
 
+    /// Ends the worker threads. One that hangs is left behind: it must not keep the process from its end.
+    async fn end_workers(&mut self) {
+        self.reins.end();
+        if timeout(CUT_MAX, self.reins.ended()).await.is_err() {
+            tracing::error!("a worker thread hangs; its connections may not have been closed in order");
+        }
+        for worker in self.workers.drain(..).filter(JoinHandle::is_finished) {
+            if worker.join().is_err() {
+                tracing::error!("a worker thread had ended by a panic");
+            }
+        }
+    }
+
     /// Cuts what is open, and lets it write its last lines.
     async fn cut(&self) -> usize {
         let open = self.connections.open();
@@ -116,5 +118,5 @@ impl<H: Handler> Control<H> {
     }
 }
 
-/// For connections that have been cut to end by themselves.
+/// For connections and workers that have been told to end to do so.
 const CUT_MAX: Duration = Duration::from_secs(1);

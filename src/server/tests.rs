@@ -12,10 +12,12 @@ use super::*;
 use crate::{
     config,
     config::{Listener, ListenerTls, LogFormat, LogTarget, TlsVersion},
-    listen::tls::testing::{limits, write_pair},
+    listen::testing::{common_name, connector, limits, overwrite, write_pair},
 };
 
-/// A handler that knows lines: it answers each with itself, `hold` only when it is let go.
+mod process;
+
+/// A handler that knows lines: it answers each with itself; `hold` with `held`, and with itself only when it is let go.
 struct Lines {
     draining: watch::Sender<bool>,
     cut: watch::Sender<bool>,
@@ -65,6 +67,7 @@ impl Lines {
                 return;
             }
             if line == "hold\n" {
+                let _ = stream.get_mut().write_all(b"held\n").await;
                 let _ = self.let_go.subscribe().wait_for(|let_go| *let_go).await;
             }
             if stream.get_mut().write_all(line.as_bytes()).await.is_err() {
@@ -152,6 +155,11 @@ fn ask(stream: &mut (impl Read + Write), line: &str) {
     expect(stream, line);
 }
 
+fn hold(stream: &mut (impl Read + Write)) {
+    stream.write_all(b"hold\n").unwrap();
+    expect(stream, "held\n");
+}
+
 fn expect(stream: &mut impl Read, line: &str) {
     let mut answer = vec![0; line.len()];
     stream.read_exact(&mut answer).unwrap();
@@ -185,6 +193,26 @@ fn every_listener_serves_on_every_worker() {
         ask(&mut UnixStream::connect(&path).unwrap(), "hello\n");
     }
     assert_eq!(rig.running.stop(), Stopped { cut: 0 });
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_up_by_a_running_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let pair = write_pair(directory.path(), "site", "before", &["site.test"]);
+    let mut secure = tcp("127.0.0.1:0");
+    secure.tls = Some(ListenerTls { pairs: vec![pair.clone()], minimum: TlsVersion::Tls12 });
+    let rig = Rig::start(config(vec![secure]));
+    let address = rig.running.tcp_address(0).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let presented = || {
+        runtime.block_on(async {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            common_name(&connector(&[]).connect("site.test".try_into().unwrap(), stream).await.unwrap())
+        })
+    };
+    assert_eq!(presented(), "before");
+    overwrite(&pair, "after", &["site.test"]);
+    until(|| presented() == "after");
 }
 
 #[test]
@@ -222,8 +250,7 @@ fn a_stop_lets_a_busy_connection_finish_and_ends_as_soon_as_it_has() {
     let rig = Rig::start(one_listener());
     let mut busy = rig.connect();
     ask(&mut busy, "hello\n");
-    busy.write_all(b"hold\n").unwrap();
-    until(|| rig.lines.let_go.receiver_count() > 0);
+    hold(&mut busy);
     rig.running.begin_stop();
     until(|| rig.running.lifecycle().phase() == Phase::Draining);
     until(|| TcpStream::connect(rig.running.tcp_address(0).unwrap()).is_err());
@@ -242,8 +269,7 @@ fn the_deadline_cuts_what_is_still_open_and_counts_it() {
     config.timeouts.shutdown = Duration::from_millis(200);
     let rig = Rig::start(config);
     let mut held: Vec<_> = (0..3).map(|_| rig.connect()).collect();
-    held.iter_mut().for_each(|client| client.write_all(b"hold\n").unwrap());
-    until(|| rig.lines.let_go.receiver_count() == 3);
+    held.iter_mut().for_each(hold);
     let started = Instant::now();
     assert_eq!(rig.running.stop(), Stopped { cut: 3 });
     assert!(started.elapsed() >= Duration::from_millis(200));
@@ -265,8 +291,7 @@ fn connections_that_do_not_hear_the_cut_are_dropped_all_the_same() {
 fn a_cut_does_not_wait_for_the_deadline() {
     let rig = Rig::start(one_listener());
     let mut held = rig.connect();
-    held.write_all(b"hold\n").unwrap();
-    until(|| rig.lines.let_go.receiver_count() == 1);
+    hold(&mut held);
     let started = Instant::now();
     rig.running.begin_stop();
     until(|| rig.running.lifecycle().phase() == Phase::Draining);
@@ -292,8 +317,7 @@ fn the_admin_answers_until_the_end() {
     let phase = || String::from_utf8(rest(&mut TcpStream::connect(admin).unwrap())).unwrap();
     assert_eq!(phase(), "Ready");
     let mut held = rig.connect();
-    held.write_all(b"hold\n").unwrap();
-    until(|| rig.lines.let_go.receiver_count() == 1);
+    hold(&mut held);
     rig.running.begin_stop();
     until(|| rig.running.lifecycle().phase() == Phase::Draining);
     assert_eq!(phase(), "Draining");
@@ -308,8 +332,7 @@ fn a_unix_socket_is_gone_with_the_stop_and_can_be_had_again() {
     let path = directory.path().join("socket");
     let rig = Rig::start(config(vec![unix(&path)]));
     let mut held = UnixStream::connect(&path).unwrap();
-    held.write_all(b"hold\n").unwrap();
-    until(|| rig.lines.let_go.receiver_count() == 1);
+    hold(&mut held);
     rig.running.begin_stop();
     until(|| !path.exists());
     // A successor may start while this one still drains.

@@ -13,10 +13,8 @@ use crate::{
     config::{self, Listener, ListenerTls, TlsVersion},
     listen::{
         bind::{SocketFile, bind},
-        tls::{
-            self, Certificates,
-            testing::{common_name, connector, limits, write_pair},
-        },
+        testing::{common_name, connector, connector_of, limits, overwrite, write_pair},
+        tls::{self, Certificates},
     },
     metrics::Registry,
 };
@@ -223,7 +221,7 @@ async fn the_minimum_version_is_kept_to() {
     for (minimum, accepted) in [(TlsVersion::Tls12, true), (TlsVersion::Tls13, false)] {
         let (_directory, _, entry) = tls_entry(minimum, true, Duration::from_secs(60));
         let rig = Rig::new(entry);
-        let stream = tls::testing::connector_of(&[&rustls::version::TLS12], &[])
+        let stream = connector_of(&[&rustls::version::TLS12], &[])
             .connect("first.test".try_into().unwrap(), rig.connect().await)
             .await;
         assert_eq!(stream.is_ok(), accepted);
@@ -276,7 +274,7 @@ async fn new_handshakes_see_a_changed_pair_and_old_connections_stay() {
     let (_directory, certificates, entry) = tls_entry(TlsVersion::Tls12, true, Duration::from_secs(60));
     let rig = Rig::new(entry);
     let mut before = tls_client(&rig, "app.example.com", &[]).await.unwrap();
-    tls::testing::overwrite(&certificates.files()[2], "app again", &["app.example.com"]);
+    overwrite(&certificates.files()[2], "app again", &["app.example.com"]);
     assert_eq!(certificates.reload(Now::read()).len(), 1);
     let after = tls_client(&rig, "app.example.com", &[]).await.unwrap();
     assert_eq!((common_name(&before).as_str(), common_name(&after).as_str()), ("app", "app again"));
@@ -306,17 +304,34 @@ async fn a_connection_that_says_nothing_is_ended_where_its_first_bytes_matter() 
 
 #[tokio::test]
 async fn a_stop_ends_connections_that_have_said_nothing_yet() {
-    let rig = Rig::new(Entry::PriorKnowledge(Duration::from_secs(60)));
-    let mut client = rig.connect().await;
-    soon(async {
-        while rig.connections.open() == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    let (_directory, _, tls) = tls_entry(TlsVersion::Tls12, true, Duration::from_secs(60));
+    for entry in [Entry::PriorKnowledge(Duration::from_secs(60)), tls] {
+        let rig = Rig::new(entry);
+        let mut client = rig.connect().await;
+        soon(async {
+            while rig.connections.open() == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        rig.stop.send_replace(true);
+        closes(&mut client).await;
+        soon(rig.connections.all_closed()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_the_stop_meets_is_still_done() {
+    let (_directory, _, entry) = tls_entry(TlsVersion::Tls12, true, Duration::from_secs(60));
+    let mut rig = Rig::new(entry);
+    // It waits in the queue when the stop comes.
+    let client = std::net::TcpStream::connect(rig.tcp()).unwrap();
     rig.stop.send_replace(true);
-    closes(&mut client).await;
-    soon(rig.connections.all_closed()).await;
+    soon(&mut rig.accepting).await.unwrap();
+    client.set_nonblocking(true).unwrap();
+    let client = TcpStream::from_std(client).unwrap();
+    let mut client = soon(connector(&[]).connect("first.test".try_into().unwrap(), client)).await.unwrap();
+    echoes(&mut client).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ fn connections(total: usize, of_one_address: usize) -> Connections {
 }
 
 fn limits(connections: usize, connections_per_address: usize) -> config::Limits {
-    config::Limits { connections, connections_per_address, ..crate::listen::tls::testing::limits() }
+    config::Limits { connections, connections_per_address, ..crate::listen::testing::limits() }
 }
 
 fn ip(text: &str) -> Option<IpAddr> {

@@ -65,6 +65,3 @@ fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProtocolVersion]
 
 /// Newest first.
 static VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
-
-#[cfg(test)]
-pub(crate) mod testing;

@@ -13,7 +13,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -25,11 +25,11 @@ use notify::{
 use super::certificates::{Certificates, Reloaded};
 use crate::{clock::Now, listen::metrics::Metrics};
 
-/// The thread that keeps an eye on the files; ends when this is dropped.
+/// The thread that keeps an eye on the files; ends soon after this is dropped. Nobody waits for it: a disk that hangs must
+/// not hold the stop up.
 pub struct Watcher {
     stop: Arc<AtomicBool>,
     bell: SyncSender<()>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// One listener's certificates.
@@ -67,8 +67,8 @@ impl Watcher {
         let (bell, rung) = sync_channel(1);
         let stop = Arc::new(AtomicBool::new(false));
         let mut patrol = Patrol { watched, metrics, rhythm, rung, stop: stop.clone(), eyes: eyes(bell.clone()) };
-        let thread = thread::Builder::new().name("tidegate-certs".to_owned()).spawn(move || patrol.run())?;
-        Ok(Self { stop, bell, thread: Some(thread) })
+        thread::Builder::new().name("tidegate-certs".to_owned()).spawn(move || patrol.run())?;
+        Ok(Self { stop, bell })
     }
 }
 
@@ -77,11 +77,6 @@ impl Drop for Watcher {
         self.stop.store(true, Ordering::Release);
         // Full means that it is about to wake up anyway.
         let _ = self.bell.try_send(());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the certificate watcher had ended by a panic");
-        }
     }
 }
 

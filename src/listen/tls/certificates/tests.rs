@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::listen::tls::testing::{overwrite, write_pair};
+use crate::listen::testing::{overwrite, write_pair};
 
 #[test]
 fn all_bad_pairs_are_told_at_once() {

@@ -3,9 +3,9 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use tempfile::TempDir;
 
 use super::*;
-use crate::listen::tls::{
-    check,
+use crate::listen::{
     testing::{pem_pair, write_key, write_pair},
+    tls::check,
 };
 
 fn at(directory: &TempDir) -> CertificateFiles {
