@@ -30,7 +30,7 @@ const NEIGHBOURS: [(&str, &str); 6] = [
 ];
 
 /// One outside crate, one door: changing our mind about a crate then costs one place.
-const DOORS: [(&str, &[&str]); 19] = [
+const DOORS: [(&str, &[&str]); 18] = [
     ("annotate_snippets", &["src/config/"]),
     ("base64", &["src/tunnel/"]),
     ("clap", &["src/cli/"]),
@@ -39,7 +39,6 @@ const DOORS: [(&str, &[&str]); 19] = [
     ("crossbeam_channel", &["src/access_log/"]),
     ("h2", &["src/gateway/"]),
     ("httparse", &["src/wire/"]),
-    ("ipnet", &["src/config/", "src/gateway/"]),
     ("mimalloc", &["src/main.rs"]),
     ("moka", &["src/cache/store"]),
     ("notify", &["src/listen/"]),
@@ -49,7 +48,7 @@ const DOORS: [(&str, &[&str]); 19] = [
     ("serde_spanned", &["src/config/"]),
     ("sha1", &["src/tunnel/"]),
     ("strsim", &["src/config/"]),
-    ("tokio_rustls", &["src/listen/"]),
+    ("tokio_rustls", &["src/listen/", "src/server/start.rs"]),
 ];
 
 /// Pure islands: everything they need comes in as an argument.
@@ -117,7 +116,7 @@ fn pure_islands_stay_pure() {
     let mut problems = Vec::new();
     for source in sources() {
         // Tests of a pure part may measure and may run threads.
-        if !ISLANDS.iter().any(|island| source.path.starts_with(island)) || source.path.ends_with("tests.rs") {
+        if !ISLANDS.iter().any(|island| source.path.starts_with(island)) || source.is_tests() {
             continue;
         }
         for word in NOT_PURE {
@@ -133,7 +132,7 @@ fn pure_islands_stay_pure() {
 fn every_file_says_first_what_lives_in_it() {
     let problems: Vec<String> = sources()
         .iter()
-        .filter(|source| !source.text.starts_with("//! "))
+        .filter(|source| !source.is_tests() && !source.text.starts_with("//! "))
         .map(|source| format!("{}:1: the first line is not a `//!` sentence", source.path))
         .collect();
     tell(&problems);

@@ -48,6 +48,11 @@ impl Source {
         below.split('/').next().unwrap_or(below).trim_end_matches(".rs")
     }
 
+    /// Whether the file holds tests; its name and folder say already what lives in it.
+    pub(crate) fn is_tests(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+    }
+
     /// Line and name of every top-level module that the code names through `crate::`, `tidegate::` or enough `super::`.
     pub(crate) fn uses(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
