@@ -3,6 +3,7 @@ pub mod access_log;
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod metrics;
 pub mod net;
 pub mod tunnel;
