@@ -1,0 +1,11 @@
+//! Stories about the whole gateway: a scripted origin, the real binary in front of it, a raw client, all through real
+//! sockets.
+//!
+//! `support` is the small language that the stories are told in; each other module is a theme. `direct` has no gateway:
+//! it holds the language itself to account.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that can't go on says so and stops")]
+#![allow(unreachable_pub, reason = "one binary: the modules are its only readers")]
+
+mod support;
+
+mod direct;
