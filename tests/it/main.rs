@@ -9,3 +9,8 @@
 mod support;
 
 mod direct;
+mod fields;
+mod passes;
+mod refuses;
+mod routes;
+mod streams;
