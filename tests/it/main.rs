@@ -8,9 +8,17 @@
 
 mod support;
 
+mod cache;
 mod direct;
+mod evil_backend;
 mod fields;
+mod http2;
+mod limits;
 mod passes;
 mod refuses;
 mod routes;
+mod stop;
 mod streams;
+mod tls;
+mod tunnels;
+mod upstreams;

@@ -27,7 +27,7 @@ pub struct Gateway {
 pub enum Signal {
     Term,
     Int,
-    Hup,
+    Usr1,
     Kill,
 }
 
@@ -157,7 +157,7 @@ impl Gateway {
         let signal = match signal {
             Signal::Term => rustix::process::Signal::TERM,
             Signal::Int => rustix::process::Signal::INT,
-            Signal::Hup => rustix::process::Signal::HUP,
+            Signal::Usr1 => rustix::process::Signal::USR1,
             Signal::Kill => rustix::process::Signal::KILL,
         };
         let process = rustix::process::Pid::from_raw(i32::try_from(self.process).unwrap()).unwrap();

@@ -23,11 +23,11 @@ pub use http2::{Fate, Http2, RawHttp2};
 pub use message::{Answer, Request};
 pub use net::{DeadAddress, free_address};
 pub use origin::{Next, Origin, Talk};
-pub use origin2::Origin2;
+pub use origin2::{Origin2, Seen as Seen2};
 pub use pki::{Authority, Certificate};
-pub use reply::{by, reply, script};
+pub use reply::{Responder, by, reply, script};
 pub use socket::Socket;
-pub use time::{eventually, patience, within};
+pub use time::{eventually, within};
 pub use websocket::{Frame, KEY, accept_value, echo_frames, handshake, websocket_echo};
 
 /// `length` bytes of an endless text that repeats only after 65,521 bytes, a prime, so that a lost, doubled or moved

@@ -3,18 +3,16 @@
 use std::{fmt::Display, future::Future, panic::Location, time::Duration};
 
 /// How long a story waits for something that must happen; long, as the machine may be busy.
-pub const fn patience() -> Duration {
-    Duration::from_secs(20)
-}
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for `future`, or fails the story with the name of what never came.
 #[track_caller]
 pub fn within<F: Future>(what: impl Display, future: F) -> impl Future<Output = F::Output> {
     let place = Location::caller();
     async move {
-        match tokio::time::timeout(patience(), future).await {
+        match tokio::time::timeout(PATIENCE, future).await {
             Ok(value) => value,
-            Err(_) => panic!("{place}: waited {:?} for {what}", patience()),
+            Err(_) => panic!("{place}: waited {:?} for {what}", PATIENCE),
         }
     }
 }
