@@ -306,9 +306,9 @@ async fn the_page_for_a_bad_gateway_is_small_and_tells_nothing_inside() {
     let origin = Origin::new().on("/", says_and_closes("secret words\r\n\r\n")).start().await;
     let gateway = Gateway::before(&origin).await;
     let html = gateway.get_with("/", &[("Accept", "text/html")]).await;
-    assert!(html.field("Content-Type").is_some_and(|kind| kind.starts_with("text/html")), "{}", show(&html.raw));
+    assert!(html.field("Content-Type").is_some_and(|kind| kind.starts_with("text/html")), "{}", html.told());
     let json = gateway.get_with("/", &[("Accept", "application/json")]).await;
-    assert!(json.field("Content-Type").is_some_and(|kind| kind.starts_with("application/json")), "{}", show(&json.raw));
+    assert!(json.field("Content-Type").is_some_and(|kind| kind.starts_with("application/json")), "{}", json.told());
     let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&json.body);
     assert!(parsed.is_ok(), "{}", json.text());
     for page in [html, json] {

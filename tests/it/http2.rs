@@ -49,7 +49,7 @@ async fn requests_become_http_1_at_the_backend() {
         let path = if secure { "/tls?a=b" } else { "/plain?a=b" };
         let answer = client.ask("POST", path, &[("x-one", "1"), ("cookie", "a=1"), ("cookie", "b=2")], b"body").await;
         assert_eq!((answer.status, answer.field("x-case"), answer.text().as_str()), (201, Some("Kept"), "body"));
-        assert!(!answer.has("connection") && !answer.has("transfer-encoding"), "{}", show(&answer.raw));
+        assert!(!answer.has("connection") && !answer.has("transfer-encoding"), "{}", answer.told());
         let seen = origin.requests().pop().unwrap();
         let host = if secure { "app.test" } else { "example.test" };
         assert_eq!((seen.target.as_str(), seen.field("Host")), (path, Some(host)), "{}", origin.log());
@@ -80,7 +80,7 @@ async fn hits_are_answered_over_http_2_too() {
     let mut client = both.connect().await;
     let miss = client.get("/a").await;
     let hit = client.get("/a").await;
-    assert!(hit.is_hit() && hit.has("age") && !hit.has("x-hop") && !hit.has("connection"), "{}", show(&hit.raw));
+    assert!(hit.is_hit() && hit.has("age") && !hit.has("x-hop") && !hit.has("connection"), "{}", hit.told());
     assert!(miss.body == pattern(0, 300_000) && hit.body == miss.body);
     let unchanged = client.ask("GET", "/a", &[("if-none-match", "\"v\"")], b"").await;
     assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
@@ -104,7 +104,7 @@ async fn many_streams_share_a_connection() {
             let method = if at % 3 == 0 { "POST" } else { "GET" };
             let body = if method == "POST" { &body[..] } else { b"" };
             let answer = client.ask(method, &target, &[], body).await;
-            assert!(answer.body == [target.as_bytes(), body].concat(), "stream {at}: {}", show(&answer.raw));
+            assert!(answer.body == [target.as_bytes(), body].concat(), "stream {at}: {}", answer.told());
         });
     }
     while let Some(done) = streams.join_next().await {

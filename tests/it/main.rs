@@ -12,6 +12,8 @@ mod cache;
 mod direct;
 mod evil_backend;
 mod fields;
+mod fills;
+mod handshakes;
 mod http2;
 mod limits;
 mod passes;

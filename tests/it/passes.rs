@@ -39,7 +39,7 @@ async fn answer_fields_keep_order_case_and_repetition() {
     let answer = gateway.get("/").await;
     let sent: Vec<String> =
         names.iter().enumerate().map(|(at, name)| format!("{name}: value {at}; \"quoted, part\"")).collect();
-    assert_eq!(lines_of(&answer.fields, &names), sent, "{}", show(&answer.raw));
+    assert_eq!(lines_of(&answer.fields, &names), sent, "{}", answer.told());
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn bodies_by_length_arrive_as_they_are() {
     for (method, length) in [("POST", 1), ("PUT", 1000), ("PATCH", 70_000), ("DELETE", 3), ("POST", 1_000_000)] {
         let body = pattern(length as u64, length);
         let answer = client.ask(method, "/b", &[("Content-Type", "x/y")], &body).await;
-        assert!(answer.status == 200 && answer.body == body, "{method} of {length}: {}", show(&answer.raw));
+        assert!(answer.status == 200 && answer.body == body, "{method} of {length}: {}", answer.told());
     }
     let seen = origin.requests_for("/b");
     assert_eq!(seen[2].field("Content-Length"), Some("70000"), "{}", show(&seen[2].raw));

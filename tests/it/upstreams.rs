@@ -17,7 +17,7 @@ async fn shares(gateway: &Gateway, count: usize) -> std::collections::BTreeMap<S
     let mut shares = std::collections::BTreeMap::new();
     for _ in 0..count {
         let answer = gateway.get("/").await;
-        assert_eq!(answer.status, 200, "{}", show(&answer.raw));
+        assert_eq!(answer.status, 200, "{}", answer.told());
         *shares.entry(answer.text()).or_default() += 1;
     }
     shares
@@ -209,13 +209,13 @@ async fn a_cookie_keeps_a_client_with_its_server() {
     let gateway = Gateway::with(&text).await;
     for _ in 0..3 {
         let first = gateway.get("/").await;
-        let cookie = first.field("Set-Cookie").unwrap_or_else(|| panic!("{}", show(&first.raw)));
+        let cookie = first.field("Set-Cookie").unwrap_or_else(|| panic!("{}", first.told()));
         assert!(cookie.starts_with("AFFINITY=") && cookie.contains("HttpOnly"), "{cookie}");
         let pair = format!("other=1; {}", cookie.split(';').next().unwrap());
         for _ in 0..6 {
             let answer = gateway.get_with("/", &[("Cookie", &pair)]).await;
             assert_eq!(answer.text(), first.text());
-            assert!(!answer.has("Set-Cookie"), "set once\n{}", show(&answer.raw));
+            assert!(!answer.has("Set-Cookie"), "set once\n{}", answer.told());
         }
     }
     let forged = gateway.get_with("/", &[("Cookie", "AFFINITY=../../etc")]).await;

@@ -1,13 +1,20 @@
 //! A client that sends what it is told and reads strictly.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, panic::Location};
 
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpStream, UnixStream},
 };
 
-use super::{Answer, Authority, Flaw, Socket, message::Length, show, wire::Wire, within};
+use super::{
+    Answer, Authority, Flaw, Socket,
+    message::Length,
+    show,
+    time::{PATIENCE, in_time},
+    wire::Wire,
+    within,
+};
 
 /// One HTTP/1 connection, and what went over it, for the message of a story that fails.
 pub struct Connection {
@@ -15,6 +22,9 @@ pub struct Connection {
     sent: Vec<u8>,
     said: Vec<String>,
 }
+
+/// Where a story asked, for the message.
+pub type Place = &'static Location<'static>;
 
 impl Connection {
     pub fn over(socket: Socket) -> Self {
@@ -61,11 +71,12 @@ impl Connection {
     /// The final answer with its body; interim answers are passed over.
     #[track_caller]
     pub fn answer_to(&mut self, method: &str) -> impl Future<Output = Answer> {
-        let place = std::panic::Location::caller();
-        async move {
-            let read = within("an answer", self.try_answer(method)).await;
-            read.unwrap_or_else(|flaw| panic!("{place}: no whole answer: {flaw}\n{}", self.transcript()))
-        }
+        self.answer_at(method, Location::caller())
+    }
+
+    async fn answer_at(&mut self, method: &str, place: Place) -> Answer {
+        let read = in_time(self.try_answer(method)).await;
+        self.sound("a whole answer", read, place)
     }
 
     /// The same, where the story expects that it may be cut.
@@ -90,78 +101,128 @@ impl Connection {
             Err(flaw) => return Err(flaw),
         };
         head.body = body;
+        head.sent = self.sent.clone();
         self.said.push(format!("answer:\n{}", show(&[&head.raw[..], &head.body].concat())));
         Ok(head)
     }
 
     /// The next head alone, interim or final; its body is for the story to read.
-    pub async fn head(&mut self) -> Answer {
-        let head = within("an answer's head", self.wire.answer_head()).await;
-        let head = head.unwrap_or_else(|flaw| panic!("no head: {flaw}\n{}", self.transcript()));
+    #[track_caller]
+    pub fn head(&mut self) -> impl Future<Output = Answer> {
+        self.head_at(Location::caller())
+    }
+
+    pub(super) async fn head_at(&mut self, place: Place) -> Answer {
+        let read = in_time(self.wire.answer_head()).await;
+        let head = self.sound("an answer's head", read, place);
         self.said.push(format!("head:\n{}", show(&head.raw)));
         head
     }
 
     /// The next chunk of a chunked body.
-    pub async fn chunk(&mut self) -> Vec<u8> {
-        let chunk = within("a chunk", self.wire.chunk()).await;
-        chunk.unwrap_or_else(|flaw| panic!("no chunk: {flaw}\n{}", self.transcript()))
+    #[track_caller]
+    pub fn chunk(&mut self) -> impl Future<Output = Vec<u8>> {
+        let place = Location::caller();
+        async move {
+            let read = in_time(self.wire.chunk()).await;
+            self.sound("a chunk", read, place)
+        }
     }
 
-    /// Data of a body until it ends with `end`, whatever chunk borders stand in it.
-    pub async fn chunks_until(&mut self, end: &str) -> String {
-        let mut data = Vec::new();
-        while !data.ends_with(end.as_bytes()) {
-            let chunk = self.chunk().await;
-            assert!(!chunk.is_empty(), "the body ended before {end:?}:\n{}", show(&data));
-            data.extend(chunk);
+    /// Data of a chunked body until it ends with `end`, whatever chunk borders stand in it.
+    #[track_caller]
+    pub fn chunks_until(&mut self, end: &str) -> impl Future<Output = String> {
+        let place = Location::caller();
+        async move {
+            let mut data = Vec::new();
+            while !data.ends_with(end.as_bytes()) {
+                let read = in_time(self.wire.chunk()).await;
+                let chunk = self.sound(&format!("a chunk with {end:?}"), read, place);
+                assert!(!chunk.is_empty(), "{place}: the body ended before {end:?}:\n{}", show(&data));
+                data.extend(chunk);
+            }
+            String::from_utf8(data).unwrap()
         }
-        String::from_utf8(data).unwrap()
     }
 
     /// Exactly these many bytes, whatever they are.
-    pub async fn bytes(&mut self, count: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let length = Length::Exactly(count as u64);
-        let mut sink = |piece: &[u8]| bytes.extend_from_slice(piece);
-        let read = within(format!("{count} bytes"), self.wire.body(length, &mut sink)).await;
-        if let Err(flaw) = read {
-            panic!("{count} bytes expected: {flaw}\ngot\n{}\n{}", show(&bytes), self.transcript());
+    #[track_caller]
+    pub fn bytes(&mut self, count: usize) -> impl Future<Output = Vec<u8>> {
+        let place = Location::caller();
+        async move {
+            let mut bytes = Vec::new();
+            let mut sink = |piece: &[u8]| bytes.extend_from_slice(piece);
+            let read = in_time(self.wire.body(Length::Exactly(count as u64), &mut sink)).await;
+            self.sound(&format!("{count} bytes"), read, place);
+            bytes
         }
-        bytes
     }
 
     /// Everything up to the end of the connection, by FIN or by reset.
-    pub async fn until_closed(&mut self) -> Vec<u8> {
-        let all = async { while matches!(self.wire.fill().await, Ok(count) if count > 0) {} };
-        within("the connection to be closed", all).await;
-        std::mem::take(&mut self.wire.buffer)
+    #[track_caller]
+    pub fn until_closed(&mut self) -> impl Future<Output = Vec<u8>> {
+        let place = Location::caller();
+        async move {
+            let read = in_time(async { while matches!(self.wire.fill().await, Ok(count) if count > 0) {} }).await;
+            self.sound("the connection to be closed", read.map(Ok), place);
+            std::mem::take(&mut self.wire.buffer)
+        }
     }
 
     /// The connection ends and not one more byte comes.
     #[track_caller]
     pub fn closed(&mut self) -> impl Future<Output = ()> {
-        let place = std::panic::Location::caller();
+        let place = Location::caller();
+        let closing = self.until_closed();
         async move {
-            let rest = self.until_closed().await;
-            assert!(rest.is_empty(), "{place}: bytes before the close:\n{}\n{}", show(&rest), self.transcript());
+            let rest = closing.await;
+            assert!(rest.is_empty(), "{place}: bytes before the close:\n{}", show(&rest));
         }
     }
 
     /// A GET on this connection.
-    pub async fn get(&mut self, target: &str) -> Answer {
-        self.get_with(target, &[]).await
+    #[track_caller]
+    pub fn get(&mut self, target: &str) -> impl Future<Output = Answer> {
+        self.ask_at("GET", target, &[], b"", Location::caller())
     }
 
     /// A GET with further fields.
-    pub async fn get_with(&mut self, target: &str, fields: &[(&str, &str)]) -> Answer {
-        self.ask("GET", target, fields, b"").await
+    #[track_caller]
+    pub fn get_with(&mut self, target: &str, fields: &[(&str, &str)]) -> impl Future<Output = Answer> {
+        self.ask_at("GET", target, fields, b"", Location::caller())
     }
 
     /// A whole request; a body gets its Content-Length. The Host is `example.test` where the fields have none.
-    pub async fn ask(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Answer {
+    #[track_caller]
+    pub fn ask(
+        &mut self,
+        method: &str,
+        target: &str,
+        fields: &[(&str, &str)],
+        body: &[u8],
+    ) -> impl Future<Output = Answer> {
+        self.ask_at(method, target, fields, body, Location::caller())
+    }
+
+    pub(super) async fn ask_at(
+        &mut self,
+        method: &str,
+        target: &str,
+        fields: &[(&str, &str)],
+        body: &[u8],
+        place: Place,
+    ) -> Answer {
         self.send(request(method, target, fields, body)).await;
-        self.answer_to(method).await
+        self.answer_at(method, place).await
+    }
+
+    /// What was read, or the story fails with the transcript: it never came, or it was unsound.
+    fn sound<T>(&self, what: &str, read: Option<Result<T, Flaw>>, place: Place) -> T {
+        match read {
+            Some(Ok(value)) => value,
+            Some(Err(flaw)) => panic!("{place}: expected {what}: {flaw}\n{}", self.transcript()),
+            None => panic!("{place}: waited {PATIENCE:?} for {what}\n{}", self.transcript()),
+        }
     }
 
     /// What went over the connection, for people.

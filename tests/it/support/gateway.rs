@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
+    panic::Location,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -10,7 +11,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Answer, Connection, Origin, eventually, free_address, within};
+use super::{Answer, Connection, Origin, client::Place, eventually, free_address, within};
 
 pub struct Gateway {
     pub address: SocketAddr,
@@ -85,18 +86,31 @@ impl Gateway {
     }
 
     /// One GET on a connection of its own.
-    pub async fn get(&self, target: &str) -> Answer {
-        self.connect().await.get(target).await
+    #[track_caller]
+    pub fn get(&self, target: &str) -> impl Future<Output = Answer> {
+        self.ask_at("GET", target, &[], b"", Location::caller())
     }
 
     /// One GET with further fields on a connection of its own.
-    pub async fn get_with(&self, target: &str, fields: &[(&str, &str)]) -> Answer {
-        self.connect().await.get_with(target, fields).await
+    #[track_caller]
+    pub fn get_with(&self, target: &str, fields: &[(&str, &str)]) -> impl Future<Output = Answer> {
+        self.ask_at("GET", target, fields, b"", Location::caller())
     }
 
     /// One request on a connection of its own.
-    pub async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Answer {
-        self.connect().await.ask(method, target, fields, body).await
+    #[track_caller]
+    pub fn ask(
+        &self,
+        method: &str,
+        target: &str,
+        fields: &[(&str, &str)],
+        body: &[u8],
+    ) -> impl Future<Output = Answer> {
+        self.ask_at(method, target, fields, body, Location::caller())
+    }
+
+    async fn ask_at(&self, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8], place: Place) -> Answer {
+        self.connect().await.ask_at(method, target, fields, body, place).await
     }
 
     /// One GET of the admin listener.

@@ -82,7 +82,9 @@ impl Http2 {
         if !body.is_empty() {
             send_all(&mut stream, body).await?;
         }
-        whole(answer).await
+        let mut answer = whole(answer).await?;
+        answer.sent = format!("{method} {target} {fields:?} and {} bytes", body.len()).into_bytes();
+        Ok(answer)
     }
 
     pub async fn get(&mut self, target: &str) -> Answer {
@@ -115,6 +117,7 @@ pub async fn whole(answer: ResponseFuture) -> Result<Answer, h2::Error> {
         body,
         trailers: trailers.as_ref().map(plain).unwrap_or_default(),
         until_close: false,
+        sent: Vec::new(),
     })
 }
 

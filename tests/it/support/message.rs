@@ -37,6 +37,8 @@ pub struct Answer {
     pub trailers: Vec<Field>,
     /// The connection's end was the body's end.
     pub until_close: bool,
+    /// What the connection had sent until then.
+    pub sent: Vec<u8>,
 }
 
 /// How a body ends.
@@ -101,6 +103,7 @@ impl Answer {
             body: Vec::new(),
             trailers: Vec::new(),
             until_close: false,
+            sent: Vec::new(),
         })
     }
 
@@ -121,8 +124,28 @@ impl Answer {
         self.all("cache-status").join(", ")
     }
 
+    /// The answer came from the store.
     pub fn is_hit(&self) -> bool {
         self.cache_status().split([';', ',']).any(|word| word.trim() == "hit")
+    }
+}
+
+impl Answer {
+    /// Fails the story where the answer did not come from the store.
+    #[track_caller]
+    pub fn must_hit(&self) {
+        assert!(self.is_hit(), "expected a hit\n{}", self.told());
+    }
+
+    /// Fails the story where the answer came from the store.
+    #[track_caller]
+    pub fn must_miss(&self) {
+        assert!(!self.is_hit(), "expected no hit\n{}", self.told());
+    }
+
+    /// What was sent and what came, for people.
+    pub fn told(&self) -> String {
+        format!("sent:\n{}\ncame:\n{}", super::show(&self.sent), super::show(&[&self.raw[..], &self.body].concat()))
     }
 }
 

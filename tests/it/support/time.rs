@@ -3,7 +3,7 @@
 use std::{fmt::Display, future::Future, panic::Location, time::Duration};
 
 /// How long a story waits for something that must happen; long, as the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for `future`, or fails the story with the name of what never came.
 #[track_caller]
@@ -28,4 +28,9 @@ pub fn eventually<T>(what: impl Display, mut ask: impl AsyncFnMut() -> Option<T>
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
+}
+
+/// Waits for `future`; `None` when it took too long.
+pub(super) async fn in_time<F: Future>(future: F) -> Option<F::Output> {
+    tokio::time::timeout(PATIENCE, future).await.ok()
 }

@@ -1,9 +1,11 @@
 //! WebSocket by hand: handshakes and single frames (RFC 6455).
 
+use std::panic::Location;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha1::{Digest, Sha1};
 
-use super::{Connection, Talk, reply::Responder, script};
+use super::{Answer, Connection, Talk, reply::Responder, script};
 
 /// The key of every story's handshake: 16 bytes in base64.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -100,14 +102,18 @@ impl Frame {
 
 impl Connection {
     /// Shakes hands and checks the 101.
-    pub async fn upgrade(&mut self, target: &str, fields: &[(&str, &str)]) -> super::Answer {
-        self.send(handshake(target, fields)).await;
-        let head = self.head().await;
-        assert_eq!(head.status, 101, "{}", self.transcript());
-        assert_eq!(head.field("Sec-WebSocket-Accept"), Some(&*accept_value(KEY)), "{}", self.transcript());
-        assert!(head.field("Upgrade").is_some_and(|u| u.eq_ignore_ascii_case("websocket")), "{}", self.transcript());
-        assert!(head.field("Connection").is_some_and(|c| c.eq_ignore_ascii_case("upgrade")), "{}", self.transcript());
-        head
+    #[track_caller]
+    pub fn upgrade(&mut self, target: &str, fields: &[(&str, &str)]) -> impl Future<Output = Answer> {
+        let (place, request) = (Location::caller(), handshake(target, fields));
+        async move {
+            self.send(request).await;
+            let head = self.head_at(place).await;
+            let is = |name: &str, value: &str| head.field(name).is_some_and(|got| got.eq_ignore_ascii_case(value));
+            let accepted = head.field("Sec-WebSocket-Accept") == Some(&*accept_value(KEY));
+            let sound = head.status == 101 && accepted && is("Upgrade", "websocket") && is("Connection", "upgrade");
+            assert!(sound, "{place}: expected a sound 101\n{}", self.transcript());
+            head
+        }
     }
 
     pub async fn send_frame(&mut self, frame: &Frame) {
@@ -115,9 +121,15 @@ impl Connection {
     }
 
     /// The next frame; the connection's end fails the story.
-    pub async fn frame(&mut self) -> Frame {
-        let frame = self.frame_or_end().await;
-        frame.unwrap_or_else(|| panic!("the connection ended instead of a frame\n{}", self.transcript()))
+    #[track_caller]
+    pub fn frame(&mut self) -> impl Future<Output = Frame> {
+        let place = Location::caller();
+        async move {
+            match self.frame_or_end().await {
+                Some(frame) => frame,
+                None => panic!("{place}: the connection ended instead of a frame\n{}", self.transcript()),
+            }
+        }
     }
 
     /// The next frame, or `None` when the connection has ended.
