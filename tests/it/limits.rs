@@ -175,7 +175,9 @@ async fn connections_of_one_address_are_bounded() {
         client.try_answer("GET").await.ok().filter(|answer| answer.status == 200)
     };
     eventually("the place that was given back", served).await;
-    assert!(gateway.metric("tidegate_limit_hits_total", &[]).await >= 1.0);
+    let counted = gateway.metric("tidegate_connections_refused_total", &[]).await
+        + gateway.metric("tidegate_limit_hits_total", &[]).await;
+    assert!(counted >= 1.0, "{}", gateway.metrics().await);
 }
 
 #[tokio::test]

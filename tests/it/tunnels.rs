@@ -328,11 +328,12 @@ async fn tunnels_are_counted_and_logged_at_both_ends_of_their_life() {
     let mut client = gateway.connect().await;
     client.upgrade("/ws", &[]).await;
     gateway.metric_becomes("tidegate_websocket_connections", &[], 1.0).await;
-    let lines = |gateway: &Gateway| gateway.access_log().iter().filter(|line| line.to_string().contains("/ws")).count();
-    eventually("the first line", async || (lines(&gateway) == 1).then_some(())).await;
+    let open = gateway.logged("the tunnel's opening", |line| line["event"] == "tunnel_open").await;
+    assert_eq!((&open["url.path"], &open["http.response.status_code"]), (&"/ws".into(), &101.into()), "{open}");
     client.send_frame(&Frame::close(1000)).await;
     client.until_closed().await;
     gateway.metric_becomes("tidegate_websocket_connections", &[], 0.0).await;
-    eventually("the second line", async || (lines(&gateway) == 2).then_some(())).await;
-    assert!(gateway.access_log().iter().any(|line| line.to_string().contains("1000")), "{:?}", gateway.access_log());
+    let close = gateway.logged("the tunnel's close", |line| line["event"] == "tunnel_close").await;
+    assert_eq!(close["ws.close_code"], 1000, "{close}");
+    assert_eq!(gateway.access_log().len(), 2, "{:?}", gateway.access_log());
 }

@@ -69,7 +69,7 @@ pub struct Talk {
 
 /// What happens to the connection after an exchange.
 pub enum Next {
-    Keep(Talk),
+    Keep(Box<Talk>),
     Close,
 }
 
@@ -359,7 +359,7 @@ impl Talk {
 
     /// The connection goes on with the next request.
     pub fn keep(self) -> Next {
-        Next::Keep(self)
+        Next::Keep(Box::new(self))
     }
 
     /// The connection ends with a FIN.
