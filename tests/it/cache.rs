@@ -1,0 +1,423 @@
+//! What is kept and given again, and above all what is not.
+
+use crate::support::*;
+
+const DATE: &str = "Tue, 15 Nov 2044 08:12:31 GMT";
+
+/// An origin whose answers carry their number and these fields.
+async fn numbered(fields: &[(&str, &str)]) -> Origin {
+    let fields: Vec<(String, String)> =
+        fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let make = by(move |_, number| {
+        fields
+            .iter()
+            .fold(reply(200), |answer, (name, value)| answer.field(name, value))
+            .body(format!("answer {number}"))
+    });
+    Origin::new().otherwise(make).start().await
+}
+
+/// The field lines of `Cache-Control: max-age=60` and nothing else.
+const FRESH: &[(&str, &str)] = &[("Cache-Control", "max-age=60")];
+
+#[tokio::test]
+async fn a_miss_is_stored_and_the_next_is_a_hit_with_age() {
+    let origin =
+        numbered(&[("Cache-Control", "max-age=60"), ("Date", DATE), ("ETag", "\"v1\""), ("X-Odd", "kept")]).await;
+    let gateway = Gateway::before(&origin).await;
+    let miss = gateway.get("/a").await;
+    assert_eq!(miss.text(), "answer 1");
+    assert!(!miss.has("Age") && miss.cache_status().contains("fwd=uri-miss"), "{}", miss.told());
+    let hit = gateway.get("/a").await;
+    assert_eq!((hit.status, hit.text().as_str()), (200, "answer 1"), "{}", hit.told());
+    assert!(hit.is_hit() && hit.cache_status().contains("ttl="), "{}", hit.told());
+    let age: u64 = hit.field("Age").unwrap_or("none").parse().unwrap();
+    assert!(age < 30, "{}", hit.told());
+    for (name, value) in [
+        ("Date", DATE),
+        ("ETag", "\"v1\""),
+        ("X-Odd", "kept"),
+        ("Cache-Control", "max-age=60"),
+        ("Content-Length", "8"),
+    ] {
+        assert_eq!(hit.field(name), Some(value), "{}", hit.told());
+    }
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_received_age_counts_and_is_told() {
+    let origin = numbered(&[("Cache-Control", "max-age=1000"), ("Age", "100")]).await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.get("/a").await;
+    let hit = gateway.get("/a").await;
+    let age: u64 = hit.field("Age").unwrap_or("none").parse().unwrap();
+    assert!(hit.is_hit() && (100..160).contains(&age), "{}", hit.told());
+    let stale = numbered(&[("Cache-Control", "max-age=50"), ("Age", "100")]).await;
+    let gateway = Gateway::before(&stale).await;
+    gateway.get("/a").await;
+    assert_eq!(gateway.get("/a").await.text(), "answer 2");
+}
+
+#[tokio::test]
+async fn what_gives_no_lifetime_is_not_reused() {
+    for fields in [
+        &[][..],
+        &[("Cache-Control", "public")],
+        &[("ETag", "\"x\"")],
+        &[("Cache-Control", "max-age=0")],
+        &[("Expires", "0")],
+    ] {
+        let origin = numbered(fields).await;
+        let gateway = Gateway::before(&origin).await;
+        gateway.get("/a").await;
+        assert_eq!(gateway.get("/a").await.text(), "answer 2", "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_private_or_not_to_be_stored_is_not() {
+    for fields in [
+        &[("Cache-Control", "no-store, max-age=60")][..],
+        &[("Cache-Control", "private, max-age=60")],
+        &[("cache-control", "max-age=60"), ("CACHE-CONTROL", "PRIVATE")],
+        &[("Cache-Control", "max-age=60"), ("Vary", "Accept, *")],
+        &[("Cache-Control", "max-age=60"), ("Set-Cookie", "session=secret")],
+        &[("Cache-Control", "ext=\"max-age=60\", max-age=0")],
+    ] {
+        let origin = numbered(fields).await;
+        let gateway = Gateway::before(&origin).await;
+        gateway.get("/a").await;
+        let second = gateway.get("/a").await;
+        assert!(second.text() == "answer 2" && !second.is_hit(), "{fields:?}\n{}", second.told());
+    }
+}
+
+#[tokio::test]
+async fn a_set_cookie_is_stored_only_by_explicit_wish() {
+    let origin = numbered(&[("Cache-Control", "public, max-age=60"), ("Set-Cookie", "theme=dark")]).await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.get("/a").await;
+    gateway.get("/a").await.must_hit();
+}
+
+#[tokio::test]
+async fn answers_to_authorization_are_not_shared() {
+    let origin = numbered(FRESH).await;
+    let gateway = Gateway::before(&origin).await;
+    let secret = [("Authorization", "Basic c2VjcmV0")];
+    assert_eq!(gateway.get_with("/a", &secret).await.text(), "answer 1");
+    assert_eq!(gateway.get("/a").await.text(), "answer 2");
+    let origin = numbered(&[("Cache-Control", "public, max-age=60")]).await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.get_with("/a", &secret).await;
+    // RFC 9111 §3.5.
+    gateway.get("/a").await.must_hit();
+}
+
+#[tokio::test]
+async fn variants_live_side_by_side() {
+    let make = by(|seen, number| {
+        let language = seen.field("Accept-Language").unwrap_or("none");
+        reply(200)
+            .field("Cache-Control", "max-age=60")
+            .field("Vary", "Accept-Language")
+            .body(format!("{language} {number}"))
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    for round in 0..2 {
+        for (at, language) in ["de", "fr"].iter().enumerate() {
+            let answer = client.get_with("/v", &[("Accept-Language", language)]).await;
+            assert_eq!(
+                (answer.text(), answer.is_hit()),
+                (format!("{language} {}", at + 1), round == 1),
+                "{}",
+                client.transcript()
+            );
+        }
+    }
+    assert_eq!(client.get("/v").await.text(), "none 3");
+}
+
+#[tokio::test]
+async fn hosts_ports_paths_and_queries_are_told_apart() {
+    let origin = numbered(FRESH).await;
+    let gateway = Gateway::before(&origin).await;
+    let urls = [
+        ("a.test", "/p"),
+        ("b.test", "/p"),
+        ("a.test:81", "/p"),
+        ("a.test", "/P"),
+        ("a.test", "/p/"),
+        ("a.test", "/p?"),
+        ("a.test", "/p?a=1&b=2"),
+        ("a.test", "/p?b=2&a=1"),
+        ("a.test", "/%70"),
+        ("a.test", "//p"),
+        ("a.test", "/./p"),
+    ];
+    for (host, target) in urls {
+        gateway.get_with(target, &[("Host", host)]).await.must_miss();
+    }
+    for (host, target) in urls {
+        gateway.get_with(target, &[("Host", host)]).await.must_hit();
+    }
+    assert_eq!(origin.requests().len(), urls.len());
+}
+
+#[tokio::test]
+async fn clients_conditions_are_answered_from_the_store() {
+    let last_modified = "Mon, 14 Nov 2044 08:12:31 GMT";
+    let origin = numbered(&[
+        ("Cache-Control", "max-age=60"),
+        ("ETag", "\"v1\""),
+        ("Last-Modified", "Mon, 14 Nov 2044 08:12:31 GMT"),
+        ("Date", DATE),
+        ("Vary", "Accept"),
+    ])
+    .await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    client.get("/a").await;
+    for condition in [
+        ("If-None-Match", "\"v1\""),
+        ("If-None-Match", "W/\"v1\""),
+        ("If-None-Match", "\"x\", \"v1\""),
+        ("If-None-Match", "*"),
+        ("If-Modified-Since", last_modified),
+    ] {
+        let answer = client.get_with("/a", &[condition]).await;
+        assert_eq!((answer.status, answer.body.len()), (304, 0), "{condition:?}\n{}", client.transcript());
+        assert_eq!(
+            (answer.field("ETag"), answer.field("Date"), answer.field("Vary")),
+            (Some("\"v1\""), Some(DATE), Some("Accept"))
+        );
+    }
+    for conditions in
+        [&[("If-None-Match", "\"v2\"")][..], &[("If-None-Match", "\"v2\""), ("If-Modified-Since", last_modified)]]
+    {
+        let answer = client.get_with("/a", conditions).await;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, "answer 1"),
+            "{conditions:?}\n{}",
+            client.transcript()
+        );
+    }
+    assert_eq!(origin.requests().len(), 1, "{}", origin.log());
+}
+
+#[tokio::test]
+async fn head_is_answered_from_a_stored_get() {
+    let origin = numbered(FRESH).await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    client.get("/a").await;
+    let head = client.ask("HEAD", "/a", &[], b"").await;
+    assert!(head.is_hit() && head.field("Content-Length") == Some("8"), "{}", client.transcript());
+    client.get("/a").await.must_hit();
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_head_is_not_stored_as_a_get() {
+    let origin = numbered(FRESH).await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    client.ask("HEAD", "/a", &[], b"").await;
+    let answer = client.get("/a").await;
+    assert!(answer.text().starts_with("answer "), "{}", client.transcript());
+}
+
+#[tokio::test]
+async fn a_stale_answer_is_validated_and_a_304_renews_it() {
+    let make = by(|seen, number| match seen.field("If-None-Match") {
+        None => reply(200)
+            .field("Cache-Control", "max-age=0")
+            .field("ETag", "W/\"v1\"")
+            .field("X-Count", "1")
+            .field("X-Old", "stays")
+            .body("body"),
+        Some(_) => reply(304)
+            .field("Cache-Control", "max-age=60")
+            .field("ETag", "W/\"v1\"")
+            .field("X-Count", &number.to_string()),
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.get("/a").await;
+    let renewed = gateway.get("/a").await;
+    assert_eq!((renewed.status, renewed.text().as_str()), (200, "body"), "{}", renewed.told());
+    assert_eq!((renewed.field("X-Count"), renewed.field("X-Old")), (Some("2"), Some("stays")), "{}", renewed.told());
+    assert!(renewed.cache_status().contains("fwd=stale"), "{}", renewed.told());
+    let hit = gateway.get("/a").await;
+    assert!(hit.is_hit() && hit.text() == "body" && hit.field("X-Count") == Some("2"), "{}", hit.told());
+    assert_eq!(origin.requests()[1].field("If-None-Match"), Some("W/\"v1\""), "{}", origin.log());
+}
+
+#[tokio::test]
+async fn a_200_to_a_validation_replaces_what_was_stored() {
+    let make = by(|_, number| {
+        let age = if number == 1 { "max-age=0" } else { "max-age=60" };
+        reply(200).field("Cache-Control", age).field("ETag", &format!("\"{number}\"")).body(format!("body {number}"))
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.get("/a").await;
+    assert_eq!(gateway.get("/a").await.text(), "body 2");
+    let hit = gateway.get("/a").await;
+    assert!(hit.is_hit() && hit.text() == "body 2", "{}", hit.told());
+}
+
+#[tokio::test]
+async fn a_successful_unsafe_method_invalidates() {
+    let origin = Origin::new()
+        .otherwise(by(|seen, number| match (seen.method.as_str(), seen.path()) {
+            ("GET", _) => reply(200).field("Cache-Control", "max-age=60").body(format!("answer {number}")),
+            (_, "/fails") => reply(500),
+            _ => reply(204),
+        }))
+        .start()
+        .await;
+    let gateway = Gateway::before(&origin).await;
+    for method in ["POST", "PUT", "DELETE", "PATCH", "FOO"] {
+        let path = format!("/{}", method.to_lowercase());
+        gateway.get(&path).await;
+        gateway.get(&path).await.must_hit();
+        gateway.ask(method, &path, &[], b"").await;
+        gateway.get(&path).await.must_miss();
+    }
+    gateway.get("/fails").await;
+    gateway.ask("POST", "/fails", &[], b"").await;
+    // A failed one invalidates nothing, and neither does a safe one.
+    gateway.get("/fails").await.must_hit();
+    gateway.get("/safe").await;
+    gateway.ask("OPTIONS", "/safe", &[], b"").await;
+    gateway.get("/safe").await.must_hit();
+}
+
+#[tokio::test]
+async fn fields_outside_the_key_do_not_poison() {
+    // The worst of origins: it builds its page from every field that it gets.
+    let echo = by(|seen, _| reply(200).field("Cache-Control", "max-age=60").body(&seen.raw));
+    let origin = Origin::new().otherwise(echo).start().await;
+    let gateway = Gateway::before(&origin).await;
+    for (at, name) in [
+        "X-Forwarded-Host",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "Forwarded",
+        "X-Real-IP",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-HTTP-Method-Override",
+        "X-Host",
+        "X_Forwarded_Host",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let path = format!("/{at}");
+        gateway.get_with(&path, &[(name, "evil.test")]).await;
+        let victim = gateway.get(&path).await;
+        assert!(!victim.text().contains("evil.test"), "{name} reached another client:\n{}", victim.text());
+    }
+}
+
+#[tokio::test]
+async fn a_get_with_a_body_is_neither_stored_nor_answered_from_the_store() {
+    let echo = by(|seen, number| {
+        reply(200).field("Cache-Control", "max-age=60").body(format!("{number}{}", seen.body.escape_ascii()))
+    });
+    let origin = Origin::new().otherwise(echo).start().await;
+    let gateway = Gateway::before(&origin).await;
+    assert_eq!(gateway.ask("GET", "/fat", &[], b"evil").await.text(), "1evil");
+    assert_eq!(gateway.get("/fat").await.text(), "2");
+    assert_eq!(gateway.ask("GET", "/fat", &[], b"more").await.text(), "3more");
+    gateway.get("/fat").await.must_hit();
+}
+
+#[tokio::test]
+async fn clients_cache_control_is_honoured() {
+    let origin = numbered(FRESH).await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.get("/a").await;
+    let reload = gateway.get_with("/a", &[("Cache-Control", "no-cache")]).await;
+    assert_eq!(reload.text(), "answer 2");
+    assert_eq!(gateway.get_with("/a", &[("Pragma", "no-cache")]).await.text(), "answer 3");
+    gateway.get_with("/a", &[("Cache-Control", "only-if-cached")]).await.must_hit();
+    assert_eq!(gateway.get_with("/b", &[("Cache-Control", "only-if-cached")]).await.status, 504);
+    gateway.get_with("/c", &[("Cache-Control", "no-store")]).await;
+    // What was asked for with no-store is not kept.
+    gateway.get("/c").await.must_miss();
+}
+
+#[tokio::test]
+async fn a_stale_answer_stands_in_for_a_dead_backend_unless_it_forbids_that() {
+    for (control, stands_in) in
+        [("max-age=0", true), ("max-age=0, must-revalidate", false), ("no-cache", false), ("s-maxage=0", false)]
+    {
+        let make = script(move |mut talk| async move {
+            if talk.number > 1 {
+                return Next::Close;
+            }
+            talk.read_body().await;
+            talk.send(reply(200).field("Cache-Control", control).field("ETag", "\"v\"").body("old").bytes("GET")).await;
+            talk.keep()
+        });
+        let origin = Origin::new().on("/a", make).start().await;
+        let gateway = Gateway::before(&origin).await;
+        assert_eq!(gateway.get("/a").await.text(), "old");
+        let later = gateway.get("/a").await;
+        if stands_in {
+            assert_eq!((later.status, later.text().as_str()), (200, "old"), "{control}\n{}", later.told());
+        } else {
+            assert!(later.status == 502 || later.status == 504, "{control}\n{}", later.told());
+        }
+    }
+}
+
+#[tokio::test]
+async fn hits_are_counted_and_logged() {
+    let origin = numbered(FRESH).await;
+    let gateway = Gateway::before(&origin).await;
+    for _ in 0..3 {
+        gateway.get("/a").await;
+    }
+    gateway.logged("a hit", |line| line.to_string().contains("\"hit\"")).await;
+    let hits = eventually("two hits among the metrics", async || {
+        let text = gateway.metrics().await;
+        let line = text.lines().find(|line| line.contains("\"hit\"") && line.ends_with(" 2"))?.to_owned();
+        Some(line)
+    });
+    hits.await;
+}
+
+#[tokio::test]
+async fn capacity_zero_and_a_switched_off_route_store_nothing() {
+    let origin = numbered(FRESH).await;
+    let off = Gateway::before_with(&origin, "[cache]\ncapacity = \"0\"\n").await;
+    off.get("/a").await;
+    assert_eq!(off.get("/a").await.text(), "answer 2");
+    let route = Gateway::before_with(&origin, "[[routes]]\nmatch = { path = \"/b\" }\ncache = false\n").await;
+    route.get("/b").await;
+    assert_eq!(route.get("/b").await.text(), "answer 2");
+    route.get("/c").await;
+    route.get("/c").await.must_hit();
+}
+
+#[tokio::test]
+async fn errors_without_explicit_freshness_are_not_stored() {
+    let make = by(|seen, number| reply(seen.path()[1..].parse().unwrap()).body(format!("answer {number}")));
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    for status in ["400", "404", "410", "431", "500", "502", "503"] {
+        let path = format!("/{status}");
+        gateway.get(&path).await;
+        assert_eq!(gateway.get(&path).await.text(), "answer 2", "{status}");
+    }
+}

@@ -1,0 +1,337 @@
+//! HTTP/2 in front and behind.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::support::*;
+
+/// A gateway that speaks HTTP/2 on its second listener, by prior knowledge, and with TLS on its third.
+struct Both {
+    gateway: Gateway,
+    plain: std::net::SocketAddr,
+    secure: std::net::SocketAddr,
+    authority: Authority,
+}
+
+impl Both {
+    async fn before(server: &str, upstream: &str, more: &str) -> Self {
+        let authority = Authority::new();
+        let directory = tempfile::tempdir().unwrap();
+        let pair = authority.issue(&["app.test"]).write(directory.path(), "app");
+        authority.write(&directory.path().join("ca.pem"));
+        let (plain, secure) = (free_address(), free_address());
+        let text = format!(
+            "upstream = \"app\"\n[[listener]]\naddress = \"{plain}\"\nh2c = true\n\
+             [[listener]]\naddress = \"{secure}\"\ntls = [{pair}]\n\
+             [upstreams.app]\nservers = [\"{server}\"]\n{upstream}\n{more}\n"
+        );
+        let gateway = Gateway::in_directory(directory, &text).await;
+        Self { gateway, plain, secure, authority }
+    }
+
+    async fn connect(&self) -> Http2 {
+        Http2::tls(self.secure, "app.test", &self.authority).await
+    }
+
+    async fn raw(&self) -> RawHttp2 {
+        RawHttp2::over(Connection::tcp(self.plain).await).await
+    }
+}
+
+#[tokio::test]
+async fn requests_become_http_1_at_the_backend() {
+    let origin =
+        Origin::new().otherwise(by(|seen, _| reply(201).field("X-Case", "Kept").body(&seen.body))).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    for secure in [true, false] {
+        let mut client = if secure { both.connect().await } else { Http2::prior_knowledge(both.plain).await };
+        let path = if secure { "/tls?a=b" } else { "/plain?a=b" };
+        let answer = client.ask("POST", path, &[("x-one", "1"), ("cookie", "a=1"), ("cookie", "b=2")], b"body").await;
+        assert_eq!((answer.status, answer.field("x-case"), answer.text().as_str()), (201, Some("Kept"), "body"));
+        assert!(!answer.has("connection") && !answer.has("transfer-encoding"), "{}", answer.told());
+        let seen = origin.requests().pop().unwrap();
+        let host = if secure { "app.test" } else { "example.test" };
+        assert_eq!((seen.target.as_str(), seen.field("Host")), (path, Some(host)), "{}", origin.log());
+        assert_eq!(seen.field("Cookie"), Some("a=1; b=2"), "RFC 9113 §8.2.3\n{}", origin.log());
+        assert_eq!(seen.field("X-Forwarded-Proto"), Some(if secure { "https" } else { "http" }), "{}", origin.log());
+        assert_eq!(seen.field("X-Forwarded-For"), Some("127.0.0.1"));
+        assert_eq!(client.ask("HEAD", "/head", &[], b"").await.status, 201);
+        assert_eq!(client.get("/get").await.status, 201);
+    }
+}
+
+#[tokio::test]
+async fn http_1_still_works_beside_prior_knowledge() {
+    let origin = Origin::new().start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    assert_eq!(Connection::tcp(both.plain).await.get("/one").await.text(), "/one");
+}
+
+#[tokio::test]
+async fn hits_are_answered_over_http_2_too() {
+    let answer = reply(200)
+        .field("Cache-Control", "max-age=60")
+        .field("ETag", "\"v\"")
+        .field("Connection", "X-Hop")
+        .field("X-Hop", "no");
+    let origin = Origin::new().on("/a", answer.body(pattern(0, 300_000))).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut client = both.connect().await;
+    let miss = client.get("/a").await;
+    let hit = client.get("/a").await;
+    assert!(hit.is_hit() && hit.has("age") && !hit.has("x-hop") && !hit.has("connection"), "{}", hit.told());
+    assert!(miss.body == pattern(0, 300_000) && hit.body == miss.body);
+    let unchanged = client.ask("GET", "/a", &[("if-none-match", "\"v\"")], b"").await;
+    assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
+    let head = client.ask("HEAD", "/a", &[], b"").await;
+    assert_eq!((head.field("content-length"), head.body.len()), (Some("300000"), 0));
+    assert_eq!(origin.requests().len(), 1, "{}", origin.log());
+}
+
+#[tokio::test]
+async fn many_streams_share_a_connection() {
+    let echo =
+        by(|seen, _| reply(200).field("Cache-Control", "no-store").body([seen.target.as_bytes(), &seen.body].concat()));
+    let origin = Origin::new().otherwise(echo).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let client = both.connect().await;
+    let mut streams = tokio::task::JoinSet::new();
+    for at in 0..200_usize {
+        let mut client = client.clone();
+        streams.spawn(async move {
+            let (target, body) = (format!("/{at}"), pattern(at as u64, at * 200));
+            let method = if at % 3 == 0 { "POST" } else { "GET" };
+            let body = if method == "POST" { &body[..] } else { b"" };
+            let answer = client.ask(method, &target, &[], body).await;
+            assert!(answer.body == [target.as_bytes(), body].concat(), "stream {at}: {}", answer.told());
+        });
+    }
+    while let Some(done) = streams.join_next().await {
+        done.unwrap();
+    }
+    assert_eq!(origin.requests().len(), 200);
+}
+
+#[tokio::test]
+async fn large_bodies_pass_flow_control_both_ways() {
+    let echo = by(|seen, _| reply(200).body(format!("{} {}", seen.body_length, seen.body == pattern(0, 1 << 20))));
+    let down = reply(200).field("Cache-Control", "no-store").body(pattern(5, 8 << 20));
+    let origin = Origin::new().on("/up", echo).on("/down", down).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut client = both.connect().await;
+    let up = client.ask("PUT", "/up", &[], &pattern(0, 8 << 20)).await;
+    assert_eq!(up.text(), "8388608 true");
+    assert!(client.get("/down").await.body == pattern(5, 8 << 20));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_is_noticed_at_the_backend() {
+    let (told, mut tell) = mpsc::unbounded_channel();
+    let told = Arc::new(told);
+    let endless = script(move |mut talk| {
+        let told = told.clone();
+        async move {
+            talk.send("HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            talk.chunk("first").await;
+            talk.gone().await;
+            told.send(()).unwrap();
+            Next::Close
+        }
+    });
+    let origin = Origin::new().on("/endless", endless).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    for whole_connection in [false, true] {
+        let mut client = both.connect().await;
+        let (answer, mut stream) = client.start("GET", "/endless", &[], true).await;
+        let head = within("the head", answer).await.unwrap();
+        assert_eq!(head.status(), 200);
+        if whole_connection {
+            client.cut();
+        } else {
+            stream.send_reset(h2::Reason::CANCEL);
+        }
+        within("the backend to learn of it", tell.recv()).await.unwrap();
+        drop(head);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_body_resets_its_stream_and_no_other() {
+    let cut = script(|mut talk| async move {
+        talk.send("HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 100\r\n\r\nhalf").await;
+        talk.reset()
+    });
+    let origin = Origin::new().on("/cut", cut).on("/junk", "junk\r\n\r\n").start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut client = both.connect().await;
+    let got = client.try_ask("GET", "/cut", &[], b"").await;
+    assert!(got.is_err() || got.as_ref().is_ok_and(|answer| answer.status == 502), "{got:?}");
+    assert_eq!(client.get("/junk").await.status, 502);
+    assert_eq!(client.get("/after").await.text(), "/after");
+}
+
+#[tokio::test]
+async fn server_sent_events_arrive_one_by_one_over_http_2() {
+    let (says, said) = mpsc::unbounded_channel::<String>();
+    let said = Arc::new(tokio::sync::Mutex::new(said));
+    let events = script(move |mut talk| {
+        let said = said.clone();
+        async move {
+            talk.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            while let Some(event) = said.lock().await.recv().await {
+                talk.chunk(&event).await;
+            }
+            Next::Close
+        }
+    });
+    let origin = Origin::new().on("/events", events).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let (answer, _stream) = both.connect().await.start("GET", "/events", &[], true).await;
+    let mut body = within("the head", answer).await.unwrap().into_body();
+    for at in 0..10 {
+        let event = format!("data: {at}\n\n");
+        says.send(event.clone()).unwrap();
+        let piece = within("the event", body.data()).await.unwrap().unwrap();
+        assert_eq!(piece, event.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn grpc_trailers_pass_through_an_http_2_upstream() {
+    let say = |seen: &Seen2| {
+        let fields = vec![("content-type", "application/grpc")];
+        (200, fields, seen.body.clone(), vec![("grpc-status", "7"), ("grpc-message", "no")])
+    };
+    let authority = Authority::new();
+    let plain = Origin2::start(say).await;
+    let tls = Origin2::start_tls(say, &authority.issue(&["grpc.test"])).await;
+    let tls_text = "protocol = \"http2\"\ntls = { server_name = \"grpc.test\", verify = false }";
+    for (origin, upstream) in [(&plain, "protocol = \"http2\""), (&tls, tls_text)] {
+        let both = Both::before(&origin.address, upstream, "").await;
+        let mut client = both.connect().await;
+        let body = pattern(3, 100_000);
+        let fields = [("te", "trailers"), ("content-type", "application/grpc"), ("grpc-timeout", "1S")];
+        let answer = client.ask("POST", "/svc/Call", &fields, &body).await;
+        assert_eq!((answer.status, answer.field("content-type")), (200, Some("application/grpc")));
+        assert!(answer.body == body, "{} bytes", answer.body.len());
+        let status = ("grpc-status".to_owned(), "7".to_owned());
+        assert!(answer.trailers.contains(&status), "{:?}", answer.trailers);
+        let seen = origin.requests().pop().unwrap();
+        assert_eq!(seen.method, "POST");
+        let te = seen.fields.iter().find(|(name, _)| name == "te");
+        assert_eq!(te.map(|(_, value)| value.as_str()), Some("trailers"), "{seen:?}");
+        assert!(seen.uri.ends_with("/svc/Call") && seen.uri.contains("app.test"), "{}", seen.uri);
+        // An HTTP/1 client is served by the same upstream.
+        let answer = both.gateway.ask("POST", "/svc/One", &[], b"one").await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "one"));
+    }
+}
+
+#[tokio::test]
+async fn heads_that_http_2_forbids_are_refused() {
+    let origin = Origin::new().start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let (m, s, a, p) = ((":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/bad"));
+    let cases: Vec<(&str, Vec<(&str, &str)>)> = vec![
+        ("no method", vec![s, a, p]),
+        ("no scheme", vec![m, a, p]),
+        ("no path", vec![m, s, a]),
+        ("an empty path", vec![m, s, a, (":path", "")]),
+        ("two methods", vec![m, (":method", "POST"), s, a, p]),
+        ("two paths", vec![m, s, a, p, (":path", "/other")]),
+        ("two authorities", vec![m, s, a, (":authority", "b"), p]),
+        ("an unknown pseudo field", vec![m, s, a, p, (":x", "y")]),
+        ("an answer's pseudo field", vec![m, s, a, p, (":status", "200")]),
+        ("a pseudo field after another", vec![m, s, a, ("x", "y"), p]),
+        ("capitals in a name", vec![m, s, a, p, ("X-Bad", "y")]),
+        ("Connection", vec![m, s, a, p, ("connection", "close")]),
+        ("Transfer-Encoding", vec![m, s, a, p, ("transfer-encoding", "chunked")]),
+        ("Upgrade", vec![m, s, a, p, ("upgrade", "websocket")]),
+        ("Keep-Alive", vec![m, s, a, p, ("keep-alive", "x")]),
+        ("TE that is not trailers", vec![m, s, a, p, ("te", "gzip")]),
+        ("CR LF in a value", vec![m, s, a, p, ("x", "a\r\nEvil: b")]),
+        ("NUL in a value", vec![m, s, a, p, ("x", "a\0b")]),
+        ("a colon in a name", vec![m, s, a, p, ("x:y", "z")]),
+        ("a space in a name", vec![m, s, a, p, ("x y", "z")]),
+        ("a space in the path", vec![m, s, a, (":path", "/bad HTTP/1.1")]),
+        ("CR LF in the path", vec![m, s, a, (":path", "/bad HTTP/1.1\r\nX: y")]),
+        ("a path that does not begin with a slash", vec![m, s, a, (":path", "bad")]),
+        ("a fragment", vec![m, s, a, (":path", "/bad#x")]),
+        ("CR LF in the authority", vec![m, s, (":authority", "a\r\nX: y"), p]),
+        ("user data in the authority", vec![m, s, (":authority", "u@a"), p]),
+        ("CR LF in the method", vec![(":method", "GET / HTTP/1.1\r\nX: y\r\n\r\nGET"), s, a, p]),
+        ("another host", vec![m, s, a, p, ("host", "b")]),
+        ("a length with no body", vec![m, s, a, p, ("content-length", "5")]),
+        ("a length that is no number", vec![m, s, a, p, ("content-length", "+0")]),
+        ("CONNECT", vec![(":method", "CONNECT"), (":authority", "a:443")]),
+    ];
+    let mut wrong = Vec::new();
+    for (name, fields) in cases {
+        let mut raw = both.raw().await;
+        raw.headers(1, &fields, true).await;
+        let fate = raw.fate(1).await;
+        let ok = matches!(fate, Fate::Answered(Some(400) | None) | Fate::Reset(_) | Fate::ConnectionEnded(_));
+        if !ok {
+            wrong.push(format!("{name}: {fate:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong: {wrong:#?}\n{}", wrong.len(), origin.log());
+    both.gateway.get("/marker").await;
+    let others: Vec<_> = origin.requests().into_iter().filter(|seen| seen.target != "/marker").collect();
+    assert!(others.is_empty() && origin.flaws().is_empty(), "{}", origin.log());
+}
+
+#[tokio::test]
+async fn a_body_longer_or_shorter_than_its_length_never_looks_whole() {
+    let origin = Origin::new().start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    for body in ["four", "much longer than five"] {
+        let mut raw = both.raw().await;
+        let head =
+            [(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/len"), ("content-length", "5")];
+        raw.headers(1, &head, false).await;
+        raw.frame(0, 1, 1, body.as_bytes()).await;
+        let fate = raw.fate(1).await;
+        assert_ne!(fate, Fate::Answered(Some(200)), "{body}");
+    }
+    both.gateway.get("/marker").await;
+    assert!(!origin.requests_for("/len").iter().any(|seen| seen.complete), "{}", origin.log());
+}
+
+#[tokio::test]
+async fn limits_hold_over_http_2() {
+    let origin = Origin::new().start().await;
+    let limits = "[limits]\nhead = \"4KiB\"\ntarget = \"1KiB\"\nbody = \"1KiB\"\n";
+    let both = Both::before(&origin.address, "", limits).await;
+    let mut client = both.connect().await;
+    let refused = async |client: &mut Http2, target: &str, field: &str, body: &[u8]| {
+        client
+            .try_ask(if body.is_empty() { "GET" } else { "POST" }, target, &[("x", field)], body)
+            .await
+            .map_or(0, |a| a.status)
+    };
+    assert!(matches!(refused(&mut client, &format!("/{}", "x".repeat(1500)), "", b"").await, 414 | 431 | 0));
+    let mut client = both.connect().await;
+    assert!(matches!(refused(&mut client, "/", &"y".repeat(6000), b"").await, 431 | 0));
+    let mut client = both.connect().await;
+    assert!(matches!(refused(&mut client, "/", "", &[b'x'; 5000]).await, 413 | 0));
+    let mut client = both.connect().await;
+    assert_eq!(client.ask("POST", "/fine", &[], &[b'x'; 1000]).await.text(), "/fine");
+    assert!(origin.requests().iter().all(|seen| seen.target == "/fine" || !seen.complete), "{}", origin.log());
+}
+
+#[tokio::test]
+async fn a_flood_of_resets_ends_in_a_goodbye() {
+    let origin = Origin::new().start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut raw = both.raw().await;
+    let head = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/reset")];
+    for at in 0..5000_u32 {
+        let stream = at * 2 + 1;
+        raw.headers(stream, &head, true).await;
+        raw.frame(3, 0, stream, &8_u32.to_be_bytes()).await;
+    }
+    assert!(matches!(raw.fate(u32::MAX).await, Fate::ConnectionEnded(_)), "CVE-2023-44487");
+    assert_eq!(both.connect().await.get("/well").await.text(), "/well");
+}

@@ -1,0 +1,26 @@
+//! Stories about the whole gateway: a scripted origin, the real binary in front of it, a raw client, all through real
+//! sockets.
+//!
+//! `support` is the small language that the stories are told in; each other module is a theme. `direct` has no gateway:
+//! it holds the language itself to account.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that can't go on says so and stops")]
+#![allow(unreachable_pub, reason = "one binary: the modules are its only readers")]
+
+mod support;
+
+mod cache;
+mod direct;
+mod evil_backend;
+mod fields;
+mod fills;
+mod handshakes;
+mod http2;
+mod limits;
+mod passes;
+mod refuses;
+mod routes;
+mod stop;
+mod streams;
+mod tls;
+mod tunnels;
+mod upstreams;
