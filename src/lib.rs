@@ -6,4 +6,5 @@ pub mod config;
 pub mod metrics;
 pub mod net;
 pub mod tunnel;
+pub mod units;
 pub mod wire;
