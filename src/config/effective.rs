@@ -64,7 +64,7 @@ fn listener(settled: &Listener) -> raw::Listener {
         mark: Mark::default(),
         address: set(settled.address.clone()),
         tls: settled.tls.as_ref().map(|tls| set(tls.pairs.iter().map(pair).map(set).collect())),
-        minimum_tls: set(settled.tls.as_ref().map_or(super::TlsVersion::Tls12, |tls| tls.minimum)),
+        minimum_tls: settled.tls.as_ref().map(|tls| set(tls.minimum)),
         h2c: set(settled.h2c),
         http2: set(settled.http2),
     }

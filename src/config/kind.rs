@@ -49,6 +49,8 @@ pub(super) enum Kind {
     /// One of a few words, each with what it means.
     Choice(Vec<(&'static str, &'static str)>),
     List(Box<Kind>),
+    /// One value, or a list of them.
+    OneOrMany(Box<Kind>),
     /// A table whose keys are the operator's names; what they name.
     Names {
         of: &'static str,
@@ -63,6 +65,7 @@ impl Kind {
     pub(super) fn accepts(&self, node: &Node) -> bool {
         match (self, &node.data) {
             (Self::Either(one, other), _) => one.accepts(node) || other.accepts(node),
+            (Self::OneOrMany(kind), data) => matches!(data, Data::List(_)) || kind.accepts(node),
             (Self::Boolean, Data::Boolean(_)) => true,
             (Self::Boolean | Self::Whole { .. }, Data::Text { filled_in, .. }) => *filled_in,
             (Self::Whole { .. } | Self::Size { .. }, Data::Whole(_)) => true,
@@ -80,7 +83,7 @@ impl Kind {
         match self {
             Self::Table(declaration) => vec![(String::new(), declaration)],
             Self::Either(one, other) => [one.tables(), other.tables()].concat(),
-            Self::List(kind) => kind.tables(),
+            Self::List(kind) | Self::OneOrMany(kind) => kind.tables(),
             Self::Names { kind, .. } => {
                 kind.tables().into_iter().map(|(path, table)| (format!(".NAME{path}"), table)).collect()
             }
@@ -107,26 +110,12 @@ impl fmt::Display for Kind {
                 }
                 Ok(())
             }
-            Self::List(kind) => write!(f, "a list of {}", plural(kind)),
+            Self::List(kind) if matches!(**kind, Self::Table(_)) => f.write_str("a list of tables"),
+            Self::List(kind) => write!(f, "a list, each {kind}"),
+            Self::OneOrMany(kind) => write!(f, "{kind}, or a list of such"),
             Self::Names { of, .. } => write!(f, "a table of {of}"),
             Self::Table(_) => f.write_str("a table"),
             Self::Either(one, other) => write!(f, "{one}, or {other}"),
         }
-    }
-}
-
-fn plural(kind: &Kind) -> String {
-    match kind {
-        Kind::Table(_) => "tables".to_owned(),
-        Kind::Text { what, .. } => {
-            let name = what.trim_start_matches("an ").trim_start_matches("a ");
-            match name.split_once(" of ") {
-                Some((one, rest)) => format!("{one}s of {rest}"),
-                None if name.ends_with('s') => format!("{name}es"),
-                None => format!("{name}s"),
-            }
-        }
-        Kind::Either(one, other) => format!("{} or {}", plural(one), plural(other)),
-        other => other.to_string(),
     }
 }

@@ -68,7 +68,7 @@ fn unused(file: &raw::File, config: &Config, problems: &mut Problems) {
     let every_route_has_its_own =
         file.routes.value.iter().all(|route| route.value.upstream.is_some() || route.value.redirect.is_some());
     // Without a route that takes everything, the upstream has made one.
-    let is_covered = config.routes.iter().take(file.routes.value.len()).any(|route| takes_everything(&route.matches));
+    let is_covered = config.routes.iter().take(file.routes.value.len()).any(takes_everything);
     if every_route_has_its_own && is_covered {
         problems.push(
             Problem::warning(upstream.place, "the upstream at the top of the file is not used")

@@ -16,7 +16,7 @@ use super::{
     problem::{Place, Problem, Problems, Source},
     raw, resolve,
     shape::{OneOrMany, OrOff},
-    text::{AdminAddress, UpstreamText},
+    text::{AdminAddress, Backend, UpstreamText},
     tree::{self, Data, Entry, Node},
     value::{Placed, Text, Value},
 };
@@ -42,7 +42,7 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
     files.extend(conf_d(path, &mut problems));
     for file in &files {
         match read_text(file) {
-            Ok(text) => texts.push((file.display().to_string(), text)),
+            Ok(text) => texts.push(Source { name: file.display().to_string(), directory: directory_of(file), text }),
             Err(error) => problems.push(could_not_read(file, &error)),
         }
     }
@@ -50,7 +50,7 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
         return Err(problems);
     }
     let outside = Outside { variable: &|name| std::env::var(name).ok(), file: &read_file };
-    let (config, warnings) = from_texts(&texts, &outside)?;
+    let (config, warnings) = from_sources(texts, &outside)?;
     Ok(Loaded { config, warnings, files })
 }
 
@@ -67,14 +67,20 @@ pub fn from_text(
 
 /// Reads texts with their names, the main file's first, asking nothing of the world but `outside`.
 pub fn from_texts(texts: &[(String, String)], outside: &Outside<'_>) -> Result<(Config, Problems), Problems> {
+    let source = |(name, text): &(String, String)| Source {
+        name: name.clone(),
+        directory: Path::new(name).parent().unwrap_or(Path::new("")).to_owned(),
+        text: text.clone(),
+    };
+    from_sources(texts.iter().map(source).collect(), outside)
+}
+
+fn from_sources(sources: Vec<Source>, outside: &Outside<'_>) -> Result<(Config, Problems), Problems> {
     let mut problems = Problems::new();
     let mut entries: Vec<Entry> = Vec::new();
     let mut sound = true;
-    for (name, text) in texts {
-        let directory = Path::new(name).parent().unwrap_or(Path::new(""));
-        // A relative directory that the system can't complete stays as it is: the same files are found.
-        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        let source = problems.add_source(Source { name: name.clone(), directory, text: text.clone() });
+    for source in sources {
+        let source = problems.add_source(source);
         let (more, is_sound) = tree::parse(source, outside, &mut problems);
         sound &= is_sound;
         merge(&mut entries, more, &mut problems);
@@ -96,7 +102,8 @@ pub fn minimal(listen: &str, upstream: &str) -> Result<Config, Problems> {
 pub fn minimal_with_admin(listen: &str, upstream: &str, admin: Option<&str>) -> Result<Config, Problems> {
     let mut problems = Problems::new();
     let listen = word("--listen", listen, &mut problems).map(|address| OneOrMany(vec![Placed::built_in(address)]));
-    let upstream = word::<UpstreamText>("--upstream", upstream, &mut problems);
+    let upstream = word::<Backend>("--upstream", upstream, &mut problems)
+        .map(|backend| UpstreamText { text: upstream.to_owned(), backend: Ok(backend) });
     let mut file = raw::File {
         listen: listen.map(Placed::built_in),
         upstream: upstream.map(Placed::built_in),
@@ -164,6 +171,13 @@ fn conf_d(main: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
     files
+}
+
+/// Where a file's relative paths start. Absolute, so that a printed configuration means the same anywhere.
+fn directory_of(file: &Path) -> PathBuf {
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A directory that the system can't complete stays as it is: the same files are found.
+    std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned())
 }
 
 fn could_not_read(path: &Path, error: &io::Error) -> Problem {

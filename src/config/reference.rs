@@ -54,7 +54,7 @@ fn keys(text: &mut String, declaration: &Declaration) {
 fn meanings(text: &mut String, kind: &Kind) {
     match kind {
         Kind::Choice(words) => {
-            for (word, meaning) in words {
+            for (word, meaning) in words.iter().filter(|(_, meaning)| !meaning.is_empty()) {
                 text.push_str(&format!("- `\"{word}\"`: {meaning}\n"));
             }
         }

@@ -67,6 +67,9 @@ fn kind(kind: &Kind) -> Value {
             json!({ "anyOf": [{ "type": "string", "enum": words }, filled_in()] })
         }
         Kind::List(element) => json!({ "type": "array", "items": self::kind(element) }),
+        Kind::OneOrMany(one) => {
+            json!({ "anyOf": [self::kind(one), { "type": "array", "items": self::kind(one) }] })
+        }
         Kind::Names { kind: named, .. } => json!({ "type": "object", "additionalProperties": self::kind(named) }),
         Kind::Table(declaration) => table(declaration),
         Kind::Either(one, other) => json!({ "anyOf": [self::kind(one), self::kind(other)] }),

@@ -37,7 +37,7 @@ pub(super) struct OneOrMany<T>(pub(super) Vec<Placed<T>>);
 
 impl<T: Value> Value for OneOrMany<T> {
     fn kind() -> Kind {
-        Kind::Either(Box::new(T::kind()), Box::new(Vec::<Placed<T>>::kind()))
+        Kind::OneOrMany(Box::new(T::kind()))
     }
 
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
@@ -93,7 +93,7 @@ pub(super) struct OrOff<T>(pub(super) Option<T>);
 
 impl<T: Value> Value for OrOff<T> {
     fn kind() -> Kind {
-        Kind::Either(Box::new(T::kind()), Box::new(Kind::Choice(vec![(OFF, "none")])))
+        Kind::Either(Box::new(T::kind()), Box::new(Kind::Choice(vec![(OFF, "")])))
     }
 
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {

@@ -5,10 +5,10 @@ use super::{kind::Declaration, problem::Problem, raw, tree::Entry, value::Wrong}
 /// The problem of a key that its table doesn't have.
 pub(super) fn unknown_key(entry: &Entry, declaration: &Declaration) -> Problem {
     let problem = Problem::error(entry.key_place, format!("unknown key `{}`", entry.key));
-    let names: Vec<&str> = declaration.keys.iter().map(|key| key.name).collect();
-    if let Some(name) = closest(&entry.key, &names).or_else(|| elsewhere_called(&entry.key, &names)) {
+    if let Some(name) = key_meant(&entry.key, declaration) {
         return problem.label(format!("did you mean `{name}`?"));
     }
+    let names: Vec<&str> = declaration.keys.iter().map(|key| key.name).collect();
     let homes = homes_of(&entry.key);
     let problem = if homes.is_empty() {
         problem
@@ -18,11 +18,17 @@ pub(super) fn unknown_key(entry: &Entry, declaration: &Declaration) -> Problem {
     problem.label(format!("expected one of {}", listed(&names)))
 }
 
+/// The key of the table that an unknown one was probably meant to be.
+pub(super) fn key_meant(key: &str, declaration: &Declaration) -> Option<&'static str> {
+    let names: Vec<&'static str> = declaration.keys.iter().map(|key| key.name).collect();
+    closest(key, &names).or_else(|| elsewhere_called(key, &names))
+}
+
 /// The fault of a word that is none of a choice's.
 pub(super) fn unknown_word(text: &str, words: &[&str]) -> Wrong {
     let label = match closest(text, words) {
         Some(word) => format!("did you mean `\"{word}\"`?"),
-        None => format!("expected {}", listed(words)),
+        None => format!("expected one of {}", listed(words)),
     };
     Wrong::new(format!("unknown value `{text}`"), label)
 }

@@ -113,7 +113,10 @@ macro_rules! table {
     };
     (@write $presence:tt $written:ident $self:ident $key:ident) => {
         let name = $crate::config::table::plain(stringify!($key)).to_owned();
-        $written.push((name, $crate::config::value::Value::write(&$self.$key.value)));
+        let value = $crate::config::value::Value::write(&$self.$key.value);
+        if !value.is_empty_table() {
+            $written.push((name, value));
+        }
     };
 }
 

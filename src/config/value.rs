@@ -6,6 +6,7 @@ use super::{
     expand,
     kind::{Declaration, Kind},
     problem::{Place, Problem, Problems},
+    suggest,
     tree::{Data, Entry, Node},
     written::Written,
 };
@@ -75,6 +76,11 @@ pub(super) struct Mark {
 }
 
 impl Mark {
+    /// Whether every key of the table could be read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.unreadable.is_empty()
+    }
+
     /// Whether the key is there, but wrong, so that its absence is no further problem.
     pub(super) fn is_unreadable(&self, key: &str) -> bool {
         self.unreadable.contains(&key)
@@ -88,13 +94,16 @@ impl<'k> Keys<'k> {
             wrong_kind(node, &Kind::Table(declaration.clone()), problems);
             return None;
         };
+        let mut unreadable = Vec::new();
         for entry in entries {
             let is_known = declaration.keys.iter().any(|key| key.name == entry.key);
             if !is_known && !matches!(entry.value.data, Data::Broken) {
-                problems.push(super::suggest::unknown_key(entry, declaration));
+                problems.push(suggest::unknown_key(entry, declaration));
+                // A slip in the name must not make the key look missing as well.
+                unreadable.extend(suggest::key_meant(&entry.key, declaration));
             }
         }
-        Some(Self { entries, place: node.place, unreadable: Vec::new() })
+        Some(Self { entries, place: node.place, unreadable })
     }
 
     /// The value of a key, if it is there and readable.
@@ -133,8 +142,7 @@ pub(super) fn wrong_kind(node: &Node, expected: &Kind, problems: &mut Problems) 
         Data::Whole(None) => "a number that is not from 0 to 9223372036854775807",
         _ => node.kind_word(),
     };
-    let mut problem = Problem::error(node.place, format!("found {found} where another kind is expected"))
-        .label(format!("expected {expected}"));
+    let mut problem = Problem::error(node.place, format!("expected {expected}, found {found}"));
     if let (Data::Whole(Some(number)), Kind::Duration { .. }) = (&node.data, expected) {
         problem = problem.hint(format!("a duration needs its unit: `\"{number}s\"`"));
     }
@@ -216,7 +224,8 @@ impl<const MINIMUM: u64, const MAXIMUM: u64> Value for Whole<MINIMUM, MAXIMUM> {
         match number {
             Some(number) if (MINIMUM..=MAXIMUM).contains(&number) => Some(Self(number)),
             _ => {
-                problems.push(out_of_bounds(node, &Self::kind()));
+                let found = number.map_or_else(|| "the value".to_owned(), |number| format!("`{number}`"));
+                problems.push(out_of_bounds(node, &found, &Self::kind().to_string()));
                 None
             }
         }
@@ -258,8 +267,9 @@ impl<const MINIMUM: u64, const MAXIMUM: u64> Value for Size<MINIMUM, MAXIMUM> {
             Some(bytes) if (MINIMUM..=MAXIMUM).contains(&bytes) => Some(Self(bytes)),
             _ => {
                 let (least, most) = (units::format_size(MINIMUM), units::format_size(MAXIMUM));
-                let problem = out_of_bounds(node, &Self::kind());
-                problems.push(problem.label(format!("expected a size from {least} to {most}")));
+                let found =
+                    bytes.map_or_else(|| "the value".to_owned(), |bytes| format!("`{}`", units::format_size(bytes)));
+                problems.push(out_of_bounds(node, &found, &format!("a size from {least} to {most}")));
                 None
             }
         }
@@ -270,8 +280,8 @@ impl<const MINIMUM: u64, const MAXIMUM: u64> Value for Size<MINIMUM, MAXIMUM> {
     }
 }
 
-fn out_of_bounds(node: &Node, kind: &Kind) -> Problem {
-    Problem::error(node.place, "the value is out of bounds").label(format!("expected {kind}"))
+fn out_of_bounds(node: &Node, found: &str, expected: &str) -> Problem {
+    Problem::error(node.place, format!("{found} is out of bounds")).label(format!("expected {expected}"))
 }
 
 /// A time span; zero only where `ZERO` allows it, a hundred years at most.

@@ -21,7 +21,6 @@ impl Written {
             Self::Whole(value) => value.to_string(),
             Self::Text(text) => quoted(text),
             Self::List(list) => format!("[{}]", joined(list.iter().map(Self::inline))),
-            Self::Table(table) if table.is_empty() => "{}".to_owned(),
             Self::Table(table) => {
                 format!("{{ {} }}", joined(table.iter().map(|(name, value)| assignment(name, value))))
             }
@@ -37,6 +36,11 @@ impl Written {
             Self::List(list) => list.iter().map(Self::to_json).collect(),
             Self::Table(table) => table.iter().map(|(name, value)| (name.clone(), value.to_json())).collect(),
         }
+    }
+
+    /// A table that need not be written.
+    pub(super) fn is_empty_table(&self) -> bool {
+        matches!(self, Self::Table(table) if table.is_empty())
     }
 
     /// A list of which every element is a table, written as `[[name]]`.

@@ -19,8 +19,8 @@ table! {
         address: ListenAddress = required,
         /// Certificates with their keys. The first answers for names that no other covers.
         tls: Vec<Placed<Pair>> = optional,
-        /// The oldest version of TLS that is spoken.
-        minimum_tls: TlsVersion = { TlsVersion::Tls12 },
+        /// The oldest version of TLS that is spoken: `"1.2"` by default.
+        minimum_tls: TlsVersion = optional,
         /// HTTP/2 without TLS, by prior knowledge.
         h2c: bool = { false },
         /// HTTP/2 over TLS, agreed on by ALPN.

@@ -18,7 +18,8 @@ settings! {
         r#match: Match = { Match::default() },
         /// Where they go: the name of an upstream or the address of a single backend. By default the file's `upstream`.
         upstream: UpstreamText = optional,
-        /// Instead of an upstream: sends the client to the same URL on https.
+        /// Instead of an upstream: requests that came by http are sent to the same URL on https; those by https are left
+        /// to the other routes.
         redirect: Redirect = optional,
         /// Taken off the front of the path before it goes to the backend: `true` for the matched path, or a path.
         strip_prefix: Either<bool, PathPrefix> = optional,

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::config::{
-    CertificateFiles, ListenAddress, Listener, ListenerTls,
+    CertificateFiles, ListenAddress, Listener, ListenerTls, TlsVersion,
     expand::Outside,
     problem::{Place, Problem, Problems},
     raw,
@@ -43,13 +43,16 @@ pub(super) fn overlap(one: &ListenAddress, other: &ListenAddress) -> bool {
     match (one, other) {
         (ListenAddress::Unix(one), ListenAddress::Unix(other)) => one == other,
         (ListenAddress::Tcp(one), ListenAddress::Tcp(other)) => {
-            let same_family = one.is_ipv4() == other.is_ipv4();
             let same_port = one.port() == other.port() && one.port() != 0;
-            let same_address = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-            same_family && same_port && same_address
+            same_port && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
         }
         _ => false,
     }
+}
+
+/// Whether one address stands for all, the other's among them. `[::]` takes IPv4 as well.
+fn covers(one: &SocketAddr, other: &SocketAddr) -> bool {
+    one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
 }
 
 fn plain(address: ListenAddress) -> Listener {
@@ -58,6 +61,7 @@ fn plain(address: ListenAddress) -> Listener {
 
 fn settled(written: &raw::Listener, outside: &Outside<'_>, problems: &mut Problems) -> Listener {
     let mut tls = None;
+    let minimum = written.minimum_tls.as_ref().map_or(TlsVersion::Tls12, |version| version.value);
     if let Some(pairs) = &written.tls {
         if pairs.value.is_empty() {
             problems.push(
@@ -66,10 +70,12 @@ fn settled(written: &raw::Listener, outside: &Outside<'_>, problems: &mut Proble
             );
         }
         let pairs = pairs.value.iter().map(|pair| pair_files(&pair.value, outside, problems)).collect();
-        tls = Some(ListenerTls { pairs, minimum: written.minimum_tls.value });
-    } else if written.minimum_tls.place.is_some() && !written.mark.is_unreadable("tls") {
+        tls = Some(ListenerTls { pairs, minimum });
+    } else if let Some(version) = &written.minimum_tls
+        && !written.mark.is_unreadable("tls")
+    {
         problems.push(
-            Problem::error(written.minimum_tls.place, "`minimum_tls` is set for a listener without TLS")
+            Problem::error(version.place, "`minimum_tls` is set for a listener without TLS")
                 .label("expected `tls` beside it"),
         );
     }

@@ -27,9 +27,9 @@ pub(super) fn routes(
     for written in &file.routes.value {
         routes.extend(context.route(&written.value, upstreams, problems).map(|route| (route, written.place)));
     }
-    check_matches(&routes, problems);
+    check_matches(&routes, file, problems);
     if let Some(upstream) = fallback
-        && !routes.iter().any(|(route, _)| takes_everything(&route.matches))
+        && !routes.iter().any(|(route, _)| takes_everything(route))
     {
         let written = raw::Route::default();
         let matches = RouteMatch { path: "/".to_owned(), ..RouteMatch::default() };
@@ -47,8 +47,13 @@ pub(super) fn routes(
 }
 
 /// Whether no request is left for another route.
-pub(in crate::config) fn takes_everything(matches: &RouteMatch) -> bool {
-    matches.hosts.is_empty() && matches.path == "/" && matches.methods.is_empty() && matches.fields.is_empty()
+pub(in crate::config) fn takes_everything(route: &Route) -> bool {
+    let matches = &route.matches;
+    route.action != RouteAction::RedirectToHttps
+        && matches.hosts.is_empty()
+        && matches.path == "/"
+        && matches.methods.is_empty()
+        && matches.fields.is_empty()
 }
 
 struct Context<'c> {
@@ -233,10 +238,18 @@ fn cache(written: &Either<bool, raw::RouteCache>) -> RouteCache {
 }
 
 /// Notes routes that a request could never choose between.
-fn check_matches(routes: &[(Route, Option<Place>)], problems: &mut Problems) {
+fn check_matches(routes: &[(Route, Option<Place>)], file: &raw::File, problems: &mut Problems) {
     let mut seen: HashMap<String, Option<Place>> = HashMap::new();
-    for (route, place) in routes {
-        for (key, host) in match_keys(&route.matches) {
+    // A match of which a part could not be read may look like another.
+    let unclear: Vec<Option<Place>> = file
+        .routes
+        .value
+        .iter()
+        .filter(|route| !route.value.r#match.value.mark.is_whole() || route.value.mark.is_unreadable("match"))
+        .map(|route| route.place)
+        .collect();
+    for (route, place) in routes.iter().filter(|(_, place)| !unclear.contains(place)) {
+        for (key, host) in match_keys(route) {
             if let Some(first) = seen.get(&key) {
                 let host = if host.is_empty() { String::new() } else { format!(" of `{host}`") };
                 problems.push(
@@ -255,14 +268,17 @@ fn check_matches(routes: &[(Route, Option<Place>)], problems: &mut Problems) {
 }
 
 /// One text for each host; equal texts match the same requests.
-fn match_keys(matches: &RouteMatch) -> Vec<(String, String)> {
+fn match_keys(route: &Route) -> Vec<(String, String)> {
+    let matches = &route.matches;
+    // A redirect takes requests by http, and may stand beside the route for those by https.
+    let is_redirect = route.action == RouteAction::RedirectToHttps;
     let mut methods: Vec<&str> = matches.methods.iter().map(|method| method.as_str()).collect();
     let mut fields: Vec<(String, Option<&str>)> =
         matches.fields.iter().map(|field| (field.name.to_ascii_lowercase(), field.value.as_deref())).collect();
     methods.sort_unstable();
     methods.dedup();
     fields.sort_unstable();
-    let rest = format!("{:?} {methods:?} {fields:?}", matches.path);
+    let rest = format!("{is_redirect} {:?} {methods:?} {fields:?}", matches.path);
     if matches.hosts.is_empty() {
         return vec![(rest, String::new())];
     }
@@ -280,7 +296,8 @@ fn name_all(routes: &mut [(Route, Option<Place>)], file: &raw::File, problems: &
     }
     for (route, place) in routes.iter_mut().filter(|(route, _)| route.name.is_empty()) {
         let hosts: Vec<String> = route.matches.hosts.iter().map(Text::text).collect();
-        let made = format!("{}{}", hosts.join(","), route.matches.path);
+        let prefix = if route.action == RouteAction::RedirectToHttps { "redirect:" } else { "" };
+        let made = format!("{prefix}{}{}", hosts.join(","), route.matches.path);
         let mut name = made.clone();
         for number in 2.. {
             if !taken.contains_key(&name) {
