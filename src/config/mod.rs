@@ -2,33 +2,43 @@
 //!
 //! Every reference is resolved, every default filled in, every value in its unit; nothing here can be invalid.
 //! `raw` is the file as written, `resolve` the only bridge between the two.
+//!
+//! The way of a file: `tree` (values with their places) ← `expand` (variables, `file:`), `merge` (`conf.d`), `raw` (typed,
+//! by the one declaration of all keys), `resolve` (references, overlaps), `lint` (warnings). The way back: `effective`,
+//! `written`. From the declaration alone: `schema`, `reference`, `suggest`.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+#[macro_use]
+mod table;
 
-use ipnet::IpNet;
+mod effective;
+mod expand;
+mod kind;
+mod lint;
+mod load;
+mod merge;
+mod problem;
+mod raw;
+mod reference;
+mod render;
+mod resolve;
+mod schema;
+mod settled;
+mod shape;
+mod suggest;
+mod text;
+mod tree;
+mod value;
+mod written;
 
-/// The whole configuration of one gateway.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where clients come in; at least one.
-    pub listeners: Vec<Listener>,
-    /// Where operators and Prometheus look in.
-    pub admin: Option<Admin>,
-    /// Worker threads, each with an event loop and listening sockets of its own; at least one.
-    pub threads: usize,
-    pub cache: Cache,
-    pub access_log: AccessLog,
-    pub limits: Limits,
-    pub timeouts: Timeouts,
-    /// Networks whose X-Forwarded-* and Forwarded are believed.
-    pub trusted_proxies: Vec<IpNet>,
-    pub forward: Forward,
-    /// By name; a route's `upstream` is an index into this list.
-    pub upstreams: Vec<Upstream>,
-    /// In file order; the route table sorts them.
-    pub routes: Vec<Route>,
-}
+pub use effective::{effective, effective_json};
+pub use expand::Outside;
+pub use load::{Loaded, address, from_text, from_texts, load, minimal, minimal_with_admin};
+pub use problem::{Place, Problem, Problems, Severity, Source};
+pub use reference::reference;
+pub use schema::schema;
+pub use settled::*;
 
+<<<<<<< HEAD
 /// One address to listen on.
 #[derive(Clone, Debug)]
 pub struct Listener {
@@ -342,3 +352,7 @@ impl std::fmt::Display for BackendAddress {
         }
     }
 }
+=======
+#[cfg(test)]
+mod tests;
+>>>>>>> config

@@ -1,0 +1,173 @@
+//! `[[routes]]`: which requests, and what happens to them.
+
+use std::path::Path;
+
+use crate::config::{
+    HostPattern,
+    shape::{Either, Named, Names, OneOrMany, OrOff},
+    text::{Edited, FieldName, FieldValue, Label, Method, Origin, PathPrefix, UpstreamText},
+    value::{Period, Placed, Size, Text, Wrong},
+};
+
+settings! {
+    /// One route.
+    pub(super) struct Route {
+        /// For metrics and logs; by default made of host and path.
+        name: Label = optional,
+        /// Which requests.
+        r#match: Match = { Match::default() },
+        /// Where they go: the name of an upstream or the address of a single backend. By default the file's `upstream`.
+        upstream: UpstreamText = optional,
+        /// Instead of an upstream: requests that came by http are sent to the same URL on https; those by https are left
+        /// to the other routes.
+        redirect: Redirect = optional,
+        /// Taken off the front of the path before it goes to the backend: `true` for the matched path, or a path.
+        strip_prefix: Either<bool, PathPrefix> = optional,
+        /// Changes to the request's fields.
+        request_fields: Edits = { Edits::default() },
+        /// Changes to the answer's fields.
+        response_fields: Edits = { Edits::default() },
+        /// Largest body of a request, or `"off"`; by default `body` of `[limits]`.
+        body_limit: OrOff<Size<0, { 1 << 50 }>> = optional,
+        /// The cache for these requests: `true`, `false`, or a table.
+        cache: Either<bool, RouteCache> = { Either::This(true) },
+        /// WebSockets: `true`, `false`, or a table.
+        websocket: Either<bool, WebSocket> = { Either::This(true) },
+    }
+}
+
+settings! {
+    /// Which requests a route takes: all that is given must hold.
+    pub(super) struct Match {
+        /// Host without port, or `*.example.com` for all names below: one or a list.
+        host: OneOrMany<HostPattern> = optional,
+        /// The beginning of the path, up to the end of a segment: `/app` takes `/app` and `/app/x`, not `/apple`.
+        path: PathPrefix = { PathPrefix("/".to_owned()) },
+        /// Methods; none means all.
+        methods: OneOrMany<Method> = optional,
+        /// Request fields that must be there: with a value, or with any (`true`).
+        fields: Names<FieldCondition> = { Names(Vec::new()) },
+    }
+}
+
+/// `true`, or the value that a field must have.
+pub(in crate::config) type FieldCondition = Either<bool, FieldValue>;
+
+settings! {
+    /// Changes to fields, in this order: remove, set, add.
+    pub(super) struct Edits {
+        /// Names of fields to take out.
+        remove: OneOrMany<Edited> = optional,
+        /// Fields to leave with exactly this value.
+        set: Names<FieldValue> = { Names(Vec::new()) },
+        /// Fields to add a line of.
+        add: Names<FieldValue> = { Names(Vec::new()) },
+    }
+}
+
+settings! {
+    /// The cache for a route's requests.
+    pub(super) struct RouteCache {
+        /// `false` keeps these answers out of the cache.
+        enabled: bool = { true },
+        /// Guess a lifetime from `Last-Modified` where the answer gives none (RFC 9111 §4.2.2): `false`, or the longest.
+        heuristic: Either<bool, Period<false>> = { Either::This(true) },
+        /// How long after its lifetime an answer may stand in for a backend's 500, 502, 503 or 504 (RFC 5861 §4).
+        stale_if_error: Period<true> = { Period(std::time::Duration::ZERO) },
+        /// Answers with `Set-Cookie` that are not `public`.
+        set_cookie: SetCookie = { SetCookie::Refuse },
+        /// `Cache-Control` of requests (RFC 9111 §5.2.1).
+        client_cache_control: ClientCacheControl = { ClientCacheControl::Honour },
+    }
+}
+
+settings! {
+    /// WebSockets of a route.
+    pub(super) struct WebSocket {
+        /// `false` passes handshakes on as ordinary requests, without `Upgrade`.
+        enabled: bool = { true },
+        /// Pages of which origin may open one.
+        origins: WordOrList = { Either::This(OriginsWord::Default) },
+        /// A tunnel with no byte in either direction; by default `tunnel_idle` of `[timeouts]`.
+        idle_timeout: Period<false> = optional,
+    }
+}
+
+/// Origins in either way of writing.
+pub(in crate::config) type WordOrList = Either<OriginsWord, Vec<Placed<Origin>>>;
+
+/// A rule for origins that needs no list.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::config) enum OriginsWord {
+    Default,
+    Any,
+    SameHost,
+}
+
+choice! {
+    /// Rules for origins.
+    OriginsWord {
+        "default" => OriginsWord::Default: "a foreign origin is refused if the handshake carries cookies",
+        "any" => OriginsWord::Any: "every origin",
+        "same-host" => OriginsWord::SameHost: "only pages of the same host",
+    }
+}
+
+/// What becomes of answers with `Set-Cookie`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::config) enum SetCookie {
+    Store,
+    Refuse,
+}
+
+choice! {
+    /// What becomes of answers with `Set-Cookie`.
+    SetCookie {
+        "refuse" => SetCookie::Refuse: "not stored",
+        "store" => SetCookie::Store: "stored as RFC 9111 allows: the cookie is given to everybody",
+    }
+}
+
+/// Whether a client may ask the cache for something fresher.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::config) enum ClientCacheControl {
+    Honour,
+    Ignore,
+}
+
+choice! {
+    /// Whether a client may ask the cache for something fresher.
+    ClientCacheControl {
+        "honour" => ClientCacheControl::Honour: "a reload reaches the backend",
+        "ignore" => ClientCacheControl::Ignore: "only the answers' lifetime counts",
+    }
+}
+
+/// Where a route sends the client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::config) enum Redirect {
+    Https,
+}
+
+choice! {
+    /// Where a route sends the client.
+    Redirect {
+        "https" => Redirect::Https: "the same URL on https",
+    }
+}
+
+impl Named for FieldCondition {
+    const OF: &'static str = "field names, each with a value or `true`";
+
+    fn check_name(name: &str) -> Result<(), Wrong> {
+        FieldName::parse(name, Path::new("")).map(drop)
+    }
+}
+
+impl Named for FieldValue {
+    const OF: &'static str = "field names, each with its value";
+
+    fn check_name(name: &str) -> Result<(), Wrong> {
+        Edited::parse(name, Path::new("")).map(drop)
+    }
+}

@@ -1,0 +1,145 @@
+//! What is wrong, as people read it: snapshots.
+
+use super::*;
+
+#[test]
+fn a_file_with_many_mistakes_is_told_of_all_of_them() {
+    insta::assert_snapshot!(told(include_str!("ten_mistakes.toml")));
+}
+
+#[test]
+fn problems_for_programs_carry_file_line_and_column() {
+    let Err(problems) = from_text("tidegate.toml", include_str!("ten_mistakes.toml"), |_| None) else {
+        panic!("it has mistakes")
+    };
+    insta::assert_snapshot!(serde_json::to_string_pretty(&problems.to_json()).unwrap());
+}
+
+#[test]
+fn syntax_errors_are_told_together_and_hide_nothing_else() {
+    insta::assert_snapshot!(told(
+        "upstream = \nlisten = [\"0.0.0.0:80\"]\nlisten = []\nthreds = 2\n[cache]\ncapacity = \"x\"\n[a b]\n"
+    ));
+}
+
+#[test]
+fn what_contradicts_itself_is_told() {
+    insta::assert_snapshot!(told(
+        r#"
+[[listener]]
+address = "127.0.0.1:9090"
+minimum_tls = "1.3"
+[[listener]]
+address = "unix:x"
+[[listener]]
+address = "unix:x"
+[upstreams.mixed]
+servers = ["https://a", "b:1"]
+[upstreams.nameless]
+servers = ["10.0.0.1:443", "10.0.0.2:443"]
+tls = true
+sticky = { cookie = "a", field = "b" }
+[[routes]]
+upstream = "mixed"
+redirect = "https"
+[[routes]]
+match = { path = "/a", host = ["x.example", "y.example"] }
+upstream = "nameless"
+strip_prefix = "/b"
+[[routes]]
+match = { path = "/a", host = "Y.example" }
+upstream = "nameless"
+websocket = { origins = [] }
+"#
+    ));
+}
+
+#[test]
+fn warnings_are_told_where_there_are_no_errors() {
+    insta::assert_snapshot!(told(
+        r#"
+upstream = "a:1"
+trusted_proxies = ["0.0.0.0/0", "::/0", "10.0.0.0/8"]
+[admin]
+listen = "0.0.0.0:9090"
+[limits]
+body = "100KiB"
+[timeouts]
+tunnel_idle = "30s"
+[cache]
+capacity = "1MiB"
+max_object = "2MiB"
+[upstreams.two]
+servers = ["a:1", "b:1", "a:1"]
+[upstreams.sticky]
+servers = ["a:1", "b:1"]
+sticky = "off"
+tls = { server_name = "a", verify = false }
+[upstreams.unused]
+servers = ["a:1"]
+[[routes]]
+upstream = "two"
+cache = { set_cookie = "store" }
+websocket = { idle_timeout = "59s" }
+[[routes]]
+match = { path = "/s" }
+upstream = "sticky"
+"#
+    ));
+}
+
+#[test]
+fn a_redirect_without_tls_anywhere_is_warned_of() {
+    assert!(told("[[routes]]\nredirect = \"https\"").starts_with("warning: clients are sent to https"));
+    assert_eq!(told("trusted_proxies = [\"10.0.0.0/8\"]\n[[routes]]\nredirect = \"https\""), "");
+}
+
+#[test]
+fn nothing_to_pass_requests_to_is_an_error_with_a_way_out() {
+    insta::assert_snapshot!(told("listen = \"0.0.0.0:80\""), @r#"
+    error: there is nothing to pass requests to
+     |
+     = hint: write `upstream = "127.0.0.1:3000"` at the top of the file, or `[[routes]]`
+    "#);
+}
+
+#[test]
+fn a_slip_in_a_name_does_not_make_the_key_look_missing() {
+    assert_eq!(told("upstrem = \"a:1\"").matches("error:").count(), 1);
+    assert_eq!(told("[[route]]\nupstream = \"a:1\"").matches("error:").count(), 1);
+    assert_eq!(told("upstream = \"app\"\n[upstreams.app]\nserver = \"a:1\"").matches("error:").count(), 1);
+}
+
+#[test]
+fn addresses_overlap_where_both_cannot_be_bound() {
+    for (one, other, overlap) in [
+        ("0.0.0.0:80", "127.0.0.1:80", true),
+        ("127.0.0.1:80", "127.0.0.1:80", true),
+        ("127.0.0.1:80", "127.0.0.2:80", false),
+        ("127.0.0.1:0", "127.0.0.1:0", false),
+        ("[::]:80", "[::1]:80", true),
+        ("0.0.0.0:80", "[::]:80", true),
+        ("0.0.0.0:80", "[::1]:80", false),
+        ("[::]:80", "127.0.0.1:80", true),
+        ("unix:/a", "unix:/a", true),
+        ("unix:/a", "unix:/b", false),
+    ] {
+        let text = format!("upstream = \"a:1\"\nlisten = [\"{one}\", \"{other}\"]");
+        assert_eq!(!told(&text).is_empty(), overlap, "{one} {other}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "[a-z\\[\\]{}=\"\\n$:/.,0-9é]{0,80}") {
+        let _ = told(&text);
+    }
+
+    #[test]
+    fn no_change_of_a_byte_makes_the_reader_panic(at in 0_usize..1000, byte in 0_u8..128) {
+        let mut text = include_str!("ten_mistakes.toml").as_bytes().to_vec();
+        let at = at % text.len();
+        text[at] = byte;
+        let _ = told(&String::from_utf8(text).unwrap());
+    }
+}

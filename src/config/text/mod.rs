@@ -1,0 +1,10 @@
+//! Texts with a syntax of their own: what may stand between the quotes.
+
+mod address;
+mod word;
+
+pub(super) use address::{AdminAddress, Backend, Network, UpstreamText};
+pub(super) use word::{CertificateName, Edited, FieldName, FieldValue, FilePath, Label, Method, Origin, PathPrefix};
+
+#[cfg(test)]
+mod tests;
