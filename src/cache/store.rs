@@ -33,9 +33,9 @@ impl Store {
     /// Room for `capacity` bytes of entries.
     pub(crate) fn new(capacity: u64, metrics: &Metrics) -> Self {
         let evictions = metrics.evictions.clone();
-        let table = moka::sync::Cache::builder()
+        let table: Table = moka::sync::Cache::<Box<[u8]>, Entry>::builder()
             .max_capacity(capacity / WEIGHT_UNIT)
-            .weigher(|key: &Box<[u8]>, entry: &Entry| weight(key, entry))
+            .weigher(|key, entry| weight(key, entry))
             .eviction_listener(move |_, _, cause| {
                 if cause.was_evicted() {
                     evictions.add(1);

@@ -93,7 +93,6 @@ impl Leader {
 
     /// The backend said 304 to our validation: merges and stores (see [`Cache::freshen`]), and the waiting get it too. On
     /// `Err` (the 304 is about something else) the leader is given back, to fetch without conditions.
-    #[expect(clippy::result_large_err, reason = "the leader is handed back by value, once in a blue moon")]
     pub fn freshen(
         self,
         exchange: &Exchange<'_>,

@@ -1,1 +1,57 @@
-//! x
+use super::*;
+use crate::cache::{
+    account::Account,
+    policy::testing::{Lines, get, lines, response, rfc, weigh},
+};
+
+fn stored(vary: &str, request: Lines<'_>) -> Arc<Stored> {
+    let head = response(200, &[("Cache-Control", "max-age=60"), ("Vary", vary)]);
+    let account = Account::new(1 << 20);
+    let body = Body::new(vec![Bytes::from_static(b"body")], account.charge(100).unwrap());
+    let answer = weigh(&get(request), &head, &rfc()).unwrap();
+    Stored::new(Arc::new(answer), body, account.charge(50).unwrap())
+}
+
+fn added(before: Option<&Resource>, vary: &str, request: Lines<'_>) -> Resource {
+    Resource::with(before, stored(vary, request), &lines(request)).0
+}
+
+#[test]
+fn variants_live_side_by_side_and_the_newest_match_wins() {
+    // RFC 9111 §4.1
+    let one = added(None, "foo", &[("Foo", "1")]);
+    let two = added(Some(&one), "foo", &[("Foo", "2")]);
+    assert_eq!(two.variants.len(), 2);
+    assert!(Arc::ptr_eq(two.select(&lines(&[("Foo", "1")])).unwrap(), &one.variants[0]));
+    assert!(two.select(&lines(&[])).is_none());
+    let again = added(Some(&two), "foo", &[("Foo", "1")]);
+    assert_eq!(again.variants.len(), 2);
+    assert!(!Arc::ptr_eq(again.select(&lines(&[("Foo", "1")])).unwrap(), &one.variants[0]));
+    assert_eq!(added(Some(&again), "", &[]).variants.len(), 1);
+    assert_eq!(two.cost(), 300);
+}
+
+#[test]
+fn past_the_bound_the_oldest_variant_goes() {
+    let mut resource = added(None, "foo", &[("Foo", "first")]);
+    for number in 1..VARIANTS {
+        resource = added(Some(&resource), "foo", &[("Foo", &number.to_string())]);
+    }
+    assert!(resource.select(&lines(&[("Foo", "first")])).is_some());
+    let last = lines(&[("Foo", "last")]);
+    let (resource, dropped) = Resource::with(Some(&resource), stored("foo", &[("Foo", "last")]), &last);
+    assert_eq!((resource.variants.len(), dropped), (VARIANTS, 1));
+    assert!(resource.select(&lines(&[("Foo", "first")])).is_none());
+}
+
+#[test]
+fn replacing_needs_the_very_answer_that_was_validated() {
+    let one = added(None, "foo", &[("Foo", "1")]);
+    let two = added(Some(&one), "foo", &[("Foo", "2")]);
+    let old = one.variants[0].clone();
+    let new = stored("foo", &[("Foo", "1")]);
+    let replaced = two.replacing(&old, Some(new.clone())).unwrap();
+    assert!(Arc::ptr_eq(&replaced.variants[0], &new) && replaced.variants.len() == 2);
+    assert!(replaced.replacing(&old, Some(old.clone())).is_none());
+    assert!(one.replacing(&old, None).unwrap().is_empty());
+}

@@ -1,1 +1,96 @@
-//! x
+use super::*;
+use crate::cache::policy::testing::{Clock, Lines, answer, get, http_date, response, rfc};
+
+fn after(stored: Lines<'_>, not_modified: Lines<'_>) -> Result<Freshened, Reason> {
+    let now = Clock::new().at(0);
+    let request = get(&[]);
+    let exchange = Exchange { request: &request, policy: &rfc(), requested: now, answered: now };
+    freshened(&answer(stored), &exchange, &response(304, not_modified))
+}
+
+fn field(freshened: &Freshened, name: &str) -> Option<String> {
+    freshened.answer.head.fields.get(name).map(|value| String::from_utf8(value.to_vec()).unwrap())
+}
+
+#[test]
+fn the_cache_asks_with_the_stored_bytes() {
+    // RFC 9111 §4.3.1
+    let kept = answer(&[("ETag", "W/\"odd , tag\""), ("Last-Modified", "yesterday")]);
+    let fields: Vec<_> = validation_fields(&kept).collect();
+    assert_eq!(fields, [("If-None-Match", &b"W/\"odd , tag\""[..]), ("If-Modified-Since", b"yesterday")]);
+    assert_eq!(validation_fields(&answer(&[("Cache-Control", "max-age=1")])).count(), 0);
+}
+
+#[test]
+fn a_304_updates_what_it_names_and_leaves_the_rest() {
+    // RFC 9111 §4.3.4, §3.2
+    let stored = [
+        ("ETag", "\"a\""),
+        ("Cache-Control", "max-age=1"),
+        ("A", "1"),
+        ("B", "1"),
+        ("b", "2"),
+        ("Content-Type", "text/plain"),
+        ("Content-Length", "5"),
+        ("Content-Encoding", "gzip"),
+        ("Content-Range", "x"),
+        ("Date", "@-500"),
+        ("Age", "7"),
+    ];
+    let fresh = after(
+        &stored,
+        &[
+            ("Cache-Control", "max-age=3600"),
+            ("ETag", "\"a\""),
+            ("B", "3"),
+            ("Content-Type", "text/html"),
+            ("Content-Length", "0"),
+            ("Content-Encoding", "br"),
+            ("Content-Range", "y"),
+            ("Connection", "hop"),
+            ("Hop", "1"),
+            ("Date", "@0"),
+        ],
+    )
+    .unwrap();
+    assert_eq!((fresh.refused, fresh.answer.lifetime, fresh.answer.initial_age.as_secs()), (None, 3600, 0));
+    assert_eq!(fresh.answer.head.status, 200);
+    for (name, value) in [("a", "1"), ("b", "3"), ("content-type", "text/html"), ("content-length", "5")] {
+        assert_eq!(field(&fresh, name).as_deref(), Some(value), "{name}");
+    }
+    for (name, value) in
+        [("content-encoding", Some("gzip")), ("content-range", Some("x")), ("hop", None), ("age", None)]
+    {
+        assert_eq!(field(&fresh, name).as_deref(), value, "{name}");
+    }
+    assert_eq!(fresh.answer.head.fields.all("b").count(), 1);
+    assert_eq!(field(&fresh, "date"), Some(http_date(0)));
+    assert_eq!(fresh.answer.length, Some(5));
+}
+
+#[test]
+fn freshness_restarts_from_the_304() {
+    let stored = [("Cache-Control", "max-age=100"), ("ETag", "\"a\""), ("Date", "@-500"), ("Age", "5000")];
+    let fresh = after(&stored, &[]).unwrap();
+    assert_eq!((fresh.answer.lifetime, fresh.answer.initial_age.as_secs()), (100, 0));
+    assert_eq!(field(&fresh, "date"), Some(http_date(0)));
+    let aged = after(&stored, &[("Age", "30"), ("Date", "@0")]).unwrap();
+    assert_eq!(aged.answer.initial_age.as_secs(), 30);
+}
+
+#[test]
+fn a_304_of_another_strong_tag_updates_nothing() {
+    let stored = [("ETag", "\"a\""), ("Last-Modified", "@-10")];
+    assert_eq!(after(&stored, &[("ETag", "\"b\"")]).unwrap_err(), Reason::ValidatorMismatch);
+    assert!(after(&stored, &[("ETag", "W/\"b\"")]).is_ok());
+    assert!(after(&[("Last-Modified", "@-10")], &[("ETag", "\"b\"")]).is_ok());
+}
+
+#[test]
+fn a_304_that_forbids_storing_still_answers_its_own_request() {
+    let fresh =
+        after(&[("ETag", "\"a\""), ("Cache-Control", "max-age=1")], &[("Cache-Control", "private, max-age=60")]);
+    let fresh = fresh.unwrap();
+    assert_eq!(fresh.refused, Some(Reason::Private));
+    assert_eq!(field(&fresh, "cache-control").as_deref(), Some("private, max-age=60"));
+}
