@@ -358,6 +358,13 @@ pub struct FieldEdits {
     pub add: Vec<(String, String)>,
 }
 
+impl FieldEdits {
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+}
+
 /// The cache for a route's requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteCache {
