@@ -1,5 +1,6 @@
 //! Tidegate: a reverse proxy that keeps HTTP answers and holds WebSockets open.
 pub mod access_log;
+pub mod admin;
 pub mod cache;
 pub mod clock;
 pub mod config;

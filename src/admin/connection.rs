@@ -1,0 +1,156 @@
+//! One client of the admin listener: requests in order until either side has had enough.
+//!
+//! A body is never read: a request that has one is answered and the connection closed.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Method, StatusCode};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+    task::spawn_blocking,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    AdminState,
+    answer::{Answer, Delivery},
+    endpoints,
+};
+use crate::{
+    clock::Now,
+    wire::{Framing, HeadLimits, Parsed, RequestHead, Version},
+};
+
+/// How long the steps of a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// From the first byte of a request head to its last.
+    pub(super) head: Duration,
+    /// For a request to begin.
+    pub(super) idle: Duration,
+    /// For an answer to be taken.
+    pub(super) send: Duration,
+}
+
+/// The waits of a gateway that runs. Idle is longer than the minute in which Prometheus usually comes again.
+pub(super) const WAITS: Waits =
+    Waits { head: Duration::from_secs(5), idle: Duration::from_secs(75), send: Duration::from_secs(10) };
+
+/// What waiting for a request gave.
+enum Next {
+    Request,
+    /// It can't be read; this is said before the connection is closed.
+    Refused(Answer),
+    /// The client left, or was silent, or the server stops.
+    End,
+}
+
+struct Connection {
+    stream: TcpStream,
+    /// Bytes received and not yet understood.
+    buffer: Vec<u8>,
+    head: RequestHead,
+    waits: Waits,
+}
+
+/// Answers the requests of one connection until it ends.
+pub(super) async fn run(stream: TcpStream, state: Arc<AdminState>, mut closing: watch::Receiver<bool>, waits: Waits) {
+    let mut connection = Connection { stream, buffer: Vec::new(), head: RequestHead::default(), waits };
+    loop {
+        match connection.next_request(&mut closing).await {
+            Next::Request => {}
+            Next::Refused(answer) => {
+                let delivery = Delivery { is_head: false, closes: true, now: Now::read().unix };
+                if connection.send(&answer, delivery).await {
+                    connection.linger().await;
+                }
+                return;
+            }
+            Next::End => return,
+        }
+        let has_body = !matches!(connection.head.framing, Framing::None | Framing::Length(0));
+        let head = std::mem::take(&mut connection.head);
+        let is_last = has_body || !head.keep_alive || head.version != Version::Http11 || *closing.borrow();
+        let is_head = head.method == Method::HEAD;
+        let answer = answer(&state, head).await;
+        let delivery = Delivery { is_head, closes: is_last, now: Now::read().unix };
+        let was_sent = connection.send(&answer, delivery).await;
+        if !was_sent || is_last {
+            if was_sent && has_body {
+                connection.linger().await;
+            }
+            return;
+        }
+    }
+}
+
+/// Makes the answer where blocking harms nobody: rendering ten thousand series takes a while.
+async fn answer(state: &Arc<AdminState>, head: RequestHead) -> Answer {
+    let state = state.clone();
+    spawn_blocking(move || endpoints::answer(&state, &head)).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "an admin endpoint broke down");
+        Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "This could not be answered; the gateway's log tells more.\n")
+    })
+}
+
+impl Connection {
+    /// Waits for a request and reads its head into `self.head`.
+    async fn next_request(&mut self, closing: &mut watch::Receiver<bool>) -> Next {
+        if self.buffer.is_empty() {
+            let begun = tokio::select! {
+                // An error means that the server is gone, which is a reason to end as well.
+                _ = closing.wait_for(|closing| *closing) => return Next::End,
+                begun = timeout(self.waits.idle, self.stream.read_buf(&mut self.buffer)) => begun,
+            };
+            if !matches!(begun, Ok(Ok(1..))) {
+                return Next::End;
+            }
+        }
+        let deadline = Instant::now() + self.waits.head;
+        loop {
+            self.head.clear();
+            match self.head.parse(&self.buffer, &LIMITS) {
+                Ok(Parsed::Complete(length)) => {
+                    self.buffer.drain(..length);
+                    return Next::Request;
+                }
+                Ok(Parsed::Partial) => {}
+                Err(refusal) => {
+                    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+                    return Next::Refused(Answer::text(status, format!("Refused: {}.\n", refusal.label())));
+                }
+            }
+            match timeout_at(deadline, self.stream.read_buf(&mut self.buffer)).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return Next::End,
+                Err(_) => {
+                    return Next::Refused(Answer::text(StatusCode::REQUEST_TIMEOUT, "The request took too long.\n"));
+                }
+            }
+        }
+    }
+
+    /// Whether the whole answer was taken.
+    async fn send(&mut self, answer: &Answer, delivery: Delivery) -> bool {
+        let bytes = answer.to_http1(delivery);
+        matches!(timeout(self.waits.send, self.stream.write_all(&bytes)).await, Ok(Ok(())))
+    }
+
+    /// Reads a little of what the client still sends: closing over unread bytes would reset the connection and could
+    /// take the answer from the client (RFC 9112 §9.6).
+    async fn linger(&mut self) {
+        let discard = async {
+            self.stream.shutdown().await?;
+            let mut rest = (&mut self.stream).take(LINGER_BYTES_MAX);
+            tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+        };
+        // Whatever comes of it, the connection is closed after it.
+        let _ = timeout(LINGER_WAIT, discard).await;
+    }
+}
+
+const LIMITS: HeadLimits = HeadLimits { target_bytes: 2 * 1024, head_bytes: 8 * 1024, fields: 64 };
+const LINGER_BYTES_MAX: u64 = 64 * 1024;
+const LINGER_WAIT: Duration = Duration::from_millis(500);
