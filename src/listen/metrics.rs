@@ -91,7 +91,7 @@ impl Metrics {
             expiry: registry.gauge_family(
                 "tidegate_tls_certificate_expiry_timestamp_seconds",
                 "When the certificate in use ends, in seconds since the Unix epoch.",
-                &["listener", "certificate"],
+                &["listener", "file"],
                 move |(listener, pair): &(usize, usize)| {
                     let certificate = certificates.get(*listener).and_then(|files| files.get(*pair));
                     vec![listeners.get(*listener).cloned().unwrap_or_default(), certificate.cloned().unwrap_or_default()]
