@@ -23,6 +23,7 @@ use crate::{
 struct Rig {
     address: ListenAddress,
     connections: Connections,
+    registry: Registry,
     stop: watch::Sender<bool>,
     served: Arc<AtomicUsize>,
     clients: mpsc::UnboundedReceiver<ClientInfo>,
@@ -41,8 +42,9 @@ impl Rig {
         let address = bound.local_address().clone();
         let (mut sockets, file) = bound.into_parts();
         let connections = Connections::new(&limits, Vec::new());
-        let metrics = Metrics::register(&Registry::new(), vec![address.to_string()], vec![Vec::new()]);
-        let door = Arc::new(Door::new(3, address.clone(), entry, connections.clone(), metrics));
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry, vec!["other".to_owned(), address.to_string()], vec![Vec::new()]);
+        let door = Arc::new(Door::new(1, address.clone(), entry, connections.clone(), metrics));
         let (stop, stopped) = watch::channel(false);
         let served = Arc::new(AtomicUsize::new(0));
         let (sender, clients) = mpsc::unbounded_channel();
@@ -58,7 +60,7 @@ impl Rig {
             }
         };
         let accepting = tokio::spawn(accept(sockets.remove(0), door, stopped, handler));
-        Self { address, connections, stop, served, clients, accepting, _file: file }
+        Self { address, connections, registry, stop, served, clients, accepting, _file: file }
     }
 
     fn tcp(&self) -> SocketAddr {
@@ -66,6 +68,13 @@ impl Rig {
             ListenAddress::Tcp(address) => *address,
             ListenAddress::Unix(path) => panic!("{path:?} is no TCP address"),
         }
+    }
+
+    /// The line of this metric in what Prometheus is shown, `None` while it has no row.
+    fn metric(&self, name: &str) -> Option<f64> {
+        let shown = self.registry.render();
+        let line = shown.lines().find(|line| line.starts_with(name))?;
+        line.rsplit(' ').next()?.parse().ok()
     }
 
     async fn connect(&self) -> TcpStream {
@@ -130,7 +139,7 @@ async fn a_plain_connection_reaches_the_handler_with_who_it_is() {
     let info = rig.client().await;
     assert_eq!(info.client, Some(client.local_addr().unwrap()));
     assert_eq!(info.local, Some(rig.tcp()));
-    assert_eq!((info.tls, info.http2, info.listener), (false, false, 3));
+    assert_eq!((info.tls, info.http2, info.listener), (false, false, 1));
 }
 
 #[tokio::test]
@@ -350,4 +359,43 @@ async fn a_stop_closes_the_socket_and_serves_what_had_come_before() {
     let mut client = TcpStream::from_std(client).unwrap();
     let mut answer = [0; 4];
     soon(client.read_exact(&mut answer)).await.unwrap();
+}
+
+#[test]
+fn every_metric_is_named_as_prometheus_wants_it() {
+    let registry = Registry::new();
+    Metrics::register(&registry, Vec::new(), Vec::new());
+    assert_eq!(registry.lint(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn connections_are_counted_open_accepted_and_refused() {
+    let limits = config::Limits { connections: 1, ..limits() };
+    let rig = Rig::on(ListenAddress::Tcp("127.0.0.1:0".parse().unwrap()), Entry::Plain, limits);
+    let open = format!("tidegate_connections{{listener=\"{}\"}}", rig.address);
+    let accepted = format!("tidegate_connections_accepted_total{{listener=\"{}\"}}", rig.address);
+    let mut client = rig.connect().await;
+    echoes(&mut client).await;
+    closes(&mut rig.connect().await).await;
+    assert_eq!((rig.metric(&open), rig.metric(&accepted)), (Some(1.0), Some(2.0)));
+    assert_eq!(rig.metric("tidegate_connections_refused_total{limit=\"connections\"}"), Some(1.0));
+    drop(client);
+    soon(rig.connections.all_closed()).await;
+    assert_eq!(rig.metric(&open), Some(0.0));
+}
+
+#[tokio::test]
+async fn handshakes_are_counted_by_how_they_went() {
+    let (_directory, _, entry) = tls_entry(TlsVersion::Tls12, true, Duration::from_millis(300));
+    let rig = Rig::new(entry);
+    tls_client(&rig, "first.test", &[]).await.unwrap();
+    let mut no_tls = rig.connect().await;
+    no_tls.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    drop(rig.connect().await);
+    closes(&mut rig.connect().await).await;
+    soon(rig.connections.all_closed()).await;
+    for result in ["ok", "failed", "gone", "timeout"] {
+        let name = format!("tidegate_tls_handshakes_total{{result=\"{result}\"}}");
+        assert_eq!(rig.metric(&name), Some(1.0), "{result}");
+    }
 }

@@ -3,7 +3,7 @@ use std::{fs, os::unix::fs::symlink};
 use super::*;
 use crate::{
     config::CertificateFiles,
-    listen::testing::{overwrite, write_pair},
+    listen::testing::{overwrite, pem_pair, write_key, write_pair},
     metrics::Registry,
 };
 
@@ -120,5 +120,33 @@ fn dropping_ends_the_thread() {
     while Arc::strong_count(&certificates) > 1 {
         assert!(Instant::now() < latest, "the thread goes on");
         thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_end_of_the_certificate_in_use_and_every_reload_are_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = write_pair(directory.path(), "site", "site", &["site.test"]);
+    let (certificates, _) = Certificates::load(std::slice::from_ref(&files), Now::read()).unwrap();
+    let certificates = Arc::new(certificates);
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry, vec!["test".to_owned()], vec![vec!["site.pem".to_owned()]]);
+    let watched = vec![Watched { listener: 0, certificates: certificates.clone() }];
+    let _watcher = Watcher::start(watched, metrics, EAGER).unwrap();
+    let shown = |line: String| registry.render().lines().any(|shown| shown == line);
+    let end = |seconds: i64| {
+        let labels = "listener=\"test\",file=\"site.pem\"";
+        format!("tidegate_tls_certificate_expiry_timestamp_seconds{{{labels}}} {seconds}")
+    };
+    assert!(shown(end(certificates.ends()[0])), "{}", registry.render());
+    let (certificate, key) = pem_pair("site", &["site.test"], |params| {
+        params.not_after = rcgen::date_time_ymd(2500, 1, 1);
+    });
+    fs::write(&files.certificate, certificate).unwrap();
+    write_key(&files.key, &key);
+    let latest = Instant::now() + Duration::from_secs(10);
+    while !shown(end(16_725_225_600)) || !shown("tidegate_tls_reloads_total{result=\"ok\"} 1".to_owned()) {
+        assert!(Instant::now() < latest, "{}", registry.render());
+        thread::sleep(Duration::from_millis(10));
     }
 }
