@@ -8,6 +8,7 @@ use std::{net::SocketAddr, pin::Pin, sync::Arc, thread::JoinHandle};
 
 use tokio::sync::watch;
 
+pub use assemble::assemble;
 pub use lifecycle::{Lifecycle, Phase};
 pub use problem::{StartFault, StartProblem};
 
@@ -19,6 +20,7 @@ use crate::{
     net::{ClientInfo, Stream},
 };
 
+mod assemble;
 mod lifecycle;
 mod problem;
 mod signals;

@@ -1,0 +1,57 @@
+//! The gateway and the admin, put together from a server's parts.
+
+use std::sync::Arc;
+
+use super::{AdminTask, Assembly, Handler, Lifecycle, Parts, Phase};
+use crate::{
+    admin::{self, AdminState, Readiness},
+    gateway::Gateway,
+    net::{ClientInfo, Stream},
+};
+
+impl Handler for Gateway {
+    fn serve(self: Arc<Self>, stream: Stream, client: ClientInfo) -> impl Future<Output = ()> + Send {
+        Gateway::serve(self, stream, client)
+    }
+
+    fn drain(&self) {
+        Gateway::drain(self);
+    }
+
+    fn cut(&self) {
+        Gateway::cut(self);
+    }
+}
+
+/// Builds what a server runs; an error says what of the configuration can't be used.
+///
+/// # Errors
+/// An upstream's TLS settings that can't be used.
+pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
+    let handler = Gateway::new(parts.config, &parts.registry, parts.access_log)?;
+    let lifecycle = parts.lifecycle;
+    let ended = lifecycle.clone();
+    let state = AdminState {
+        registry: parts.registry,
+        ready: Arc::new(move || readiness(&lifecycle)),
+        hosts: own_names(),
+        info: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
+    };
+    let admin: AdminTask = Box::new(move |listener| {
+        Box::pin(async move { admin::serve(listener, state, ended.reached(Phase::Stopped)).await })
+    });
+    Ok(Assembly { handler, admin })
+}
+
+/// Names under which a scraper finds this machine or container: its host name, and the service's name in a compose file.
+fn own_names() -> Vec<String> {
+    vec![rustix::system::uname().nodename().to_string_lossy().into_owned(), "tidegate".to_owned()]
+}
+
+fn readiness(lifecycle: &Lifecycle) -> Readiness {
+    match lifecycle.phase() {
+        Phase::Starting => Readiness::Starting,
+        Phase::Ready => Readiness::Ready,
+        Phase::Draining | Phase::Stopped => Readiness::Draining,
+    }
+}
