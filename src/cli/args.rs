@@ -1,0 +1,227 @@
+//! The command line: words, help, examples.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+/// The environment variable that stands in for `--config`.
+pub(super) const CONFIG_VARIABLE: &str = "TIDEGATE_CONFIG";
+
+/// A reverse proxy that keeps HTTP answers and holds WebSockets open.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidegate",
+    version,
+    about,
+    long_about = "A reverse proxy for web apps: a cache for what can be kept, tunnels for what stays open (WebSockets), and a \
+                  plain view of both.",
+    after_help = "Exit codes: 0 all is well, 1 the thing failed or has problems, 2 the command line is wrong.",
+    after_long_help = EXAMPLES,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the gateway until SIGTERM or SIGINT
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
+    /// Tell everything that is wrong with a configuration, and what would be right
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Check),
+    /// Show what the gateway does: a small app, the gateway before it, and a page that compares
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(Demo),
+    /// Ask a running gateway whether it is ready; for a container's HEALTHCHECK
+    #[command(after_help = HEALTHCHECK_EXAMPLES)]
+    Healthcheck(Healthcheck),
+    /// Print the version
+    Version(Version),
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
+    /// Print the manual page
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(Man),
+    /// Print the JSON Schema of the configuration file, for editors
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema,
+    /// Print every key of the configuration file with its meaning and default, as Markdown
+    #[command(hide = true)]
+    Reference,
+}
+
+/// `tidegate run`.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The configuration file; conf.d/*.toml beside it is read too [env: TIDEGATE_CONFIG]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["listen", "upstream", "admin"])]
+    pub(super) config: Option<PathBuf>,
+    /// Without a file: where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", requires = "upstream")]
+    pub(super) listen: String,
+    /// Without a file: the app's address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) upstream: Option<String>,
+    /// Without a file: where metrics and health are, or `off` [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS", requires = "upstream")]
+    pub(super) admin: Option<String>,
+    #[command(flatten)]
+    pub(super) log: Log,
+}
+
+/// `tidegate check`.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The configuration file [env: TIDEGATE_CONFIG]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) file: Option<PathBuf>,
+    /// The same, written as for `run`
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "file")]
+    pub(super) config: Option<PathBuf>,
+    /// Print every setting as it would be run, defaults, variables and `file:` secrets filled in
+    #[arg(long)]
+    pub(super) print_effective: bool,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+/// For whom something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Source lines with carets
+    Text,
+    /// One object
+    Json,
+}
+
+/// `tidegate demo`.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Where the demo's page is
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(super) listen: String,
+    /// Where metrics and health are
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    pub(super) admin: String,
+    #[command(flatten)]
+    pub(super) log: Log,
+}
+
+/// `tidegate healthcheck`.
+#[derive(Debug, Args)]
+pub(super) struct Healthcheck {
+    /// The admin listener [default: the configuration's, else 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<String>,
+    /// The configuration file that names the admin listener [env: TIDEGATE_CONFIG]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "admin")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// `tidegate version`.
+#[derive(Debug, Args)]
+pub(super) struct Version {
+    /// As an object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `tidegate completions`.
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: Shell,
+}
+
+/// `tidegate man`.
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// Write one page for each command into this directory instead
+    #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
+    pub(super) directory: Option<PathBuf>,
+}
+
+/// What the process tells of itself.
+#[derive(Debug, Args)]
+pub(super) struct Log {
+    /// How much is logged: error, warn, info, debug, trace, or by module as in `info,tidegate::cache=debug`
+    #[arg(long, value_name = "LEVEL", env = "TIDEGATE_LOG", default_value = "info", hide_env_values = true)]
+    pub(super) log_level: String,
+    /// How the log looks, on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Human)]
+    pub(super) log_format: LogFormat,
+}
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines to read
+    Human,
+    /// One object a line
+    Json,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  See what it does, without any app of your own:
+      tidegate demo
+  Put it in front of an app on port 3000:
+      tidegate run --listen 0.0.0.0:8080 --upstream 127.0.0.1:3000
+  The same from a file, checked first:
+      printf 'listen = \"0.0.0.0:8080\"\\nupstream = \"127.0.0.1:3000\"\\n' > tidegate.toml
+      tidegate check tidegate.toml && tidegate run --config tidegate.toml
+
+Exit codes: 0 all is well, 1 the thing failed or has problems, 2 the command line is wrong.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  tidegate run --config /etc/tidegate/tidegate.toml
+  tidegate run --upstream 127.0.0.1:3000
+  tidegate run --listen 127.0.0.1:8080 --upstream https://app.internal --admin off
+  TIDEGATE_CONFIG=tidegate.toml TIDEGATE_LOG=debug tidegate run";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  tidegate check tidegate.toml
+  tidegate check tidegate.toml --print-effective
+  tidegate check tidegate.toml --format json | jq '.problems[].message'
+
+All problems are told in one go. Warnings alone leave the exit code at 0.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  tidegate demo
+  tidegate demo --listen 127.0.0.1:8090 --admin 127.0.0.1:9091
+
+Open the page that it names in a browser. Ctrl-C ends it.";
+
+const HEALTHCHECK_EXAMPLES: &str = "\
+Examples:
+  tidegate healthcheck
+  tidegate healthcheck --admin 127.0.0.1:9091
+  HEALTHCHECK CMD [\"tidegate\", \"healthcheck\"]";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  tidegate completions bash > /etc/bash_completion.d/tidegate
+  tidegate completions fish > ~/.config/fish/completions/tidegate.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  tidegate man | man -l -
+  tidegate man --directory /usr/local/share/man/man1";
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  tidegate schema > tidegate.schema.json
+and as the first line of the configuration file, for editors that know TOML:
+  #:schema ./tidegate.schema.json";

@@ -1,0 +1,23 @@
+//! The log of the process itself: `tracing` to standard error.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    args::{Log, LogFormat},
+    output,
+};
+
+/// Starts the log; an error says which part of the level is wrong.
+pub(super) fn start(options: &Log) -> Result<(), String> {
+    let filter = EnvFilter::builder()
+        .parse(&options.log_level)
+        .map_err(|error| format!("`--log-level {}`: {error}", options.log_level))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(output::colour());
+    let started = match options.log_format {
+        LogFormat::Human => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| format!("could not start the log: {error}"))
+}
