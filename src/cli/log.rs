@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
     args::{Log, LogFormat},
@@ -11,7 +11,9 @@ use super::{
 
 /// Starts the log; an error says which part of the level is wrong.
 pub(super) fn start(options: &Log) -> Result<(), String> {
+    // The default directive is for an empty text, such as an empty variable.
     let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
         .parse(&options.log_level)
         .map_err(|error| format!("`--log-level {}`: {error}", options.log_level))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(output::colour());

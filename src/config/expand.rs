@@ -1,6 +1,7 @@
 //! `${VAR}`, `${VAR:-default}` and `file:PATH` in text values.
 //!
-//! Keys are never touched, and what a variable or a file says is not looked into again. `$${` stands for `${`.
+//! Keys are never touched, and what a variable or a file says is not looked into again. `$${` stands for `${`,
+//! and `$file:` in front for `file:`.
 
 use std::{
     io,
@@ -19,8 +20,9 @@ pub struct Outside<'o> {
 
 /// The value of a text as it was written; `None` after a problem was noted.
 pub(super) fn fill_in(text: &str, place: Place, outside: &Outside<'_>, problems: &mut Problems) -> Option<String> {
-    let (path, is_file) = match text.strip_prefix("file:") {
+    let (path, is_file) = match text.strip_prefix(FILE) {
         Some(path) => (path, true),
+        None if is_escaped_file(text) => (&text[1..], false),
         None => (text, false),
     };
     let filled = match variables(path, outside.variable) {
@@ -44,9 +46,20 @@ pub(super) fn fill_in(text: &str, place: Place, outside: &Outside<'_>, problems:
     }
 }
 
+/// A text that is read as this one.
+pub(super) fn escaped(text: &str) -> String {
+    let is_like_file = text.starts_with(FILE) || is_escaped_file(text);
+    format!("{}{}", if is_like_file { "$" } else { "" }, text.replace("${", "$${"))
+}
+
 /// A path as the file that names it means it.
 pub(super) fn beside(place: Place, path: &Path, problems: &Problems) -> PathBuf {
     problems.source(place.source).map_or_else(|| path.to_owned(), |source| source.directory.join(path))
+}
+
+/// `file:` behind one `$` or more, of which one is taken off.
+fn is_escaped_file(text: &str) -> bool {
+    text.starts_with('$') && text.trim_start_matches('$').starts_with(FILE)
 }
 
 struct Wrong {
@@ -124,6 +137,8 @@ fn read_secret(path: &Path, file: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Resu
     let text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
+
+const FILE: &str = "file:";
 
 /// A value is a password or a token, not a document.
 const SECRET_BYTES_MAX: usize = 64 * 1024;

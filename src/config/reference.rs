@@ -89,5 +89,5 @@ names both places. Paths are relative to the file that names them.
 Durations are whole numbers with `ms`, `s`, `m`, `h`, `d`: `\"250ms\"`, `\"1h30m\"`. Sizes are whole numbers with `B`,
 `KiB`, `MiB`, `GiB`, `kB`, `MB`, `GB`, or plain numbers of bytes. In every text value `${NAME}` stands for an
 environment variable, `${NAME:-default}` for one that may be missing or empty, `$${` for a plain `${`; a value that
-begins with `file:` is the content of that file. Keys are never filled in.
+begins with `file:` is the content of that file (`$file:` for a plain `file:`). Keys are never filled in.
 ";

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use super::expand;
+
 /// A value as it would be written in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Written {
@@ -117,7 +119,7 @@ fn key(name: &str) -> String {
 
 /// A text that reads back as itself, also through [`super::expand`].
 fn quoted(text: &str) -> String {
-    basic(&text.replace("${", "$${"))
+    basic(&expand::escaped(text))
 }
 
 /// A TOML basic string (TOML 1.0 "String").

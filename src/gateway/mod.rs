@@ -147,8 +147,7 @@ impl Gateway {
         request: &RequestHead,
         facts: &mut Facts,
     ) -> Result<Option<(usize, usize)>, Fault> {
-        let found = self.routes.find(request.host(), request.path(), &request.method, &request.fields);
-        let index = found.ok_or(Fault::NoRoute)?;
+        let index = self.routes.find(request).ok_or(Fault::NoRoute)?;
         facts.route = Some(index);
         let route = &self.config.routes[index];
         let RouteAction::Forward { upstream } = route.action else { return Ok(None) };

@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 
-use http::Method;
-
 use crate::{
-    config::{HostPattern, Route, RouteMatch},
-    wire::Fields,
+    config::{HostPattern, Route, RouteAction, RouteMatch},
+    wire::{RequestHead, Scheme},
 };
 
 /// All routes, ready to be asked.
@@ -23,6 +21,8 @@ pub struct RouteTable {
 struct Candidate {
     route: usize,
     matches: RouteMatch,
+    /// Sends plain requests to https: one that came by https is none of its business.
+    redirects: bool,
 }
 
 impl RouteTable {
@@ -30,7 +30,8 @@ impl RouteTable {
     pub fn new(routes: &[Route]) -> Self {
         let mut table = Self::default();
         for (index, route) in routes.iter().enumerate() {
-            let candidate = Candidate { route: index, matches: route.matches.clone() };
+            let redirects = matches!(route.action, RouteAction::RedirectToHttps);
+            let candidate = Candidate { route: index, matches: route.matches.clone(), redirects };
             if route.matches.hosts.is_empty() {
                 table.any.push(candidate.clone());
             }
@@ -45,15 +46,17 @@ impl RouteTable {
         table
     }
 
-    /// The route for a request to `host` (without port, any case) and `path` (raw, without query).
-    pub fn find(&self, host: &str, path: &str, method: &Method, fields: &Fields) -> Option<usize> {
+    /// The route that takes this request.
+    pub fn find(&self, request: &RequestHead) -> Option<usize> {
+        let path = request.path();
         let fits = |list: &[Candidate]| {
-            list.iter().find(|candidate| candidate.fits(path, method, fields)).map(|candidate| candidate.route)
+            list.iter().find(|candidate| candidate.fits(path, request)).map(|candidate| candidate.route)
         };
         if self.exact.is_empty() && self.suffixes.is_empty() {
             return fits(&self.any);
         }
         // One dot at the end names the same host (RFC 1034 §3.1).
+        let host = request.host();
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         self.exact
             .get(&host)
@@ -82,12 +85,13 @@ impl RouteTable {
 }
 
 impl Candidate {
-    fn fits(&self, path: &str, method: &Method, fields: &Fields) -> bool {
+    fn fits(&self, path: &str, request: &RequestHead) -> bool {
         path_begins_with(path, &self.matches.path)
-            && (self.matches.methods.is_empty() || self.matches.methods.contains(method))
+            && !(self.redirects && request.scheme == Scheme::Https)
+            && (self.matches.methods.is_empty() || self.matches.methods.contains(&request.method))
             && self.matches.fields.iter().all(|wanted| match &wanted.value {
-                Some(value) => fields.all(&wanted.name).any(|given| given == value.as_bytes()),
-                None => fields.contains(&wanted.name),
+                Some(value) => request.fields.all(&wanted.name).any(|given| given == value.as_bytes()),
+                None => request.fields.contains(&wanted.name),
             })
     }
 }
@@ -101,10 +105,13 @@ pub(crate) fn path_begins_with(path: &str, prefix: &str) -> bool {
     }
 }
 
-/// Longest path first, then the most conditions; the file's order stays between equals.
+/// Longest path first, then the most conditions (redirecting counts as one: it takes plain requests only); the file's
+/// order stays between equals.
 fn sort(list: &mut [Candidate]) {
     list.sort_by_key(|candidate| {
-        let conditions = candidate.matches.fields.len() + usize::from(!candidate.matches.methods.is_empty());
+        let conditions = candidate.matches.fields.len()
+            + usize::from(!candidate.matches.methods.is_empty())
+            + usize::from(candidate.redirects);
         (std::cmp::Reverse(candidate.matches.path.len()), std::cmp::Reverse(conditions))
     });
 }

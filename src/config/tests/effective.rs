@@ -115,3 +115,17 @@ fn json_carries_the_same_values() {
     assert_eq!(json["limits"]["head"], "32KiB");
     assert_eq!(json["upstreams"]["127.0.0.1:3000"]["servers"][0]["address"], "127.0.0.1:3000");
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_back_as_it_is_quoted(text in "\\$?\\$?(file:)?(\\PC|[\\x00-\\x1f\"\\\\$]|\\$\\{|file:|\\$\\$\\{){0,12}") {
+        let inline = written::Written::Text(text.clone()).inline();
+        let mut problems = Problems::new();
+        let source = Source { name: String::new(), directory: "/".into(), text: format!("key = {inline}") };
+        let source = problems.add_source(source);
+        let outside = Outside { variable: &|_| None, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+        let (entries, _) = tree::parse(source, &outside, &mut problems);
+        let tree::Data::Text { text: read, .. } = &entries[0].value.data else { panic!("{problems}") };
+        assert_eq!(read, &text);
+    }
+}

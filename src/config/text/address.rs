@@ -154,8 +154,8 @@ fn own_address(text: &str) -> Result<SocketAddr, Wrong> {
     if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok()) {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
     }
-    let port = text.trim_start_matches("*").trim_start_matches(':');
-    if let Ok(port) = port.parse::<u16>() {
+    let port = text.strip_prefix('*').unwrap_or(text);
+    if let Ok(port) = port.strip_prefix(':').unwrap_or(port).parse::<u16>() {
         return Err(wrong(format!("did you mean `0.0.0.0:{port}`?")));
     }
     if let Ok(address) = text.parse::<Ipv4Addr>() {

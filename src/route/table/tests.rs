@@ -1,7 +1,12 @@
 use std::sync::Arc;
 
+use http::Method;
+
 use super::*;
-use crate::config::{FieldEdits, FieldMatch, Origins, RouteAction, RouteCache, RouteWebSocket};
+use crate::{
+    config::{FieldEdits, FieldMatch, Origins, RouteCache, RouteWebSocket},
+    wire::Fields,
+};
 
 fn route(hosts: &[&str], path: &str) -> Route {
     let hosts = hosts
@@ -35,7 +40,11 @@ fn route(hosts: &[&str], path: &str) -> Route {
 }
 
 fn find(routes: &[Route], host: &str, path: &str) -> Option<usize> {
-    RouteTable::new(routes).find(host, path, &Method::GET, &Fields::new())
+    RouteTable::new(routes).find(&request(host, path, Method::GET, Fields::new()))
+}
+
+fn request(host: &str, path: &str, method: Method, fields: Fields) -> RequestHead {
+    RequestHead { authority: host.to_owned(), target: path.to_owned(), method, fields, ..RequestHead::default() }
 }
 
 #[test]
@@ -89,12 +98,23 @@ fn conditions_are_preferred_and_all_must_hold() {
     ];
     let table = RouteTable::new(&[route(&[], "/"), posts, beta]);
     let fields: Fields = [("x-beta", "1"), ("cookie", "a=b")].into_iter().collect();
-    assert_eq!(table.find("x", "/", &Method::GET, &fields), Some(2));
-    assert_eq!(table.find("x", "/", &Method::POST, &Fields::new()), Some(1));
-    assert_eq!(table.find("x", "/", &Method::GET, &Fields::new()), Some(0));
+    assert_eq!(table.find(&request("x", "/", Method::GET, fields)), Some(2));
+    assert_eq!(table.find(&request("x", "/", Method::POST, Fields::new())), Some(1));
+    assert_eq!(table.find(&request("x", "/", Method::GET, Fields::new())), Some(0));
 }
 
 #[test]
 fn without_a_fitting_route_there_is_none() {
     assert_eq!(find(&[route(&["a.example"], "/")], "b.example", "/"), None);
+}
+
+#[test]
+fn a_redirect_takes_plain_requests_and_leaves_those_that_came_by_https() {
+    let mut redirect = route(&[], "/");
+    redirect.action = RouteAction::RedirectToHttps;
+    let table = RouteTable::new(&[route(&[], "/"), redirect]);
+    let mut head = request("x", "/", Method::GET, Fields::new());
+    assert_eq!(table.find(&head), Some(1));
+    head.scheme = Scheme::Https;
+    assert_eq!(table.find(&head), Some(0));
 }
