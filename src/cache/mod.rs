@@ -124,15 +124,18 @@ impl Cache {
             Some(Entry::DontQueue(until)) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
             Some(Entry::DontQueue(_)) | None => return missing(Reason::UriMiss),
         };
-        let Some(stored) = resource.select(&request.fields) else { return missing(Reason::VaryMiss) };
+        let Some(stored) = resource.select(&request.fields) else {
+            let reason = if resource.len() == 0 { Reason::UriMiss } else { Reason::VaryMiss };
+            return missing(reason);
+        };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
         if wants.authorization && !stored.answer.shared_with_authorization {
             return absent(Lookup::Pass(Reason::Authorization));
         }
         let age = stored.answer.age(now);
         match policy::reuse(&stored.answer, &directives, age) {
-            Reuse::Usable => Lookup::Hit { stored: stored.clone(), age, ttl: stored.answer.ttl(age) },
-            Reuse::Validate(reason) => absent(Lookup::Revalidate { stored: stored.clone(), reason }),
+            Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
+            Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }
     }
 

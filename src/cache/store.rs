@@ -36,7 +36,12 @@ impl Store {
         let table: Table = moka::sync::Cache::<Box<[u8]>, Entry>::builder()
             .max_capacity(capacity / WEIGHT_UNIT)
             .weigher(|key, entry| weight(key, entry))
-            .eviction_listener(move |_, _, cause| {
+            .eviction_listener(move |_, entry, cause| {
+                // moka frees what it has taken out when no thread can be looking at it any more, which may take a while;
+                // the bytes are wanted now.
+                if let Entry::Resource(resource) = entry {
+                    resource.clear();
+                }
                 if cause.was_evicted() {
                     evictions.add(1);
                 }
@@ -65,7 +70,7 @@ impl Store {
     pub(crate) fn replace(&self, key: &[u8], old: &Arc<Stored>, new: Option<Arc<Stored>>) -> bool {
         let Some(Entry::Resource(resource)) = self.get(key) else { return false };
         let Some(resource) = resource.replacing(old, new) else { return false };
-        if resource.is_empty() {
+        if resource.len() == 0 {
             self.table.invalidate(key);
         } else {
             self.table.insert(key.into(), Entry::Resource(Arc::new(resource)));
