@@ -35,7 +35,7 @@ pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional};
 use policy::{Reuse, Wants};
 pub use reason::Reason;
 pub use status::CacheStatus;
-use store::{Entry, Store};
+use store::{Found, Store};
 pub use stored::{Body, Stored};
 
 use crate::{
@@ -119,14 +119,11 @@ impl Cache {
         }
         // An answer to HEAD is not stored, so nobody need queue for one.
         let missing = |reason| absent(if is_head { Lookup::Pass(reason) } else { Lookup::Miss(reason) });
-        let resource = match self.store.get(key) {
-            Some(Entry::Resource(resource)) => resource,
-            Some(Entry::DontQueue(until)) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
-            Some(Entry::DontQueue(_)) | None => return missing(Reason::UriMiss),
-        };
-        let Some(stored) = resource.select(&request.fields) else {
-            let reason = if resource.len() == 0 { Reason::UriMiss } else { Reason::VaryMiss };
-            return missing(reason);
+        let stored = match self.store.find(key, &request.fields) {
+            Found::Stored(stored) => stored,
+            Found::OtherVariants => return missing(Reason::VaryMiss),
+            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
+            Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
         };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
         if wants.authorization && !stored.answer.shared_with_authorization {

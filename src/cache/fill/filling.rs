@@ -159,8 +159,10 @@ impl Fill {
 
 impl Drop for Fill {
     fn drop(&mut self) {
-        if let Some(duty) = &self.duty {
+        if let Some(duty) = self.duty.take() {
             duty.cache.metrics.fills_failed.add(1);
+            // In this order: who has not begun to read tries again, who has gets the error.
+            drop(duty);
             self.pipe.fail();
         }
     }

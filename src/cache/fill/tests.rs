@@ -1,5 +1,8 @@
 //! One fetch for many, whatever way it ends.
 
+mod bodies;
+mod interleavings;
+
 use std::{
     future::Future,
     task::{Context, Poll, Waker},
@@ -106,21 +109,6 @@ async fn all_who_come_meanwhile_read_one_fetch_while_it_grows() {
 }
 
 #[tokio::test]
-async fn pieces_that_are_there_are_taken_together() {
-    let cache = roomy();
-    let (mut fill, mut reader) = lead(&cache, &get(&[])).begin(plan_of(&cache, &[FRESH])).unwrap();
-    for piece in ["a", "b", "c"] {
-        fill.push(Bytes::from_static(piece.as_bytes()));
-    }
-    let mut out = Vec::new();
-    assert_eq!(reader.take_ready(&mut out, 2), Ok(false));
-    assert_eq!(out, ["a", "b"]);
-    fill.finish();
-    assert_eq!(reader.take_ready(&mut out, 2), Ok(true));
-    assert_eq!(out.len(), 3);
-}
-
-#[tokio::test]
 async fn a_leader_that_goes_lets_the_followers_try() {
     let cache = roomy();
     let plain = get(&[]);
@@ -130,34 +118,6 @@ async fn a_leader_that_goes_lets_the_followers_try() {
     assert!(matches!(follower.head(&plain).await, FollowerOutcome::LeaderGone));
     drop(lead(&cache, &plain));
     assert!(cache.flights.shard(KEY).is_empty());
-}
-
-#[tokio::test]
-async fn a_fill_that_breaks_off_is_an_error_to_every_reader_and_stores_nothing() {
-    let cache = roomy();
-    let plain = get(&[]);
-    for way in 0..3 {
-        let leader = lead(&cache, &plain);
-        let unread = follow(&cache, &plain);
-        let (mut fill, mut own) = leader.begin(plan_of(&cache, &[FRESH, ("Content-Length", "9")])).unwrap();
-        let mut reader = streaming(follow(&cache, &plain), &plain).await;
-        fill.push(Bytes::from_static(b"half"));
-        assert_eq!(own.next().await.unwrap().unwrap(), "half");
-        match way {
-            0 => drop(fill),
-            1 => fill.fail(),
-            // RFC 9111 §3.3: fewer bytes than announced.
-            _ => assert!(matches!(fill.finish(), Finished::NotStored(Reason::Incomplete))),
-        }
-        for reader in [&mut own, &mut reader] {
-            assert_eq!(reader.next().await, Some(Err(FillFailed::Incomplete)));
-            assert_eq!(reader.next().await, Some(Err(FillFailed::Incomplete)));
-        }
-        assert!(matches!(unread.head(&plain).await, FollowerOutcome::LeaderGone));
-        assert!(!is_hit(&cache, &plain));
-        drop((own, reader));
-        assert_eq!(cache.held_bytes(), 0);
-    }
 }
 
 #[tokio::test]
@@ -332,231 +292,21 @@ async fn a_stale_answer_stands_in_for_all_but_who_asked_for_newer() {
 }
 
 #[tokio::test]
-async fn a_body_that_outgrows_the_largest_object_reaches_its_readers_in_bounded_memory() {
-    let cache = cache(64 * MEBIBYTE, 300_000);
-    let plain = get(&[]);
+async fn identified_clients_wait_for_nobody_unless_the_backend_shares() {
+    // RFC 9111 §3.5
+    let cache = roomy();
+    let (plain, identified) = (get(&[]), get(&[("Authorization", "Basic eDp5")]));
+    let _one = lead(&cache, &identified);
     let leader = lead(&cache, &plain);
-    let (mut fill, own) = leader.begin(plan_of(&cache, &[FRESH])).unwrap();
-    let follower = streaming(follow(&cache, &plain), &plain).await;
-    let body: Vec<u8> = (0..2_000_000u32).map(|number| (number % 251) as u8).collect();
-    let readers = tokio::spawn(async move { tokio::join!(read_all(own), read_all(follower)) });
-    let (mut refused_late, mut most) = (false, 0);
-    for piece in body.chunks(10_000) {
-        fill.push(Bytes::copy_from_slice(piece));
-        fill.ready().await;
-        assert!(fill.is_wanted());
-        if fill.passing().is_some() {
-            most = most.max(cache.held_bytes());
-            refused_late |= matches!(begin(&cache, &plain), Begin::Leader(_));
-        }
-    }
-    assert!(refused_late && most <= PASS_WINDOW + 10_000 + 8192, "{most}");
-    assert!(matches!(fill.finish(), Finished::NotStored(Reason::TooLarge)));
-    let (one, other) = readers.await.unwrap();
-    assert!(one.unwrap() == body && other.unwrap() == body);
-    assert!(!is_hit(&cache, &plain));
-    assert_eq!(cache.held_bytes(), 0);
-}
-
-#[tokio::test]
-async fn a_body_announced_too_large_is_refused_by_its_head() {
-    let cache = cache(64 * MEBIBYTE, 1000);
-    let now = Clock::new().at(0);
-    let (request, policy) = (get(&[]), rfc());
-    let exchange = Exchange { request: &request, policy: &policy, requested: now, answered: now };
-    let weigh = |length| cache.storable(&exchange, &response(200, &[FRESH, ("Content-Length", length)])).err();
-    assert_eq!((weigh("1000"), weigh("1001")), (None, Some(Reason::TooLarge)));
-}
-
-#[tokio::test]
-async fn without_room_nothing_is_stored_and_all_still_get_the_body() {
-    let cache = cache(16_384, 8192);
-    let plain = get(&[]);
-    let leader = lead(&cache, &plain);
-    let (mut fill, own) = leader.begin(plan_of(&cache, &[FRESH])).unwrap();
-    let hog = cache.charge(10_000).unwrap();
-    for _ in 0..7 {
-        fill.push(Bytes::from_static(&[7; 1000]));
-    }
-    assert_eq!(fill.passing(), Some(Reason::NoRoom));
-    assert!(cache.held_bytes() <= 16_384);
-    assert!(matches!(fill.finish(), Finished::NotStored(Reason::NoRoom)));
-    assert_eq!(read_all(own).await.unwrap().len(), 7000);
-    let _all = cache.charge(6000).unwrap();
-    let follower_side = lead(&cache, &plain);
-    let follower = follow(&cache, &plain);
-    assert_eq!(follower_side.begin(plan_of(&cache, &[FRESH])).unwrap_err(), Reason::NoRoom);
-    assert!(matches!(follower.head(&plain).await, FollowerOutcome::NotStorable(Reason::NoRoom)));
-    drop(hog);
-}
-
-#[tokio::test]
-async fn a_reader_that_stops_holds_up_nobody_for_long() {
-    let pipe = pipe::Pipe::new(Arc::new(plan_of(&roomy(), &[FRESH]).answer));
-    let (mut stuck, mut quick) = (pipe.join().unwrap(), pipe.join().unwrap());
-    pipe.stop_keeping();
-    assert!(pipe.join().is_none());
-    let half = Bytes::from(vec![0; PASS_WINDOW as usize / 2 + 1]);
-    pipe.push(half.clone());
-    pipe.push(half.clone());
-    let patience = Duration::from_millis(20);
-    // Both are equally slow: nobody is cut, the body waits.
-    let waiting = tokio::time::timeout(patience * 5, pipe.drained(patience, |_| panic!("cut too early"))).await;
-    assert!(waiting.is_err());
-    quick.next().await.unwrap().unwrap();
-    quick.next().await.unwrap().unwrap();
-    let cut = std::cell::Cell::new(0);
-    assert_eq!(pipe.drained(patience, |readers| cut.set(readers)).await, 0);
-    assert_eq!(cut.get(), 1);
-    assert_eq!(stuck.next().await, Some(Err(FillFailed::TooSlow)));
-    pipe.push(half);
-    assert!(quick.next().await.unwrap().is_ok());
-}
-
-#[tokio::test]
-async fn a_fill_is_wanted_while_it_is_kept_or_read() {
-    let cache = cache(64 * MEBIBYTE, 100);
-    let (mut fill, reader) = lead(&cache, &get(&[])).begin(plan_of(&cache, &[FRESH])).unwrap();
-    let second = streaming(follow(&cache, &get(&[])), &get(&[])).await;
-    drop(reader);
-    assert!(fill.is_wanted());
-    fill.push(Bytes::from_static(&[0; 200]));
-    assert!(fill.is_wanted());
-    drop(second);
-    assert!(!fill.is_wanted());
-    fill.ready().await;
-}
-
-#[tokio::test]
-async fn a_vanished_first_client_does_not_stop_the_fill() {
-    let cache = roomy();
-    let plain = get(&[]);
-    let (mut fill, own) = lead(&cache, &plain).begin(plan_of(&cache, &[FRESH])).unwrap();
-    drop(own);
-    fill.push(Bytes::from_static(b"body"));
-    assert!(matches!(fill.finish(), Finished::Stored(_)));
-    assert!(is_hit(&cache, &plain));
-}
-
-#[tokio::test]
-async fn large_bodies_keep_their_pieces_and_small_pieces_are_joined() {
-    let cache = roomy();
-    for (piece, pieces, expected) in [(20_000, 10, 10), (100, 3000, 5), (1, 65_536, 1), (65_536, 1, 1)] {
-        cache.invalidate(KEY);
-        let (mut fill, own) = lead(&cache, &get(&[])).begin(plan_of(&cache, &[FRESH])).unwrap();
-        let mut body = Vec::new();
-        for number in 0..pieces {
-            let data = vec![number as u8; piece];
-            body.extend_from_slice(&data);
-            fill.push(data.into());
-        }
-        let Finished::Stored(stored) = fill.finish() else { panic!() };
-        assert_eq!(stored.body.chunks().len(), expected);
-        assert_eq!(stored.body.chunks().concat(), body);
-        assert_eq!(stored.body.length(), body.len() as u64);
-        assert_eq!(read_all(own).await.unwrap(), body);
-    }
-}
-
-#[test]
-fn a_change_between_looking_and_waiting_is_not_missed() {
-    // Every order of one reader's polls and the fill's steps: the last poll is always ready.
-    for order in 0..1 << 6 {
-        let cache = roomy();
-        let plain = get(&[]);
-        let leader = lead(&cache, &plain);
-        let follower = follow(&cache, &plain);
-        let mut reading = Box::pin(async {
-            let mut reader = match follower.head(&plain).await {
-                FollowerOutcome::Streaming(reader) => reader,
-                FollowerOutcome::Stored(stored) => return stored.body.chunks().concat(),
-                other => panic!("{other:?}"),
-            };
-            let mut body = Vec::new();
-            while let Some(piece) = reader.next().await {
-                body.extend_from_slice(&piece.unwrap());
-            }
-            body
-        });
-        let mut result = None;
-        let mut step = |at: u32| {
-            if order >> at & 1 == 1 && result.is_none() {
-                if let Poll::Ready(body) = poll(&mut reading) {
-                    result = Some(body);
-                }
-            }
-        };
-        step(0);
-        let (mut fill, _own) = leader.begin(plan_of(&cache, &[FRESH])).unwrap();
-        step(1);
-        fill.push(Bytes::from_static(b"a"));
-        step(2);
-        fill.push(Bytes::from_static(b"b"));
-        step(3);
-        fill.finish();
-        step(4);
-        step(5);
-        let body = result.or_else(|| match poll(&mut reading) {
-            Poll::Ready(body) => Some(body),
-            Poll::Pending => None,
-        });
-        assert_eq!(body.as_deref(), Some(&b"ab"[..]), "{order:b}");
-    }
-}
-
-#[test]
-fn many_runtimes_share_one_fetch_and_nobody_sleeps_for_ever() {
-    let cache = roomy();
-    let fetches = std::sync::atomic::AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-                runtime.block_on(async {
-                    let work = async {
-                        for round in 0..200u32 {
-                            let key = round.to_be_bytes();
-                            let tasks = (0..5).map(|_| one_request(&cache, key, &fetches));
-                            for body in futures_util::future::join_all(tasks).await {
-                                assert_eq!(body, vec![round as u8; 3 * 1000]);
-                            }
-                        }
-                    };
-                    tokio::time::timeout(Duration::from_secs(60), work).await.unwrap();
-                });
-            });
-        }
-    });
-    assert_eq!(fetches.into_inner(), 200);
-}
-
-/// One client's way through look-up, fill and follow; the leader fails nobody.
-async fn one_request(cache: &Arc<Cache>, key: [u8; 4], fetches: &std::sync::atomic::AtomicUsize) -> Vec<u8> {
-    let plain = get(&[]);
-    loop {
-        match cache.begin_fill(&key, &plain, &rfc(), Now::read()) {
-            Begin::Stored(stored) => return stored.body.chunks().concat(),
-            Begin::Follower(follower) => match follower.head(&plain).await {
-                FollowerOutcome::Streaming(reader) => return read_all(reader).await.unwrap(),
-                FollowerOutcome::Stored(stored) => return stored.body.chunks().concat(),
-                FollowerOutcome::LeaderGone => {}
-                other => panic!("{other:?}"),
-            },
-            Begin::Leader(leader) => {
-                fetches.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                tokio::task::yield_now().await;
-                let now = Now::read();
-                let exchange = Exchange { request: &plain, policy: &rfc(), requested: now, answered: now };
-                let plan = cache.storable(&exchange, &response(200, &[FRESH])).unwrap();
-                let (mut fill, reader) = leader.begin(plan).unwrap();
-                let reading = tokio::spawn(read_all(reader));
-                for _ in 0..3 {
-                    fill.push(vec![u32::from_be_bytes(key) as u8; 1000].into());
-                    tokio::task::yield_now().await;
-                }
-                assert!(matches!(fill.finish(), Finished::Stored(_)));
-                return reading.await.unwrap().unwrap();
-            }
-        }
-    }
+    let _other = lead(&cache, &identified);
+    leader.store_whole(plan_of(&cache, &[("Cache-Control", "public, max-age=60")]), b"body").unwrap();
+    let later = Clock::new().at(500);
+    let Begin::Leader(leader) = cache.begin_fill(KEY, &plain, &rfc(), later) else { panic!() };
+    let begin = || match cache.begin_fill(KEY, &identified, &rfc(), later) {
+        Begin::Follower(follower) => follower,
+        other => panic!("{other:?}"),
+    };
+    let (early, plain_now) = (begin(), plan_of(&cache, &[FRESH]));
+    let (_fill, _reader) = leader.begin(plain_now).unwrap();
+    assert!(matches!(early.head(&identified).await, FollowerOutcome::NotStorable(Reason::Authorization)));
 }
