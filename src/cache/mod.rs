@@ -6,14 +6,18 @@
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
 //! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`.
-//! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. A follower waits on [`Follower::head`]. The leader
-//!    asks the backend: on a miss without the client's If-None-Match and If-Modified-Since (so that the answer serves all;
-//!    `conditional::evaluate` answers them afterwards), on a validation with [`policy::validation_fields`] in their place.
+//! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
+//!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
+//!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
+//!    with [`policy::validation_fields`] in their place.
 //!    - 304 to a validation: [`Leader::freshen`];
-//!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve`];
-//!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] and push the body, `Err` → [`Leader::pass`] and stream it.
+//!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve_stale`];
+//!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] (or [`Leader::store_whole`]) and push the body, `Err` →
+//!      [`Leader::pass`] and stream it.
 //! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing. After a 2xx or 3xx to an unsafe
 //!    method: [`Cache::invalidate`].
+//!
+//! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
 
 mod account;
 pub mod fill;

@@ -24,10 +24,11 @@ fn a_change_between_looking_and_waiting_is_not_missed() {
         });
         let mut result = None;
         let mut step = |at: u32| {
-            if order >> at & 1 == 1 && result.is_none() {
-                if let Poll::Ready(body) = poll(&mut reading) {
-                    result = Some(body);
-                }
+            if order >> at & 1 == 1
+                && result.is_none()
+                && let Poll::Ready(body) = poll(&mut reading)
+            {
+                result = Some(body);
             }
         };
         step(0);
