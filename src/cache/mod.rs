@@ -6,14 +6,18 @@
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
 //! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`.
-//! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. A follower waits on [`Follower::head`]. The leader
-//!    asks the backend: on a miss without the client's If-None-Match and If-Modified-Since (so that the answer serves all;
-//!    `conditional::evaluate` answers them afterwards), on a validation with [`policy::validation_fields`] in their place.
+//! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
+//!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
+//!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
+//!    with [`policy::validation_fields`] in their place.
 //!    - 304 to a validation: [`Leader::freshen`];
-//!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve`];
-//!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] and push the body, `Err` → [`Leader::pass`] and stream it.
+//!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve_stale`];
+//!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] (or [`Leader::store_whole`]) and push the body, `Err` →
+//!      [`Leader::pass`] and stream it.
 //! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing. After a 2xx or 3xx to an unsafe
 //!    method: [`Cache::invalidate`].
+//!
+//! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
 
 mod account;
 pub mod fill;
@@ -35,7 +39,7 @@ pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional};
 use policy::{Reuse, Wants};
 pub use reason::Reason;
 pub use status::CacheStatus;
-use store::{Entry, Store};
+use store::{Found, Store};
 pub use stored::{Body, Stored};
 
 use crate::{
@@ -119,20 +123,20 @@ impl Cache {
         }
         // An answer to HEAD is not stored, so nobody need queue for one.
         let missing = |reason| absent(if is_head { Lookup::Pass(reason) } else { Lookup::Miss(reason) });
-        let resource = match self.store.get(key) {
-            Some(Entry::Resource(resource)) => resource,
-            Some(Entry::DontQueue(until)) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
-            Some(Entry::DontQueue(_)) | None => return missing(Reason::UriMiss),
+        let stored = match self.store.find(key, &request.fields) {
+            Found::Stored(stored) => stored,
+            Found::OtherVariants => return missing(Reason::VaryMiss),
+            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
+            Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
         };
-        let Some(stored) = resource.select(&request.fields) else { return missing(Reason::VaryMiss) };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
         if wants.authorization && !stored.answer.shared_with_authorization {
             return absent(Lookup::Pass(Reason::Authorization));
         }
         let age = stored.answer.age(now);
         match policy::reuse(&stored.answer, &directives, age) {
-            Reuse::Usable => Lookup::Hit { stored: stored.clone(), age, ttl: stored.answer.ttl(age) },
-            Reuse::Validate(reason) => absent(Lookup::Revalidate { stored: stored.clone(), reason }),
+            Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
+            Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }
     }
 

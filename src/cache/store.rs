@@ -23,6 +23,16 @@ pub(crate) enum Entry {
 
 type Table = moka::sync::Cache<Box<[u8]>, Entry, foldhash::fast::RandomState>;
 
+/// What a look-up by key and nominated fields comes to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Stored(Arc<Stored>),
+    /// There are answers, but for other values of the nominated fields.
+    OtherVariants,
+    DontQueue(Instant),
+    Nothing,
+}
+
 /// All entries.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -36,7 +46,12 @@ impl Store {
         let table: Table = moka::sync::Cache::<Box<[u8]>, Entry>::builder()
             .max_capacity(capacity / WEIGHT_UNIT)
             .weigher(|key, entry| weight(key, entry))
-            .eviction_listener(move |_, _, cause| {
+            .eviction_listener(move |_, entry, cause| {
+                // moka frees what it has taken out when no thread can be looking at it any more, which may take a while;
+                // the bytes are wanted now.
+                if let Entry::Resource(resource) = entry {
+                    resource.clear();
+                }
                 if cause.was_evicted() {
                     evictions.add(1);
                 }
@@ -48,6 +63,24 @@ impl Store {
     /// The entry, and a mark that it was asked for. Nothing is allocated.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Entry> {
         self.table.get(key)
+    }
+
+    /// The answer for a request with these fields. Nothing is allocated when its nominated fields are byte for byte those
+    /// of the stored request.
+    pub(crate) fn find(&self, key: &[u8], request: &Fields) -> Found {
+        // Looked at just as another took its place, an entry is empty; the next look finds its successor.
+        for _ in 0..2 {
+            match self.get(key) {
+                None => return Found::Nothing,
+                Some(Entry::DontQueue(until)) => return Found::DontQueue(until),
+                Some(Entry::Resource(resource)) => match resource.select(request) {
+                    Some(stored) => return Found::Stored(stored),
+                    None if resource.len() > 0 => return Found::OtherVariants,
+                    None => {}
+                },
+            }
+        }
+        Found::Nothing
     }
 
     /// Puts an answer in front of the others under its key; says how many variants had to go for the bound.
@@ -65,7 +98,7 @@ impl Store {
     pub(crate) fn replace(&self, key: &[u8], old: &Arc<Stored>, new: Option<Arc<Stored>>) -> bool {
         let Some(Entry::Resource(resource)) = self.get(key) else { return false };
         let Some(resource) = resource.replacing(old, new) else { return false };
-        if resource.is_empty() {
+        if resource.len() == 0 {
             self.table.invalidate(key);
         } else {
             self.table.insert(key.into(), Entry::Resource(Arc::new(resource)));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::{
@@ -28,10 +29,11 @@ pub struct Body {
     charge: Charge,
 }
 
-/// The answers under one key, newest first. Never changed: a new one takes its place.
+/// The answers under one key, newest first. Never changed but once: emptied when the store has let go of it, so that its
+/// bytes are free even while the table still holds the husk.
 #[derive(Debug)]
 pub(crate) struct Resource {
-    variants: Box<[Arc<Stored>]>,
+    variants: ArcSwap<Vec<Arc<Stored>>>,
 }
 
 impl Stored {
@@ -73,43 +75,56 @@ impl Body {
 }
 
 impl Resource {
+    fn new(variants: Vec<Arc<Stored>>) -> Self {
+        Self { variants: ArcSwap::from_pointee(variants) }
+    }
+
     /// The newest answer that this request may be given, whatever its age (RFC 9111 §4.1).
-    pub(crate) fn select(&self, request: &Fields) -> Option<&Arc<Stored>> {
-        self.variants.iter().find(|stored| stored.answer.vary.matches(request))
+    pub(crate) fn select(&self, request: &Fields) -> Option<Arc<Stored>> {
+        self.variants.load().iter().find(|stored| stored.answer.vary.matches(request)).cloned()
     }
 
     /// The newest of all.
-    pub(crate) fn newest(&self) -> Option<&Arc<Stored>> {
-        self.variants.first()
+    pub(crate) fn newest(&self) -> Option<Arc<Stored>> {
+        self.variants.load().first().cloned()
     }
 
     /// With a new answer in front, and without those that it stands for; also says how many had to go for the bound.
     pub(crate) fn with(before: Option<&Self>, stored: Arc<Stored>, request: &Fields) -> (Self, usize) {
         let mut variants = vec![stored];
         if let Some(before) = before.filter(|_| !variants[0].answer.vary.is_empty()) {
-            let others = before.variants.iter().filter(|other| !other.answer.vary.matches(request));
-            variants.extend(others.cloned());
+            let others = before.variants.load_full();
+            variants.extend(others.iter().filter(|other| !other.answer.vary.matches(request)).cloned());
         }
         let dropped = variants.len().saturating_sub(VARIANTS);
         variants.truncate(VARIANTS);
-        (Self { variants: variants.into() }, dropped)
+        (Self::new(variants), dropped)
     }
 
     /// With `new` (or nothing) in the place of `old`; `None` if `old` is not here.
     pub(crate) fn replacing(&self, old: &Arc<Stored>, new: Option<Arc<Stored>>) -> Option<Self> {
-        let at = self.variants.iter().position(|stored| Arc::ptr_eq(stored, old))?;
-        let others = self.variants.iter().enumerate().filter(|&(index, _)| index != at).map(|(_, other)| other.clone());
-        Some(Self { variants: new.into_iter().chain(others).collect() })
+        let variants = self.variants.load();
+        let is_old = |stored: &Arc<Stored>| Arc::ptr_eq(stored, old);
+        if !variants.iter().any(is_old) {
+            return None;
+        }
+        let others = variants.iter().filter(|stored| !is_old(stored)).cloned();
+        Some(Self::new(new.into_iter().chain(others).collect()))
     }
 
-    /// Whether nothing is left.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.variants.is_empty()
+    /// Lets go of all answers; who reads one keeps it.
+    pub(crate) fn clear(&self) {
+        self.variants.store(Arc::default());
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.variants.load().len()
     }
 
     /// Bytes charged for all variants.
     pub(crate) fn cost(&self) -> u64 {
-        self.variants.iter().map(|stored| stored.cost()).sum()
+        self.variants.load().iter().map(|stored| stored.cost()).sum()
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     State,
     leader::Duty,
-    pipe::{Ballast, Pipe},
+    pipe::{Ballast, LAGGARD_PATIENCE, Pipe},
 };
 use crate::{
     cache::{Answer, Reason, Stored, account::Charge, stored::Body},
@@ -75,8 +75,13 @@ impl Fill {
             return;
         }
         let Some(duty) = &self.duty else { return };
-        let retained = self.pipe.drained(|cut| duty.cache.metrics.readers_cut.add(cut)).await;
+        let retained = self.pipe.drained(LAGGARD_PATIENCE, |cut| duty.cache.metrics.readers_cut.add(cut)).await;
         self.charge.shrink_to(retained + self.head_cost);
+    }
+
+    /// Why the body is only passed on and will not be stored, once that is so.
+    pub fn passing(&self) -> Option<Reason> {
+        self.passing
     }
 
     /// Whether anybody is served by going on: the body will be stored, or a reader is left.
@@ -154,8 +159,10 @@ impl Fill {
 
 impl Drop for Fill {
     fn drop(&mut self) {
-        if let Some(duty) = &self.duty {
+        if let Some(duty) = self.duty.take() {
             duty.cache.metrics.fills_failed.add(1);
+            // In this order: who has not begun to read tries again, who has gets the error.
+            drop(duty);
             self.pipe.fail();
         }
     }

@@ -36,6 +36,8 @@ pub struct Follower {
     flight: Arc<Flight>,
     /// The request asks for something newer than what is stored.
     demanding: bool,
+    /// The request has `Authorization`.
+    identified: bool,
 }
 
 /// What became of the wait.
@@ -62,13 +64,14 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,
     };
-    let solo = is_solo(cache, key, request);
+    let identified = request.fields.contains("authorization");
+    let solo = is_solo(cache, key, request, identified);
     let flights = shard.entry(key.into()).or_default();
     let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request));
     if let Some(flight) = joined {
         flight.followers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         cache.metrics.collapsed.add(1);
-        return Begin::Follower(Follower { flight: flight.clone(), demanding });
+        return Begin::Follower(Follower { flight: flight.clone(), demanding, identified });
     }
     let flight = Flight::new(request.fields.clone(), solo);
     flights.push(flight.clone());
@@ -76,18 +79,20 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     Begin::Leader(Leader::new(cache.clone(), key.into(), flight))
 }
 
-/// Whether this fetch can't serve others: HEAD has no body to share, and an answer that each use has to validate
-/// (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only.
-fn is_solo(cache: &Cache, key: &[u8], request: &RequestHead) -> bool {
+/// Whether this fetch can't serve others, so that waiting for it would be in vain: HEAD has no body to share; an answer that
+/// each use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and so is one to
+/// an identified client (RFC 9111 §3.5), unless the last answer said otherwise.
+fn is_solo(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -> bool {
     if request.method != http::Method::GET {
         return true;
     }
-    match cache.store.get(key) {
-        Some(Entry::Resource(resource)) => resource
-            .select(&request.fields)
-            .or_else(|| resource.newest())
-            .is_some_and(|stored| !stored.answer.is_shareable()),
-        _ => false,
+    let known = match cache.store.get(key) {
+        Some(Entry::Resource(resource)) => resource.select(&request.fields).or_else(|| resource.newest()),
+        _ => None,
+    };
+    match known {
+        Some(stored) => !stored.answer.is_shareable() || (identified && !stored.answer.shared_with_authorization),
+        None => identified,
     }
 }
 
@@ -107,20 +112,28 @@ fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead) -
 impl Follower {
     /// Waits for the leader's head. `request` is the follower's own, for Vary. May be dropped while it waits.
     pub async fn head(self, request: &RequestHead) -> FollowerOutcome {
-        match self.flight.settled().await {
-            State::Streaming(pipe) if !pipe.answer().vary.matches(&request.fields) => FollowerOutcome::NotMyVariant,
+        let state = self.flight.settled().await;
+        let answer = match &state {
+            State::Streaming(pipe) => pipe.answer(),
+            State::Stored(stored) | State::Stale(stored) => &stored.answer,
+            State::NotStorable(reason) => return FollowerOutcome::NotStorable(*reason),
+            State::Waiting | State::Gone => return FollowerOutcome::LeaderGone,
+        };
+        if !answer.vary.matches(&request.fields) {
+            return FollowerOutcome::NotMyVariant;
+        }
+        if self.identified && !answer.shared_with_authorization {
+            return FollowerOutcome::NotStorable(Reason::Authorization);
+        }
+        match state {
+            // RFC 9111 §5.2.1.4: who asked for a validated answer is not given a stale one.
+            State::Stale(_) if self.demanding => FollowerOutcome::NotStorable(Reason::RequestNoCache),
+            State::Stored(stored) | State::Stale(stored) => FollowerOutcome::Stored(stored),
             State::Streaming(pipe) => match pipe.join() {
                 Some(reader) => FollowerOutcome::Streaming(reader),
                 None => FollowerOutcome::NotStorable(Reason::TooLarge),
             },
-            State::Stored(stored) | State::Stale(stored) if !stored.answer.vary.matches(&request.fields) => {
-                FollowerOutcome::NotMyVariant
-            }
-            // RFC 9111 §5.2.1.4: who asked for a validated answer is not given a stale one.
-            State::Stale(_) if self.demanding => FollowerOutcome::NotStorable(Reason::RequestNoCache),
-            State::Stored(stored) | State::Stale(stored) => FollowerOutcome::Stored(stored),
-            State::NotStorable(reason) => FollowerOutcome::NotStorable(reason),
-            State::Waiting | State::Gone => FollowerOutcome::LeaderGone,
+            State::NotStorable(_) | State::Waiting | State::Gone => FollowerOutcome::LeaderGone,
         }
     }
 }

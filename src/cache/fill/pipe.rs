@@ -174,8 +174,8 @@ impl Pipe {
     }
 
     /// Waits until a body that is only passed on is at most [`PASS_WINDOW`] ahead of its slowest reader, and returns the
-    /// bytes held. Who keeps others waiting for longer than [`LAGGARD_PATIENCE`] is cut off; `cut` is told how many.
-    pub(super) async fn drained(&self, cut: impl Fn(u64)) -> u64 {
+    /// bytes held. Who keeps others waiting for longer than `patience` is cut off; `cut` is told how many.
+    pub(super) async fn drained(&self, patience: Duration, cut: impl Fn(u64)) -> u64 {
         loop {
             let mut changed = pin!(self.drained.notified());
             changed.as_mut().enable();
@@ -186,7 +186,7 @@ impl Pipe {
             if !is_full {
                 return retained;
             }
-            if tokio::time::timeout(LAGGARD_PATIENCE, changed).await.is_err() {
+            if tokio::time::timeout(patience, changed).await.is_err() {
                 let laggards = self.flow.lock().cut_laggards();
                 if laggards > 0 {
                     cut(laggards);
