@@ -79,7 +79,7 @@ fn is_unprintable(character: char) -> bool {
 
 /// Printable ASCII without quote and backslash. Without branches, so that many bytes are looked at in one instruction.
 fn is_plain(byte: u8) -> bool {
-    (byte >= b' ') & (byte <= b'~') & (byte != b'"') & (byte != b'\\')
+    (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\')
 }
 
 /// Nearly all texts are: they are copied whole.
