@@ -14,6 +14,7 @@ use std::io::Write;
 use super::{
     Kind, Record,
     escape::{inside_quotes, quoted},
+    number::{decimal, seconds},
     time::TextClock,
 };
 
@@ -38,7 +39,10 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, clock: &mut TextCloc
 
 fn common_part(out: &mut Vec<u8>, record: &Record<'_>, clock: &mut TextClock) {
     match record.client {
-        Some(address) => put(out, format_args!("{address}")),
+        Some(address) => {
+            // Invariant: a Vec takes every write.
+            let _ = write!(out, "{address}");
+        }
         None => out.extend_from_slice(b"unix:"),
     }
     out.extend_from_slice(b" - - [");
@@ -65,7 +69,8 @@ fn common_part(out: &mut Vec<u8>, record: &Record<'_>, clock: &mut TextClock) {
 fn own_part(out: &mut Vec<u8>, record: &Record<'_>) {
     out.push(b' ');
     quoted(out, record.kind.label().as_bytes());
-    put(out, format_args!(" {}.{:06}", record.duration.as_secs(), record.duration.subsec_micros()));
+    out.push(b' ');
+    seconds(out, record.duration);
     let texts =
         [record.cache, record.route, record.upstream.unwrap_or(""), record.host, record.failure, record.request_id];
     for text in texts {
@@ -75,10 +80,6 @@ fn own_part(out: &mut Vec<u8>, record: &Record<'_>) {
 }
 
 fn number(out: &mut Vec<u8>, number: u64) {
-    put(out, format_args!(" {number}"));
-}
-
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Invariant: a Vec takes every write.
-    let _ = out.write_fmt(text);
+    out.push(b' ');
+    decimal(out, number);
 }

@@ -9,30 +9,33 @@
 
 use std::io::Write;
 
-use super::{Kind, Record, escape::json_string, time::TextClock};
+use super::{
+    Kind, Record,
+    escape::json_string,
+    number::{decimal, padded, seconds},
+    time::TextClock,
+};
 use crate::wire::request::host_of;
 
 /// Appends the record's line, line feed included.
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, clock: &mut TextClock) {
     out.extend_from_slice(b"{\"timestamp\":\"");
     out.extend_from_slice(clock.rfc3339(record.now.unix));
-    put(out, format_args!(".{:03}Z\"", record.now.unix.subsec_millis()));
+    out.push(b'.');
+    padded(out, record.now.unix.subsec_millis().into(), 3);
+    out.extend_from_slice(b"Z\"");
     text(out, "event", record.kind.label().as_bytes());
     if let Some(address) = record.client {
-        put(out, format_args!(",\"client.address\":\"{address}\""));
+        name(out, "client.address");
+        // Invariant: a Vec takes every write.
+        let _ = write!(out, "\"{address}\"");
     }
     request(out, record);
-    put(
-        out,
-        format_args!(
-            ",\"http.response.status_code\":{},\"http.request.body.size\":{},\"http.response.body.size\":{},\"duration\":{}.{:06}",
-            record.status,
-            record.received,
-            record.sent,
-            record.duration.as_secs(),
-            record.duration.subsec_micros()
-        ),
-    );
+    number(out, "http.response.status_code", record.status.into());
+    number(out, "http.request.body.size", record.received);
+    number(out, "http.response.body.size", record.sent);
+    name(out, "duration");
+    seconds(out, record.duration);
     text(out, "route", record.route.as_bytes());
     text(out, "upstream", record.upstream.unwrap_or("").as_bytes());
     text(out, "cache", record.cache.as_bytes());
@@ -53,7 +56,7 @@ fn request(out: &mut Vec<u8>, record: &Record<'_>) {
     let host = host_of(record.host);
     text(out, "server.address", host.as_bytes());
     if let Some(port) = record.host[host.len()..].strip_prefix(':').and_then(|port| port.parse::<u16>().ok()) {
-        put(out, format_args!(",\"server.port\":{port}"));
+        number(out, "server.port", port.into());
     }
     let version = record.version.strip_prefix("HTTP/").unwrap_or(record.version);
     // OpenTelemetry writes HTTP/2 and its followers without a minor version, as they have none.
@@ -65,26 +68,31 @@ fn tunnel(out: &mut Vec<u8>, kind: Kind<'_>) {
     let Kind::TunnelClose { reason, code, by, bytes_up, bytes_down } = kind else { return };
     text(out, "ws.close_reason", reason.as_bytes());
     if let Some(code) = code {
-        put(out, format_args!(",\"ws.close_code\":{code}"));
+        number(out, "ws.close_code", code.into());
     }
     text(out, "ws.close_by", by.as_bytes());
-    put(out, format_args!(",\"ws.bytes_up\":{bytes_up},\"ws.bytes_down\":{bytes_down}"));
+    number(out, "ws.bytes_up", bytes_up);
+    number(out, "ws.bytes_down", bytes_down);
 }
 
 /// A member whose value is text; none where the text is empty.
-fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    if value.is_empty() {
-        return;
+fn text(out: &mut Vec<u8>, member: &str, value: &[u8]) {
+    if !value.is_empty() {
+        name(out, member);
+        json_string(out, value);
     }
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    json_string(out, value);
 }
 
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Invariant: a Vec takes every write.
-    let _ = out.write_fmt(text);
+fn number(out: &mut Vec<u8>, member: &str, value: u64) {
+    name(out, member);
+    decimal(out, value);
+}
+
+/// A member's name, which is one of ours, and all that stands before its value.
+fn name(out: &mut Vec<u8>, member: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(member.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 impl Kind<'_> {

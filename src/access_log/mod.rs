@@ -10,6 +10,7 @@
 mod combined;
 mod escape;
 mod json;
+mod number;
 mod queue;
 mod time;
 mod writer;

@@ -258,6 +258,20 @@ proptest! {
         }
     }
 
+    #[test]
+    fn numbers_are_what_the_standard_library_writes(value: u64, digits_min in 1usize..20, micros in 0u64..1 << 50) {
+        let text = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        prop_assert_eq!(text(&|out| number::decimal(out, value)), value.to_string());
+        prop_assert_eq!(text(&|out| number::padded(out, value >> 40, digits_min)), format!("{:0digits_min$}", value >> 40));
+        let duration = Duration::from_micros(micros);
+        let expected = format!("{}.{:06}", duration.as_secs(), duration.subsec_micros());
+        prop_assert_eq!(text(&|out| number::seconds(out, duration)), expected);
+    }
+
     /// The slow, obvious twin: months and years are counted off one by one.
     #[test]
     fn dates_are_what_a_calendar_says(seconds in 0u64..20_000_000_000) {
@@ -277,6 +291,15 @@ proptest! {
         let of_day = u64::from(date.hour) * 3_600 + u64::from(date.minute) * 60 + u64::from(date.second);
         prop_assert_eq!(of_day, seconds % 86_400);
     }
+}
+
+#[test]
+fn the_least_and_the_greatest_number_are_written_whole() {
+    let mut out = Vec::new();
+    number::decimal(&mut out, 0);
+    out.push(b' ');
+    number::decimal(&mut out, u64::MAX);
+    assert_eq!(out, b"0 18446744073709551615");
 }
 
 #[test]
