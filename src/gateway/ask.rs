@@ -197,30 +197,36 @@ impl Gateway {
     ) -> Result<(), Fault> {
         let (pieces, ended) = transfer.take_ready(WHOLE_MAX).await?;
         if ended {
-            transfer.finish_unread();
             let body = joined_pieces(pieces);
-            return match leader.store_whole(plan, &body) {
-                Ok(stored) => {
-                    let age = stored.answer.age(Now::read());
-                    self.answer_stored(client, visit, &stored, age, forwarded(reason, true, None));
-                    Ok(flush(client).await?)
-                }
-                Err(detail) => {
-                    let status = forwarded(reason, false, Some(detail));
-                    self.start(client, visit, head, BodyLength::Exact(body.len() as u64), None, Some(status));
-                    client.push(body);
-                    client.finish(None);
-                    Ok(flush(client).await?)
-                }
-            };
+            let kept = leader.store_whole(plan, &body);
+            let chosen = transfer.finish_unread();
+            let status = forwarded(reason, kept.is_ok(), kept.as_ref().err().copied());
+            if let Ok(stored) = &kept
+                && conditional::evaluate(visit.request, &stored.answer) == Condition::NotModified
+            {
+                self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), status);
+            } else {
+                // What passes through is what the backend sent, Age and all.
+                self.start(client, visit, head, BodyLength::Exact(body.len() as u64), Some(&chosen), Some(status));
+                client.push(body);
+                client.finish(None);
+            }
+            return Ok(flush(client).await?);
         }
         match leader.begin(plan) {
             Ok((mut fill, reader)) => {
                 for piece in pieces {
                     fill.push(piece);
                 }
+                let length = body_length(&visit.request.method, &head);
+                let status = forwarded(reason, true, None);
+                if conditional::evaluate(visit.request, reader.answer()) == Condition::Proceed {
+                    self.start(client, visit, head, length, Some(&transfer.chosen), Some(status));
+                    tokio::spawn(pump(transfer, fill));
+                    return self.read_on(client, reader).await;
+                }
                 tokio::spawn(pump(transfer, fill));
-                self.read(client, visit, reader, forwarded(reason, true, None)).await
+                self.read(client, visit, reader, status).await
             }
             Err(detail) => {
                 self.stream(client, visit, transfer, head, Some(forwarded(reason, false, Some(detail))), pieces).await
@@ -281,7 +287,7 @@ impl Gateway {
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
-        mut reader: Reader,
+        reader: Reader,
         status: CacheStatus,
     ) -> Result<(), Fault> {
         let answer = reader.answer().clone();
@@ -290,6 +296,11 @@ impl Gateway {
             client.finish(None);
             return Ok(flush(client).await?);
         }
+        self.read_on(client, reader).await
+    }
+
+    /// Sends the body that a reader gives; the head is queued.
+    async fn read_on<C: Client>(&self, client: &mut C, mut reader: Reader) -> Result<(), Fault> {
         loop {
             let next = {
                 let mut next = pin!(reader.next());

@@ -106,7 +106,7 @@ pub(super) async fn answer<C: Client>(client: &mut C, request: &RequestHead, fac
     let json = prefers_json(request);
     let body = page(own, json, facts.request_id());
     let mut head = ResponseHead { version: Version::Http11, status: own.status, ..ResponseHead::default() };
-    head.fields.push("Content-Type", if json { "application/problem+json" } else { "text/html; charset=utf-8" });
+    head.fields.push("Content-Type", if json { "application/json" } else { "text/html; charset=utf-8" });
     head.fields.push("Cache-Control", "no-store");
     head.fields.push("Content-Length", body.len().to_string());
     for (name, value) in own.fields {

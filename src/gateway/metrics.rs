@@ -18,6 +18,10 @@ pub(super) struct Metrics {
     pub(super) limit_hits: Arc<Family<&'static str>>,
 }
 
+/// The limits that are counted here; those on connections are counted where connections are accepted.
+const LIMITS: [&str; 7] =
+    ["head_bytes", "target_bytes", "fields", "head_timeout", "body_bytes", "body_rate", "send_timeout"];
+
 impl Metrics {
     pub(super) fn new(registry: &Registry, config: &Config) -> Self {
         let names: Arc<[Arc<str>]> = config.routes.iter().map(|route| route.name.clone()).collect();
@@ -28,7 +32,7 @@ impl Metrics {
             move |route: &u16| vec![name(*route)]
         };
         let word = |word: &&'static str| vec![(*word).to_owned()];
-        Self {
+        let metrics = Self {
             requests: registry.family(
                 "tidegate_http_requests_total",
                 "Requests answered, by route, method, status and the cache's part in the answer",
@@ -73,6 +77,9 @@ impl Metrics {
                 &["limit"],
                 word,
             ),
-        }
+        };
+        // Shown from the start, so that a dashboard sees the first hit as a rise.
+        LIMITS.iter().for_each(|limit| metrics.limit_hits.add(limit, 0));
+        metrics
     }
 }

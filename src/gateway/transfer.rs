@@ -187,11 +187,12 @@ impl Transfer {
     }
 
     /// Gives the connection back after a body that was read to its end, or that is not there.
-    pub(super) fn finish_unread(mut self) {
+    pub(super) fn finish_unread(mut self) -> Chosen {
         let mut context = Context::from_waker(std::task::Waker::noop());
         if let Poll::Ready(None) = self.exchange.poll_body(&mut context) {
             self.chosen.finish(self.exchange);
         }
+        self.chosen
     }
 
     /// Counts a body that broke off after its head was counted as an answer.

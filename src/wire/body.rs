@@ -197,6 +197,14 @@ impl BodyDecoder {
         self.trailers.take()
     }
 
+    /// Bytes that are surely still to come: of the whole body, or of the chunk at hand.
+    pub fn announced(&self) -> u64 {
+        match self.state {
+            State::Length(left) | State::Data(left) => left,
+            _ => 0,
+        }
+    }
+
     /// Bytes of the body still to come, where the framing tells.
     pub fn remaining(&self) -> Option<u64> {
         match self.state {

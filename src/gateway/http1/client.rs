@@ -1,6 +1,7 @@
 //! One HTTP/1.x connection as a `Client`: its body read, its answers written.
 
 use std::{
+    future::poll_fn,
     io::Write,
     pin::{Pin, pin},
     sync::Arc,
@@ -35,6 +36,9 @@ const AHEAD_MAX: usize = 64 * 1024;
 
 /// How long a client that has shut down its sending side is still answered: it may only be half-closed (RFC 9112 §9.6).
 const HALF_CLOSED_GRACE: Duration = Duration::from_secs(5);
+
+/// What may be left of a request body for the connection to persist.
+const UNREAD_MAX: u64 = 64 * 1024;
 
 /// A closing connection is read for this long and this much, so that the answer is not lost to a reset (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
@@ -132,8 +136,30 @@ impl Http1Client {
     }
 
     /// Whether another request may follow: both messages ended where their framing says.
-    pub(super) fn may_go_on(&self) -> bool {
-        self.persists && self.finished && self.decoder.is_ended() && self.half_closed.is_none()
+    pub(super) async fn may_go_on(&mut self) -> bool {
+        self.persists && self.finished && self.half_closed.is_none() && self.read_rest_of_body().await
+    }
+
+    /// Whether what is left of the request is little, and surely on its way: then the connection outlives an answer that
+    /// came without it.
+    fn is_body_worth_reading(&self) -> bool {
+        self.decoder.is_ended()
+            || (!self.owes_continue && self.decoder.remaining().is_some_and(|left| left <= UNREAD_MAX))
+    }
+
+    /// Reads what the answer did not need of the request body, so that none of it is taken for a request (CVE-2025-4366).
+    async fn read_rest_of_body(&mut self) -> bool {
+        let rest = async {
+            while !self.decoder.is_ended() {
+                match poll_fn(|cx| self.poll_body(cx)).await {
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => return false,
+                    None => break,
+                }
+            }
+            true
+        };
+        tokio::time::timeout(LINGER, rest).await.unwrap_or(false)
     }
 
     /// Queues a 101: the connection speaks another protocol behind it (RFC 9110 §15.2.2).
@@ -237,6 +263,11 @@ impl Client for Http1Client {
                     return Poll::Ready(Some(Ok(piece)));
                 }
                 Ok(Decoded::End) => return Poll::Ready(None),
+                // A chunk that announces too much is refused before it comes.
+                Ok(Decoded::NeedMore) if self.received.saturating_add(self.decoder.announced()) > self.body_limit => {
+                    self.persists = false;
+                    return Poll::Ready(Some(Err(ClientFault::BodyTooLarge)));
+                }
                 Ok(Decoded::NeedMore) => {}
                 Err(fault) => {
                     self.persists = false;
@@ -298,10 +329,7 @@ impl Client for Http1Client {
             // RFC 9112 §6.3: for HTTP/1.0 the body ends with the connection.
             self.persists = false;
         }
-        if !self.decoder.is_ended() {
-            // What is left of the request would have to be read first; it is not worth that.
-            self.persists = false;
-        }
+        self.persists &= self.is_body_worth_reading();
         self.write_status_line(head.status, &head.reason);
         head.fields.write_http1(self.out.text());
         if let BodyLength::Exact(length) = length
@@ -318,9 +346,8 @@ impl Client for Http1Client {
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]) {
         self.bodiless = self.is_head || not_modified;
         self.chunked = answer.length.is_none() && self.version == Version::Http11 && !self.bodiless;
-        if !self.decoder.is_ended() || (answer.length.is_none() && !self.chunked && !self.bodiless) {
-            self.persists = false;
-        }
+        self.persists &= self.is_body_worth_reading();
+        self.persists &= answer.length.is_some() || self.chunked || self.bodiless;
         let head = if not_modified { &answer.not_modified_http1 } else { &answer.http1 };
         self.out.push_slice(head);
         for (name, value) in tail {

@@ -42,7 +42,7 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         } else {
             gateway.journey(&mut client, &mut request).await;
         }
-        if !client.may_go_on() {
+        if !client.may_go_on().await {
             return client.close().await;
         }
     }
