@@ -55,7 +55,7 @@ impl Gateway {
         let (route, request, way) = (visit.route(self), visit.request, visit.way);
         let mut fields = request.fields.clone();
         strip_hop_by_hop(&mut fields);
-        fields.retain(|name, _| !is_replaced(name, way.trusted) && !(lane == Lane::Ask && is_unkeyed(name)));
+        fields.retain(|name, _| !(is_replaced(name, way.trusted) || lane == Lane::Ask && is_unkeyed(name)));
         self.add_way(&mut fields, request, info, way);
         self.add_request_id(&mut fields, way, &mut visit.facts);
         let target = match route.strip_prefix.as_deref() {

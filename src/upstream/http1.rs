@@ -98,7 +98,7 @@ impl Exchange {
 
     /// Ready when another piece of the request body may be sent.
     pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        while self.connection.out.len() > 0 {
+        while !self.connection.out.is_empty() {
             let flushed = self.connection.out.poll_flush(&mut self.connection.stream, cx);
             match flushed {
                 Poll::Ready(result) => result.map_err(|error| self.write_failure(&error))?,

@@ -24,3 +24,4 @@ mod streams;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod zlib;
