@@ -329,9 +329,7 @@ impl Client for Http2Client {
     fn take_trailers(&mut self) -> Option<Fields> {
         let mut context = Context::from_waker(Waker::noop());
         match self.body.poll_trailers(&mut context) {
-            Poll::Ready(Ok(Some(trailers))) => {
-                Some(trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect())
-            }
+            Poll::Ready(Ok(Some(trailers))) => Fields::from_http2_trailers(&trailers),
             _ => None,
         }
     }
