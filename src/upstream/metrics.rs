@@ -6,12 +6,17 @@ use crate::metrics::{Family, GaugeFamily, HistogramFamily, Registry, buckets};
 
 /// Handles shared by all upstreams; the key's `u16` is the upstream's index.
 pub struct Metrics {
-    /// Exchanges by result: `ok` or a failure's word.
+    /// Exchanges by result: `ok`, `cancelled` or a failure's word.
     pub exchanges: Arc<Family<(u16, &'static str)>>,
+    /// Time to connect, name lookup and TLS included.
     pub connect: Arc<HistogramFamily<u16>>,
+    /// Time from a request to the head of its answer.
     pub first_byte: Arc<HistogramFamily<u16>>,
+    /// Requests sent once more.
     pub retries: Arc<Family<u16>>,
+    /// Exchanges on a connection that had carried one before.
     pub reused: Arc<Family<u16>>,
+    /// Requests under way and open tunnels.
     pub in_flight: Arc<GaugeFamily<u16>>,
 }
 
@@ -32,7 +37,7 @@ impl Metrics {
         Arc::new(Self {
             exchanges: registry.family(
                 "tidegate_upstream_requests_total",
-                "Exchanges with backends, by result; anything but `ok` is a fault of the backend or of the way to it",
+                "Exchanges with backends, by result: `ok`, `cancelled` (the client went first), or a fault of the backend",
                 &["upstream", "result"],
                 move |(index, result): &(u16, &'static str)| vec![name(*index), (*result).to_owned()],
             ),
