@@ -7,7 +7,10 @@ use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
@@ -39,6 +42,13 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 128;
 
+/// Requests that a client may give up on one connection without more ado, and past which they may not be most of all:
+/// each is work for a backend and nothing for the client (CVE-2023-44487, however slowly it is done).
+const GIVEN_UP_MAX: u32 = 200;
+
+/// Bytes that may wait for one of the many streams of a connection.
+const QUEUE_MAX: usize = 64 * 1024;
+
 /// Bytes of answers that one connection may hold for a client that takes none.
 const SEND_BUFFER_MAX: usize = 256 * 1024;
 
@@ -66,6 +76,8 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         info,
         watchdog: Watchdog::default(),
         leaving: false,
+        began: 0,
+        toll: Arc::default(),
     }
     .run()
     .await;
@@ -79,6 +91,18 @@ struct Connection {
     watchdog: Watchdog,
     /// GOAWAY was sent: no further streams, those under way are finished.
     leaving: bool,
+    /// Requests so far.
+    began: u32,
+    toll: Arc<Toll>,
+}
+
+/// What the requests of one connection cost, besides what HTTP/2 itself counts.
+#[derive(Default)]
+struct Toll {
+    /// Under way. A stream that is reset makes room for another at once, its request ends a little later.
+    open: AtomicU32,
+    /// Given up by the client before they were answered.
+    given_up: AtomicU32,
 }
 
 impl Connection {
@@ -88,6 +112,11 @@ impl Connection {
             // An error or an end: the connection is over, and its streams see it.
             let Some(Ok((request, respond))) = accepted else { return };
             self.begin(request, respond);
+            let given_up = self.toll.given_up.load(Ordering::Relaxed);
+            if given_up > GIVEN_UP_MAX && given_up > self.began / 2 {
+                self.gateway.metrics.limit_hits.add("http2_resets", 1);
+                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
         }
     }
 
@@ -106,7 +135,7 @@ impl Connection {
 
     /// A connection without streams rests for `keep_alive` at most.
     fn watch_rest(&mut self, cx: &mut Context<'_>) {
-        if self.connection.has_streams() || self.leaving {
+        if self.connection.has_streams() {
             // Looked at again after a while: the end of a stream does not wake this task.
             self.watchdog.set(Some(Instant::now() + self.gateway.config.timeouts.keep_alive));
         } else if !self.watchdog.is_set() {
@@ -130,11 +159,16 @@ impl Connection {
     }
 
     /// Starts one request; answers it here if that needs no waiting.
-    fn begin(&self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn begin(&mut self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        self.began = self.began.saturating_add(1);
+        if self.toll.open.load(Ordering::Relaxed) >= self.gateway.config.limits.http2_streams.saturating_mul(2) {
+            // RFC 9113 §8.7: nothing was done, the client may ask again.
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
         let gateway = self.gateway.clone();
         let (parts, body) = request.into_parts();
         let parsed = RequestHead::from_http2(&parts, body.is_end_stream(), &gateway.head_limits);
-        let mut client = Http2Client::new(&gateway, self.info.clone(), body, respond);
+        let mut client = Http2Client::new(&gateway, self.info.clone(), body, respond, self.toll.clone());
         let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             match parsed {
                 Ok(mut request) => {
@@ -178,6 +212,10 @@ struct Http2Client {
     bodiless: bool,
     is_head: bool,
     body_ended: bool,
+    owes_continue: bool,
+    /// The client has reset the stream or is gone.
+    given_up: bool,
+    toll: Arc<Toll>,
     body_limit: u64,
     body_rate: u64,
     body_rate_grace: Duration,
@@ -191,8 +229,15 @@ struct Http2Client {
 }
 
 impl Http2Client {
-    fn new(gateway: &Gateway, info: ClientInfo, body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+    fn new(
+        gateway: &Gateway,
+        info: ClientInfo,
+        body: RecvStream,
+        respond: SendResponse<Bytes>,
+        toll: Arc<Toll>,
+    ) -> Self {
         let config = &gateway.config;
+        toll.open.fetch_add(1, Ordering::Relaxed);
         Self {
             info,
             body,
@@ -206,6 +251,9 @@ impl Http2Client {
             bodiless: false,
             is_head: false,
             body_ended: false,
+            owes_continue: false,
+            given_up: false,
+            toll,
             body_limit: u64::MAX,
             body_rate: config.limits.body_rate,
             body_rate_grace: config.limits.body_rate_grace,
@@ -222,6 +270,7 @@ impl Http2Client {
     fn begin_request(&mut self, request: &RequestHead) {
         self.is_head = request.method == Method::HEAD;
         self.body_ended = request.framing == Framing::None;
+        self.owes_continue = request.expect_continue;
     }
 
     /// Queues the head; the body follows unless there is none.
@@ -316,22 +365,28 @@ impl Client for Http2Client {
                 }
                 Poll::Ready(Some(Ok(piece)))
             }
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(ClientFault::Gone))),
+            Poll::Ready(Some(Err(_))) => {
+                self.given_up = true;
+                Poll::Ready(Some(Err(ClientFault::Gone)))
+            }
             Poll::Ready(None) => {
                 self.body_ended = true;
                 Poll::Ready(None)
             }
-            Poll::Pending if self.poll_body_deadline(cx).is_ready() => Poll::Ready(Some(Err(ClientFault::BodyTimeout))),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                // RFC 9110 §10.1.1: the client waits for this before it sends its body, unless it has begun already.
+                if std::mem::replace(&mut self.owes_continue, false) && self.received == 0 && !self.started() {
+                    self.interim(&ResponseHead { status: 100, ..ResponseHead::default() });
+                }
+                self.poll_body_deadline(cx).map(|()| Some(Err(ClientFault::BodyTimeout)))
+            }
         }
     }
 
     fn take_trailers(&mut self) -> Option<Fields> {
         let mut context = Context::from_waker(Waker::noop());
         match self.body.poll_trailers(&mut context) {
-            Poll::Ready(Ok(Some(trailers))) => {
-                Some(trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect())
-            }
+            Poll::Ready(Ok(Some(trailers))) => Fields::from_http2_trailers(&trailers),
             _ => None,
         }
     }
@@ -399,6 +454,10 @@ impl Client for Http2Client {
         self.queued
     }
 
+    fn queue_max(&self) -> usize {
+        QUEUE_MAX
+    }
+
     fn sent(&self) -> u64 {
         self.sent
     }
@@ -413,6 +472,7 @@ impl Client for Http2Client {
             Poll::Ready(result) => {
                 self.write_watchdog.set(None);
                 self.failed |= result.is_err();
+                self.given_up |= result.is_err();
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -435,11 +495,19 @@ impl Client for Http2Client {
         };
         reset.map(|_| {
             self.failed = true;
+            self.given_up = true;
             ClientFault::Gone
         })
     }
 
     fn abandon(&mut self) {
         self.failed = true;
+    }
+}
+
+impl Drop for Http2Client {
+    fn drop(&mut self) {
+        self.toll.open.fetch_sub(1, Ordering::Relaxed);
+        self.toll.given_up.fetch_add(u32::from(self.given_up), Ordering::Relaxed);
     }
 }

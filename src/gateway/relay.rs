@@ -12,10 +12,7 @@ use super::{
     fields::Lane,
     transfer::{Sending, body_length},
 };
-use crate::{
-    cache,
-    wire::{Framing, ResponseHead, Scheme},
-};
+use crate::wire::{Framing, ResponseHead, Scheme};
 
 impl Gateway {
     /// Brings one request to the backend and its answer back.
@@ -43,8 +40,7 @@ impl Gateway {
             let Some(target) = head.fields.get_str(name).and_then(|value| same_origin_target(visit, value)) else {
                 continue;
             };
-            key.clear();
-            cache::key::build(&mut key, visit.request.scheme, &visit.request.authority, target);
+            visit.write_key_of(target, &mut key);
             self.cache.invalidate(&key);
         }
     }

@@ -47,6 +47,8 @@ pub struct Exchange {
     chunked: bool,
     /// The request is queued whole.
     request_ended: bool,
+    /// What had been written when the backend last took no more.
+    stalled_at: Option<u64>,
     answer: Answer,
 }
 
@@ -87,6 +89,7 @@ impl Exchange {
             method: request.method.clone(),
             chunked: request.framing == Framing::Chunked,
             request_ended: matches!(request.framing, Framing::None | Framing::Length(0)),
+            stalled_at: None,
             answer: Answer::Awaited { any_byte: false },
         }
     }
@@ -98,15 +101,11 @@ impl Exchange {
 
     /// Ready when another piece of the request body may be sent.
     pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        while !self.connection.out.is_empty() {
-            let flushed = self.connection.out.poll_flush(&mut self.connection.stream, cx);
-            match flushed {
-                Poll::Ready(result) => result.map_err(|error| self.write_failure(&error))?,
-                Poll::Pending if self.connection.out.len() < SEND_MAX => break,
-                Poll::Pending => return Poll::Pending,
-            }
+        match self.poll_out(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(|error| self.write_failure(&error))),
+            Poll::Pending if self.connection.out.len() < SEND_MAX => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
         }
-        Poll::Ready(Ok(()))
     }
 
     /// Queues a piece of the request body.
@@ -131,6 +130,7 @@ impl Exchange {
             self.connection.out.push_slice(&end);
         }
         self.request_ended = true;
+        self.answer_is_due();
     }
 
     /// The next head: interim ones first, then the final one.
@@ -149,7 +149,8 @@ impl Exchange {
                     return Poll::Ready(Ok(head));
                 }
             }
-            if self.request_ended && self.connection.out.is_empty() && self.poll_deadline(cx).is_ready() {
+            // A client's pace is not the backend's fault; that it takes nothing, or gives no answer, is.
+            if (self.request_ended || self.stalled_at.is_some()) && self.poll_deadline(cx).is_ready() {
                 return Poll::Ready(Err(Failure::AnswerTimeout));
             }
             match ready!(self.poll_fill(READ_HEAD, cx)) {
@@ -171,14 +172,14 @@ impl Exchange {
                 Decoded::NeedMore => {}
             }
             let wanted = decoder.remaining().map_or(READ_BODY, |left| (left as usize).clamp(1024, READ_BODY));
-            if self.poll_deadline(cx).is_ready() {
-                return Poll::Ready(Some(Err(Failure::ReadTimeout)));
-            }
-            let read = match self.poll_fill(wanted, cx) {
-                Poll::Ready(read) => read,
-                Poll::Pending => return Poll::Pending,
+            let Poll::Ready(read) = self.poll_fill(wanted, cx) else {
+                // Time in which nobody asked for more, because the client is slow, does not count.
+                if !self.connection.watchdog.is_set() {
+                    self.set_deadline(self.limits.read_timeout);
+                }
+                return self.poll_deadline(cx).map(|()| Some(Err(Failure::ReadTimeout)));
             };
-            self.set_deadline(self.limits.read_timeout);
+            self.set_deadline(None);
             match read {
                 Ok(0) => {
                     let Answer::Body { decoder, .. } = &mut self.answer else { return Poll::Ready(None) };
@@ -220,7 +221,7 @@ impl Exchange {
         let framing = head.framing(&self.method)?;
         let persists = head.keep_alive() && framing != AnswerFraming::UntilClose;
         self.answer = Answer::Body { decoder: BodyDecoder::for_answer(framing), persists };
-        self.set_deadline(self.limits.read_timeout);
+        self.set_deadline(None);
         Ok(())
     }
 
@@ -231,18 +232,33 @@ impl Exchange {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        if self.connection.out.is_empty() {
-            return Ok(());
-        }
-        match self.connection.out.poll_flush(&mut self.connection.stream, cx) {
-            Poll::Ready(Ok(())) => {
-                self.set_deadline(self.limits.answer_timeout);
-                Ok(())
-            }
-            Poll::Pending => Ok(()),
+        match self.poll_out(cx) {
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
             // A backend may answer (413, 401) and close before it has read the request: its answer counts (RFC 9112 §9.5).
             Poll::Ready(Err(_)) if self.has_answer() => Ok(()),
             Poll::Ready(Err(error)) => Err(self.write_failure(&error)),
+        }
+    }
+
+    /// Writes what is queued. The deadline moves on with every byte that the backend takes.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Connection { out, stream, .. } = &mut self.connection;
+        if out.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = out.poll_flush(stream, cx);
+        let stalled_at = flushed.is_pending().then(|| out.sent());
+        if stalled_at.is_none() || stalled_at != self.stalled_at {
+            self.stalled_at = stalled_at;
+            self.answer_is_due();
+        }
+        flushed
+    }
+
+    /// From now on the backend has its whole time for the answer.
+    fn answer_is_due(&mut self) {
+        if matches!(self.answer, Answer::Awaited { .. }) {
+            self.set_deadline(self.limits.answer_timeout);
         }
     }
 

@@ -36,11 +36,12 @@ pub struct Exchange {
 }
 
 /// Shakes hands and drives the connection in a task of its own until it ends.
-pub(super) async fn handshake(stream: Stream) -> Result<Handle, Failure> {
+pub(super) async fn handshake(stream: Stream, limits: &AnswerLimits) -> Result<Handle, Failure> {
     let (handle, connection) = client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .enable_push(false)
+        .max_header_list_size(limits.head_bytes as u32)
         .handshake(stream)
         .await?;
     tokio::spawn(async move {
@@ -87,6 +88,7 @@ impl Exchange {
             if self.send.send_data(piece, false).is_err() {
                 self.waiting.clear();
             }
+            self.answer_is_due();
         }
         Poll::Ready(Ok(()))
     }
@@ -94,6 +96,7 @@ impl Exchange {
     /// Queues a piece of the request body; to be called after `poll_send_ready`.
     pub fn send(&mut self, piece: Bytes) {
         self.waiting = piece;
+        self.answer_is_due();
     }
 
     /// The request body is complete; to be called after `poll_send_ready`.
@@ -106,6 +109,7 @@ impl Exchange {
             Some(trailers) => self.send.send_trailers(trailers.to_header_map()),
             None => self.send.send_data(Bytes::new(), true),
         };
+        self.answer_is_due();
     }
 
     /// The answer's head.
@@ -113,10 +117,11 @@ impl Exchange {
         if let Poll::Ready(result) = Pin::new(&mut self.response).poll(cx) {
             let (parts, body) = result?.into_parts();
             self.body = Some(body);
-            self.set_deadline(self.limits.read_timeout);
+            self.set_deadline(None);
             return Poll::Ready(Ok(ResponseHead::from_http2(parts.status.as_u16(), &parts.headers)));
         }
-        if self.watchdog.poll_expired(cx).is_ready() {
+        // A client's pace is not the backend's fault; that it takes nothing, or gives no answer, is.
+        if (self.request_ended || !self.waiting.is_empty()) && self.watchdog.poll_expired(cx).is_ready() {
             return Poll::Ready(Err(Failure::AnswerTimeout));
         }
         Poll::Pending
@@ -129,25 +134,36 @@ impl Exchange {
             Poll::Ready(Some(Ok(piece))) => {
                 // What was taken is paid back at once; the reader's own queue is what bounds memory.
                 let _window = body.flow_control().release_capacity(piece.len());
-                self.set_deadline(self.limits.read_timeout);
+                self.set_deadline(None);
                 Poll::Ready(Some(Ok(piece)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(None) => {
                 if let Some(trailers) = ready!(body.poll_trailers(cx))? {
-                    self.trailers =
-                        Some(trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
+                    self.trailers = Fields::from_http2_trailers(&trailers);
                 }
                 Poll::Ready(None)
             }
-            Poll::Pending if self.watchdog.poll_expired(cx).is_ready() => Poll::Ready(Some(Err(Failure::ReadTimeout))),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                // Time in which nobody asked for more, because the client is slow, does not count.
+                if !self.watchdog.is_set() {
+                    self.set_deadline(self.limits.read_timeout);
+                }
+                self.watchdog.poll_expired(cx).map(|()| Some(Err(Failure::ReadTimeout)))
+            }
         }
     }
 
     /// The trailer section, once the body has ended.
     pub fn take_trailers(&mut self) -> Option<Fields> {
         self.trailers.take()
+    }
+
+    /// From now on the backend has its whole time for the answer.
+    fn answer_is_due(&mut self) {
+        if self.body.is_none() {
+            self.set_deadline(self.limits.answer_timeout);
+        }
     }
 
     fn set_deadline(&mut self, timeout: Option<std::time::Duration>) {

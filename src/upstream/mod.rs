@@ -300,7 +300,7 @@ impl Chosen {
                 Err(_) => pool::set_http2(id, None),
             }
         }
-        let handle = http2::handshake(self.dial_counted(Speak::Http2).await?).await?;
+        let handle = http2::handshake(self.dial_counted(Speak::Http2).await?, &limits).await?;
         pool::set_http2(id, Some(handle.clone()));
         Ok(Exchange::Http2(Box::new(http2::Exchange::begin(handle, request, limits).await?)))
     }

@@ -8,6 +8,7 @@
 
 mod support;
 
+mod attacks;
 mod cache;
 mod direct;
 mod evil_backend;

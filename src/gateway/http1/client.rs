@@ -20,7 +20,7 @@ use crate::{
         Gateway,
         client::{BodyLength, Client, ClientFault},
     },
-    net::{ClientInfo, OutQueue, Stream, Watchdog},
+    net::{ClientInfo, OutQueue, Stream, Watchdog, socket},
     tunnel::{StopPhase, StopSignal},
     wire::{
         BodyDecoder, Decoded, Fields, Framing, HeadLimits, RequestHead, ResponseHead, Version, body,
@@ -73,6 +73,8 @@ pub(in crate::gateway) struct Http1Client {
     started: bool,
     finished: bool,
     chunked: bool,
+    /// The answer's body ends with the connection.
+    until_close: bool,
     bodiless: bool,
     sent: u64,
     flushed_at: u64,
@@ -108,6 +110,7 @@ impl Http1Client {
             started: false,
             finished: false,
             chunked: false,
+            until_close: false,
             bodiless: false,
             sent: 0,
             flushed_at: 0,
@@ -131,13 +134,16 @@ impl Http1Client {
         self.started = false;
         self.finished = false;
         self.chunked = false;
+        self.until_close = false;
         self.bodiless = false;
         self.sent = 0;
     }
 
     /// Whether another request may follow: both messages ended where their framing says.
     pub(super) async fn may_go_on(&mut self) -> bool {
-        self.persists && self.finished && self.half_closed.is_none() && self.read_rest_of_body().await
+        // A client that has said its last word may have said it behind several requests.
+        let is_open = self.half_closed.is_none() || !self.input.is_empty();
+        self.persists && self.finished && is_open && self.read_rest_of_body().await
     }
 
     /// Whether what is left of the request is little, and surely on its way: then the connection outlives an answer that
@@ -179,7 +185,10 @@ impl Http1Client {
     /// read for a while.
     pub(super) async fn close(mut self) {
         if !self.finished && self.started {
-            // The answer was cut: a reset or a bare end must not look like its end.
+            // The answer was cut, and must not look whole (RFC 9112 §8): where its end is the connection's, a bare end would.
+            if self.until_close {
+                socket::reset_on_close(&self.stream);
+            }
             return;
         }
         let drained = async {
@@ -313,8 +322,8 @@ impl Client for Http1Client {
     }
 
     fn interim(&mut self, head: &ResponseHead) {
-        // RFC 9110 §15.2: an HTTP/1.0 client does not know interim answers. 100 is ours to give, see `poll_body`.
-        if self.version == Version::Http10 || head.status == 100 {
+        // RFC 9110 §15.2: an HTTP/1.0 client does not know interim answers.
+        if self.version == Version::Http10 {
             return;
         }
         self.write_status_line(head.status, &head.reason);
@@ -328,6 +337,7 @@ impl Client for Http1Client {
         if length == BodyLength::Unknown && !self.chunked && !self.is_head {
             // RFC 9112 §6.3: for HTTP/1.0 the body ends with the connection.
             self.persists = false;
+            self.until_close = true;
         }
         self.persists &= self.is_body_worth_reading();
         self.write_status_line(head.status, &head.reason);
@@ -347,7 +357,8 @@ impl Client for Http1Client {
         self.bodiless = self.is_head || not_modified;
         self.chunked = answer.length.is_none() && self.version == Version::Http11 && !self.bodiless;
         self.persists &= self.is_body_worth_reading();
-        self.persists &= answer.length.is_some() || self.chunked || self.bodiless;
+        self.until_close = answer.length.is_none() && !self.chunked && !self.bodiless;
+        self.persists &= !self.until_close;
         let head = if not_modified { &answer.not_modified_http1 } else { &answer.http1 };
         self.out.push_slice(head);
         for (name, value) in tail {

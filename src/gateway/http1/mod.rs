@@ -27,11 +27,11 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
             Next::Ended => return,
             Next::Refused(refusal) => {
                 failure::refuse(&gateway, &mut client, &request, refusal).await;
-                return client.close().await;
+                return Box::pin(client.close()).await;
             }
             Next::TooSlow => {
                 failure::too_slow(&gateway, &mut client, &request).await;
-                return client.close().await;
+                return Box::pin(client.close()).await;
             }
         }
         if request.wants_websocket {
@@ -43,7 +43,8 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
             gateway.journey(&mut client, &mut request).await;
         }
         if !client.may_go_on().await {
-            return client.close().await;
+            // The buffer that it reads with is no part of a connection at rest.
+            return Box::pin(client.close()).await;
         }
     }
 }
