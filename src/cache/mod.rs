@@ -14,8 +14,8 @@
 //!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve_stale`];
 //!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] (or [`Leader::store_whole`]) and push the body, `Err` →
 //!      [`Leader::pass`] and stream it.
-//! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing. After a 2xx or 3xx to an unsafe
-//!    method: [`Cache::invalidate`].
+//! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
+//!    head to [`Cache::weigh_passed`]. After a 2xx or 3xx to an unsafe method: [`Cache::invalidate`].
 //!
 //! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
 
@@ -32,8 +32,8 @@ mod stored;
 use std::sync::Arc;
 
 use account::{Account, Charge};
-use fill::Flights;
-pub use fill::{Begin, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
+pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
+use fill::{DONT_QUEUE, Flights};
 use metrics::Metrics;
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional};
 use policy::{Reuse, Wants};
@@ -110,14 +110,14 @@ impl Cache {
             return Lookup::Pass(Reason::RequestBody);
         }
         let wants = Wants::of(&request.fields);
-        if wants.range {
-            return Lookup::Pass(Reason::Range);
-        }
-        if wants.precondition {
-            return Lookup::Pass(Reason::Precondition);
-        }
         let directives = wants.directives(request, policy.client_cache_control);
         let absent = |lookup| if directives.only_if_cached { Lookup::GatewayTimeout } else { lookup };
+        if wants.range {
+            return absent(Lookup::Pass(Reason::Range));
+        }
+        if wants.precondition {
+            return absent(Lookup::Pass(Reason::Precondition));
+        }
         if directives.no_store {
             return absent(Lookup::Pass(Reason::RequestNoStore));
         }
@@ -158,6 +158,31 @@ impl Cache {
         }
     }
 
+    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`], or a
+    /// leader that was too slow). If such an answer may be stored, the next request queues again; else says why not, and the
+    /// key stays marked.
+    pub fn weigh_passed(&self, key: &[u8], exchange: &Exchange<'_>, head: &ResponseHead) -> Option<Reason> {
+        // A 304 to the client's own condition speaks for the answer that it stands for (RFC 9110 §15.4.5).
+        let storable = match head.status {
+            304 => self.storable(exchange, &ResponseHead { status: 200, ..head.clone() }),
+            _ => self.storable(exchange, head),
+        };
+        let reason = match storable {
+            Ok(_) => {
+                self.flights.locked(key, || self.store.unmark(key));
+                return None;
+            }
+            Err(reason) => Some(reason).filter(|reason| reason.concerns_the_resource())?,
+        };
+        self.metrics.refused.add(reason, 1);
+        let now = exchange.answered.instant;
+        // Writing costs more than looking, so not with every answer.
+        if self.store.marked_until(key).is_some_and(|until| until < now + DONT_QUEUE / 2) {
+            self.flights.locked(key, || self.store.dont_queue(key, now + DONT_QUEUE));
+        }
+        Some(reason)
+    }
+
     /// Merges a 304 into the stored answer and stores that, if the answer validated is still there (RFC 9111 §4.3.4).
     /// For a validation outside a fill; a leader uses [`Leader::freshen`]. `Err`: the 304 is about another representation
     /// (the stored one is dropped); ask again without conditions.
@@ -168,7 +193,7 @@ impl Cache {
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
     ) -> Result<Arc<Stored>, Reason> {
-        self.merge(key, exchange, stored, not_modified).map(|(stored, _)| stored)
+        self.merge(key, exchange, stored, not_modified, |_| {}).map(|(stored, _)| stored)
     }
 
     /// Whether this stored answer may be sent although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).
@@ -202,11 +227,13 @@ impl Cache {
         exchange: &Exchange<'_>,
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
+        edit: impl FnOnce(&mut ResponseHead),
     ) -> Result<(Arc<Stored>, Option<Reason>), Reason> {
-        let policy::Freshened { answer, mut refused } = policy::freshened(&stored.answer, exchange, not_modified)
+        let policy::Freshened { mut answer, mut refused } = policy::freshened(&stored.answer, exchange, not_modified)
             .inspect_err(|_| {
-                self.flights.locked(key, || self.store.replace(key, stored, None));
-            })?;
+            self.flights.locked(key, || self.store.replace(key, stored, None));
+        })?;
+        answer.edit_head(edit);
         self.metrics.validated.add(1);
         let paid = if refused.is_none() { self.charge(Stored::head_cost(&answer, key)) } else { None };
         if refused.is_none() && paid.is_none() {

@@ -39,7 +39,7 @@ use crate::{
     route::RouteTable,
     tunnel::{Stopper, TunnelMetrics},
     upstream::{self, Outgoing, Upstream},
-    wire::{Framing, HeadLimits, RequestHead, ResponseHead},
+    wire::{Framing, HeadLimits, RequestHead, ResponseHead, strip_nominated},
 };
 
 /// Everything that answering takes. One for the process; cheap to share.
@@ -117,6 +117,8 @@ impl Gateway {
 
     /// One request, from its head to its line in the log.
     async fn journey<C: Client>(self: &Arc<Self>, client: &mut C, request: &mut RequestHead) {
+        // What the client says to this hop alone chooses no route and no stored answer, as the backend never sees it.
+        strip_nominated(&mut request.fields);
         let way = self.way(request, client.info());
         let mut facts = Facts::new(Now::read(), way.client);
         let outcome = match self.route(client, request, &mut facts) {
@@ -203,16 +205,27 @@ impl Visit<'_> {
         &gateway.config.routes[self.route]
     }
 
-    /// The key of the request's answer: scheme, authority and target, and what a trusted proxy says the host was.
-    fn write_key(&self, key: &mut Vec<u8>) {
-        key.clear();
-        cache::key::build(key, self.request.scheme, &self.request.authority, &self.request.target);
+    /// The key of the request's answer: scheme, authority and target; what a trusted proxy says the host was; and the
+    /// route, where fields chose it.
+    fn write_key(&self, gateway: &Gateway, key: &mut Vec<u8>) {
+        let by_fields = !self.route(gateway).matches.fields.is_empty();
+        self.write_key_of(key, &self.request.target, by_fields.then_some(self.route));
+    }
+
+    /// The key of another target of the same origin; `route` only where its fields chose it.
+    fn write_key_of(&self, key: &mut Vec<u8>, target: &str, route: Option<usize>) {
+        cache::key::build(key, self.request.scheme, &self.request.authority, target);
         if self.way.trusted
             && let Some(host) = self.request.fields.get("x-forwarded-host")
         {
             // No target holds a line end, so this can't be mistaken for a part of one.
             key.push(b'\n');
             key.extend_from_slice(host);
+        }
+        if let Some(route) = route {
+            // And none of them holds a NUL behind the first.
+            key.push(0);
+            key.extend_from_slice(&route.to_be_bytes());
         }
     }
 }
