@@ -7,16 +7,16 @@ use http::Method;
 
 use super::{
     Gateway, Visit,
-    client::{BodyLength, Client, ClientFault, QUEUE_MAX, flush},
+    answer::collapsed,
+    client::{BodyLength, Client, ClientFault, flush},
     facts::CacheWord,
     failure::Fault,
-    fields::{self, Lane},
+    fields::Lane,
     transfer::{Sending, Transfer, body_length},
 };
 use crate::{
     cache::{
-        self, Answer, BackendFailure, Begin, CacheStatus, FollowerOutcome, Leader, Lookup, Plan, Reader, Reason,
-        Stored,
+        self, BackendFailure, Begin, CacheStatus, FollowerOutcome, Leader, Lookup, Plan, Reason, Stored,
         conditional::{self, Condition},
     },
     clock::Now,
@@ -152,7 +152,7 @@ impl Gateway {
                 Begin::Follower(follower) => match wait(client, follower.head(visit.request)).await? {
                     FollowerOutcome::Streaming(reader) => {
                         visit.facts.cache = CacheWord::Collapsed;
-                        return self.read(client, visit, reader, joined(reason)).await;
+                        return self.read(client, visit, reader, collapsed(reason)).await;
                     }
                     FollowerOutcome::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
                     FollowerOutcome::NotStorable(detail) => {
@@ -303,151 +303,6 @@ impl Gateway {
         }
         plan.edit(|head| self.answer_fields(head, route))
     }
-
-    /// Brings a backend's answer to the client as it comes; `pieces` of it are here already.
-    async fn stream<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        transfer: Transfer,
-        head: ResponseHead,
-        status: Option<CacheStatus>,
-        pieces: Vec<Bytes>,
-    ) -> Result<(), Fault> {
-        let length = body_length(&visit.request.method, &head);
-        self.start(client, visit, head, length, Some(&transfer.chosen), status);
-        pieces.into_iter().for_each(|piece| client.push(piece));
-        transfer.finish(client).await
-    }
-
-    /// Queues the head of a backend's answer.
-    pub(super) fn start<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        mut head: ResponseHead,
-        length: BodyLength,
-        chosen: Option<&crate::upstream::Chosen>,
-        status: Option<CacheStatus>,
-    ) {
-        visit.facts.status = head.status;
-        self.answer_fields(&mut head, visit.route(self));
-        if let Some(chosen) = chosen {
-            fields::set_sticky_cookie(&mut head, visit.request, chosen);
-        }
-        if let Some(status) = status.filter(|_| self.config.cache.status_field) {
-            let mut text = Vec::new();
-            status.write(&mut text);
-            head.fields.push("Cache-Status", text);
-        }
-        client.start(&head, length);
-    }
-
-    /// Sends a body that is still arriving, at this client's pace.
-    async fn read<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        reader: Reader,
-        status: CacheStatus,
-    ) -> Result<(), Fault> {
-        let answer = reader.answer().clone();
-        let age = answer.age(Now::read());
-        if self.start_stored(client, visit, &answer, age, status) == Condition::NotModified {
-            client.finish(None);
-            return Ok(flush(client).await?);
-        }
-        self.read_on(client, reader).await
-    }
-
-    /// Sends the body that a reader gives; the head is queued.
-    async fn read_on<C: Client>(&self, client: &mut C, mut reader: Reader) -> Result<(), Fault> {
-        loop {
-            let next = {
-                let mut next = pin!(reader.next());
-                poll_fn(|cx| {
-                    if client.queued() > 0
-                        && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
-                    {
-                        return Poll::Ready(Err(fault));
-                    }
-                    if client.queued() >= QUEUE_MAX {
-                        return Poll::Pending;
-                    }
-                    match next.as_mut().poll(cx) {
-                        Poll::Ready(piece) => Poll::Ready(Ok(piece)),
-                        Poll::Pending => client.poll_gone(cx).map(Err),
-                    }
-                })
-                .await?
-            };
-            match next {
-                Some(Ok(piece)) => client.push(piece),
-                Some(Err(failed)) => return Err(Fault::Fill(failed)),
-                None => break,
-            }
-        }
-        client.finish(None);
-        Ok(flush(client).await?)
-    }
-
-    async fn collapsed<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        stored: &Arc<Stored>,
-        reason: Reason,
-    ) -> Result<(), Fault> {
-        visit.facts.cache = CacheWord::Collapsed;
-        self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), joined(reason));
-        Ok(flush(client).await?)
-    }
-
-    /// Queues a stored answer, or the 304 that the client's own condition asks for (RFC 9111 §4.3.2).
-    fn answer_stored<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        stored: &Stored,
-        age: u64,
-        status: CacheStatus,
-    ) {
-        if self.start_stored(client, visit, &stored.answer, age, status) == Condition::Proceed {
-            for piece in stored.body.chunks() {
-                client.push(piece.clone());
-            }
-        }
-        client.finish(None);
-    }
-
-    fn start_stored<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        answer: &Answer,
-        age: u64,
-        mut status: CacheStatus,
-    ) -> Condition {
-        let condition = conditional::evaluate(visit.request, answer);
-        let not_modified = condition == Condition::NotModified;
-        if let (true, CacheStatus::Forwarded { status: told @ None, .. }) = (not_modified, &mut status) {
-            // RFC 9211 §2.3: the status that the backend gave is not the one that is sent.
-            *told = Some(answer.head.status);
-        }
-        visit.facts.status = if not_modified { 304 } else { answer.head.status };
-        let mut age_text = itoa::Buffer::new();
-        let age = ("Age", age_text.format(age).as_bytes());
-        if !self.config.cache.status_field {
-            client.start_stored(answer, not_modified, &[age]);
-            return condition;
-        }
-        KEY.with_borrow_mut(|text| {
-            text.clear();
-            status.write(text);
-            client.start_stored(answer, not_modified, &[age, ("Cache-Status", text)]);
-        });
-        condition
-    }
 }
 
 /// What came of asking the backend.
@@ -506,10 +361,6 @@ async fn wait<C: Client, T>(client: &mut C, head: impl Future<Output = T>) -> Re
 
 fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
     CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
-}
-
-fn joined(reason: Reason) -> CacheStatus {
-    CacheStatus::Forwarded { reason, status: None, stored: false, collapsed: true, detail: None }
 }
 
 fn joined_pieces(mut pieces: Vec<Bytes>) -> Bytes {

@@ -3,8 +3,10 @@
 //! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record. The lane
 //! is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
-//! `Transfer`; `fields` says what is told on the way, `failure` what the gateway answers itself, `facts` what is counted.
+//! `Transfer`, and `answer` sends what was found; `fields` says what is told on the way, `failure` what the gateway
+//! answers itself, `facts` what is counted.
 
+mod answer;
 mod ask;
 mod client;
 mod facts;
