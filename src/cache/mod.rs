@@ -5,7 +5,8 @@
 //!
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
-//! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`.
+//! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`. [`Lookup::Part`]: the
+//!    304, or the bytes that are wanted.
 //! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
 //!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
@@ -35,7 +36,7 @@ use account::{Account, Charge};
 pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
 use fill::{DONT_QUEUE, Flights};
 use metrics::Metrics;
-pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional};
+pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
 use policy::{Reuse, Wants};
 pub use reason::Reason;
 pub use status::CacheStatus;
@@ -69,6 +70,17 @@ pub enum Lookup {
         age: u64,
         /// Freshness left.
         ttl: i64,
+    },
+    /// The same, of which the request wants a part, unless its If-None-Match or If-Modified-Since holds.
+    Part {
+        /// The answer.
+        stored: Arc<Stored>,
+        /// For the Age field.
+        age: u64,
+        /// Freshness left.
+        ttl: i64,
+        /// Which bytes; not the whole.
+        wanted: Wanted,
     },
     /// Stored, but to be validated first, with [`policy::validation_fields`] (none, if it has no validator).
     Revalidate {
@@ -112,21 +124,28 @@ impl Cache {
         let wants = Wants::of(&request.fields);
         let directives = wants.directives(request, policy.client_cache_control);
         let absent = |lookup| if directives.only_if_cached { Lookup::GatewayTimeout } else { lookup };
-        if wants.range {
-            return absent(Lookup::Pass(Reason::Range));
-        }
         if wants.precondition {
             return absent(Lookup::Pass(Reason::Precondition));
         }
         if directives.no_store {
             return absent(Lookup::Pass(Reason::RequestNoStore));
         }
+        // RFC 9110 §14.2: Range is for GET alone. A part that the store can't give is not fetched for everybody.
+        let is_ranged = wants.range && !is_head;
         // An answer to HEAD is not stored, so nobody need queue for one.
-        let missing = |reason| absent(if is_head { Lookup::Pass(reason) } else { Lookup::Miss(reason) });
+        let missing = |reason| {
+            absent(match reason {
+                _ if is_ranged => Lookup::Pass(Reason::Range),
+                _ if is_head => Lookup::Pass(reason),
+                _ => Lookup::Miss(reason),
+            })
+        };
         let stored = match self.store.find(key, &request.fields) {
             Found::Stored(stored) => stored,
             Found::OtherVariants => return missing(Reason::VaryMiss),
-            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
+            Found::DontQueue(until) if now.instant < until && !is_ranged => {
+                return absent(Lookup::Pass(Reason::Uncacheable));
+            }
             Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
         };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
@@ -135,7 +154,9 @@ impl Cache {
         }
         let age = stored.answer.age(now);
         match policy::reuse(&stored.answer, &directives, age) {
+            Reuse::Usable if is_ranged => part_of(stored, request, age),
             Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
+            Reuse::Validate(_) if is_ranged => absent(Lookup::Pass(Reason::Range)),
             Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }
     }
@@ -263,6 +284,15 @@ impl Cache {
             self.store.settle();
             charge.grow_to(bytes)
         }
+    }
+}
+
+/// A hit for a request with Range.
+fn part_of(stored: Arc<Stored>, request: &RequestHead, age: u64) -> Lookup {
+    let ttl = stored.answer.ttl(age);
+    match policy::range::evaluate(request, &stored.answer) {
+        Wanted::Whole => Lookup::Hit { stored, age, ttl },
+        wanted => Lookup::Part { stored, age, ttl, wanted },
     }
 }
 

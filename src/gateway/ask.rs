@@ -50,6 +50,15 @@ impl Gateway {
                 self.answer_stored(client, visit, &stored, age, CacheStatus::Hit { ttl });
                 Ok(flush(client).await?)
             }
+            Lookup::Part { stored, age, ttl, wanted } => {
+                visit.facts.cache = if ttl < 0 { CacheWord::Stale } else { CacheWord::Hit };
+                let status = CacheStatus::Hit { ttl };
+                match conditional::evaluate(visit.request, &stored.answer) {
+                    Condition::NotModified => self.answer_stored(client, visit, &stored, age, status),
+                    Condition::Proceed => self.answer_part(client, visit, &stored, age, status, &wanted),
+                }
+                Ok(flush(client).await?)
+            }
             Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
             Lookup::Revalidate { stored, reason } if visit.request.method == Method::GET => {
                 Box::pin(self.fill(client, visit, Some(stored), reason)).await

@@ -15,6 +15,7 @@ mod fields;
 mod http1;
 mod http2;
 mod metrics;
+mod parts;
 mod relay;
 mod transfer;
 mod upgrade;

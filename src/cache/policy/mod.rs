@@ -8,6 +8,7 @@ pub mod date;
 mod directives;
 mod freshness;
 mod kept;
+pub mod range;
 mod reuse;
 mod storable;
 mod validate;
