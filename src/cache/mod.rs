@@ -303,4 +303,6 @@ impl std::fmt::Debug for Cache {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

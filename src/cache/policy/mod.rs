@@ -85,4 +85,4 @@ impl Plan {
 }
 
 #[cfg(test)]
-pub(crate) mod testing;
+pub(crate) use super::testing;
