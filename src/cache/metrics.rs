@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     pub(crate) fills: Gauge,
     pub(crate) fills_failed: Counter,
     pub(crate) collapsed: Counter,
+    pub(crate) gave_up: Counter,
     pub(crate) readers_cut: Counter,
     pub(crate) variants_dropped: Counter,
     pub(crate) invalidations: Counter,
@@ -41,6 +42,10 @@ impl Metrics {
                 "Fetches into the store that broke off. Rising: a backend cuts its answers short.",
             ),
             collapsed: counter("tidegate_cache_collapsed_total", "Requests that shared another's fetch."),
+            gave_up: counter(
+                "tidegate_cache_waits_given_up_total",
+                "Requests that waited too long for another's fetch to begin its answer and went on alone. Rising: long-polls, or a slow backend.",
+            ),
             readers_cut: counter(
                 "tidegate_cache_readers_cut_total",
                 "Clients cut off because they held up others on an answer too large to store.",

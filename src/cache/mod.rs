@@ -5,7 +5,8 @@
 //!
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
-//! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`.
+//! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`. [`Lookup::Part`]: the
+//!    304, or the bytes that are wanted.
 //! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
 //!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
@@ -14,8 +15,8 @@
 //!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve_stale`];
 //!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] (or [`Leader::store_whole`]) and push the body, `Err` →
 //!      [`Leader::pass`] and stream it.
-//! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing. After a 2xx or 3xx to an unsafe
-//!    method: [`Cache::invalidate`].
+//! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
+//!    head to [`Cache::weigh_passed`]. After a 2xx or 3xx to an unsafe method: [`Cache::invalidate`].
 //!
 //! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
 
@@ -32,10 +33,10 @@ mod stored;
 use std::sync::Arc;
 
 use account::{Account, Charge};
-use fill::Flights;
-pub use fill::{Begin, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
+pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
+use fill::{DONT_QUEUE, Flights};
 use metrics::Metrics;
-pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional};
+pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
 use policy::{Reuse, Wants};
 pub use reason::Reason;
 pub use status::CacheStatus;
@@ -69,6 +70,17 @@ pub enum Lookup {
         age: u64,
         /// Freshness left.
         ttl: i64,
+    },
+    /// The same, of which the request wants a part, unless its If-None-Match or If-Modified-Since holds.
+    Part {
+        /// The answer.
+        stored: Arc<Stored>,
+        /// For the Age field.
+        age: u64,
+        /// Freshness left.
+        ttl: i64,
+        /// Which bytes; not the whole.
+        wanted: Wanted,
     },
     /// Stored, but to be validated first, with [`policy::validation_fields`] (none, if it has no validator).
     Revalidate {
@@ -110,23 +122,30 @@ impl Cache {
             return Lookup::Pass(Reason::RequestBody);
         }
         let wants = Wants::of(&request.fields);
-        if wants.range {
-            return Lookup::Pass(Reason::Range);
-        }
-        if wants.precondition {
-            return Lookup::Pass(Reason::Precondition);
-        }
         let directives = wants.directives(request, policy.client_cache_control);
         let absent = |lookup| if directives.only_if_cached { Lookup::GatewayTimeout } else { lookup };
+        if wants.precondition {
+            return absent(Lookup::Pass(Reason::Precondition));
+        }
         if directives.no_store {
             return absent(Lookup::Pass(Reason::RequestNoStore));
         }
+        // RFC 9110 §14.2: Range is for GET alone. A part that the store can't give is not fetched for everybody.
+        let is_ranged = wants.range && !is_head;
         // An answer to HEAD is not stored, so nobody need queue for one.
-        let missing = |reason| absent(if is_head { Lookup::Pass(reason) } else { Lookup::Miss(reason) });
+        let missing = |reason| {
+            absent(match reason {
+                _ if is_ranged => Lookup::Pass(Reason::Range),
+                _ if is_head => Lookup::Pass(reason),
+                _ => Lookup::Miss(reason),
+            })
+        };
         let stored = match self.store.find(key, &request.fields) {
             Found::Stored(stored) => stored,
             Found::OtherVariants => return missing(Reason::VaryMiss),
-            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
+            Found::DontQueue(until) if now.instant < until && !is_ranged => {
+                return absent(Lookup::Pass(Reason::Uncacheable));
+            }
             Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
         };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
@@ -135,7 +154,9 @@ impl Cache {
         }
         let age = stored.answer.age(now);
         match policy::reuse(&stored.answer, &directives, age) {
+            Reuse::Usable if is_ranged => part_of(stored, request, age),
             Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
+            Reuse::Validate(_) if is_ranged => absent(Lookup::Pass(Reason::Range)),
             Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }
     }
@@ -158,6 +179,31 @@ impl Cache {
         }
     }
 
+    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`], or a
+    /// leader that was too slow). If such an answer may be stored, the next request queues again; else says why not, and the
+    /// key stays marked.
+    pub fn weigh_passed(&self, key: &[u8], exchange: &Exchange<'_>, head: &ResponseHead) -> Option<Reason> {
+        // A 304 to the client's own condition speaks for the answer that it stands for (RFC 9110 §15.4.5).
+        let storable = match head.status {
+            304 => self.storable(exchange, &ResponseHead { status: 200, ..head.clone() }),
+            _ => self.storable(exchange, head),
+        };
+        let reason = match storable {
+            Ok(_) => {
+                self.flights.locked(key, || self.store.unmark(key));
+                return None;
+            }
+            Err(reason) => Some(reason).filter(|reason| reason.concerns_the_resource())?,
+        };
+        self.metrics.refused.add(reason, 1);
+        let now = exchange.answered.instant;
+        // Writing costs more than looking, so not with every answer.
+        if self.store.marked_until(key).is_some_and(|until| until < now + DONT_QUEUE / 2) {
+            self.flights.locked(key, || self.store.dont_queue(key, now + DONT_QUEUE));
+        }
+        Some(reason)
+    }
+
     /// Merges a 304 into the stored answer and stores that, if the answer validated is still there (RFC 9111 §4.3.4).
     /// For a validation outside a fill; a leader uses [`Leader::freshen`]. `Err`: the 304 is about another representation
     /// (the stored one is dropped); ask again without conditions.
@@ -168,7 +214,7 @@ impl Cache {
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
     ) -> Result<Arc<Stored>, Reason> {
-        self.merge(key, exchange, stored, not_modified).map(|(stored, _)| stored)
+        self.merge(key, exchange, stored, not_modified, |_| {}).map(|(stored, _)| stored)
     }
 
     /// Whether this stored answer may be sent although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).
@@ -202,11 +248,13 @@ impl Cache {
         exchange: &Exchange<'_>,
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
+        edit: impl FnOnce(&mut ResponseHead),
     ) -> Result<(Arc<Stored>, Option<Reason>), Reason> {
-        let policy::Freshened { answer, mut refused } = policy::freshened(&stored.answer, exchange, not_modified)
+        let policy::Freshened { mut answer, mut refused } = policy::freshened(&stored.answer, exchange, not_modified)
             .inspect_err(|_| {
-                self.flights.locked(key, || self.store.replace(key, stored, None));
-            })?;
+            self.flights.locked(key, || self.store.replace(key, stored, None));
+        })?;
+        answer.edit_head(edit);
         self.metrics.validated.add(1);
         let paid = if refused.is_none() { self.charge(Stored::head_cost(&answer, key)) } else { None };
         if refused.is_none() && paid.is_none() {
@@ -239,11 +287,22 @@ impl Cache {
     }
 }
 
+/// A hit for a request with Range.
+fn part_of(stored: Arc<Stored>, request: &RequestHead, age: u64) -> Lookup {
+    let ttl = stored.answer.ttl(age);
+    match policy::range::evaluate(request, &stored.answer) {
+        Wanted::Whole => Lookup::Hit { stored, age, ttl },
+        wanted => Lookup::Part { stored, age, ttl, wanted },
+    }
+}
+
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cache").field("held", &self.account.held()).finish_non_exhaustive()
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

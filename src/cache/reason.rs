@@ -29,13 +29,15 @@ pub enum Reason {
     Authorization,
     /// The cache is off, for the process or for the route.
     Off,
-    /// An earlier answer for this key was not storable; nobody queues for a while.
+    /// An earlier answer for this key was not storable or kept others waiting; nobody queues for a while.
     Uncacheable,
+    /// Another's fetch for this key did not get its head in time; this request went on alone.
+    SlowFetch,
     /// The answer says `private` (RFC 9111 §5.2.2.7).
     Private,
     /// The answer says `no-store` (RFC 9111 §5.2.2.5).
     NoStore,
-    /// `Vary: *` (RFC 9111 §4.1).
+    /// `Vary: *` (RFC 9111 §4.1), or on a field that is written anew for each client.
     VaryStar,
     /// `Set-Cookie` without `public` or `s-maxage`, and the route does not store those.
     SetCookie,
@@ -63,7 +65,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics and documents.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Hit,
         Self::UriMiss,
         Self::VaryMiss,
@@ -78,6 +80,7 @@ impl Reason {
         Self::Authorization,
         Self::Off,
         Self::Uncacheable,
+        Self::SlowFetch,
         Self::Private,
         Self::NoStore,
         Self::VaryStar,
@@ -111,6 +114,7 @@ impl Reason {
             Self::Authorization => "authorization",
             Self::Off => "off",
             Self::Uncacheable => "uncacheable",
+            Self::SlowFetch => "slow_fetch",
             Self::Private => "private",
             Self::NoStore => "no_store",
             Self::VaryStar => "vary_star",
@@ -131,13 +135,16 @@ impl Reason {
     /// The `fwd` word of Cache-Status (RFC 9211 §2.2) when this reason sent a request to the backend.
     pub fn forward_word(self) -> &'static str {
         match self {
-            Self::UriMiss => "uri-miss",
+            Self::UriMiss | Self::Uncacheable => "uri-miss",
             Self::VaryMiss => "vary-miss",
             Self::Stale | Self::NoCache => "stale",
             Self::Method => "method",
-            Self::RequestNoCache | Self::RequestNoStore | Self::RequestBody | Self::Range | Self::Precondition => {
-                "request"
-            }
+            Self::RequestNoCache
+            | Self::RequestNoStore
+            | Self::RequestBody
+            | Self::Range
+            | Self::Precondition
+            | Self::Authorization => "request",
             Self::Hit => "miss",
             _ => "bypass",
         }

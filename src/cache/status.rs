@@ -16,6 +16,8 @@ pub enum CacheStatus {
     StaleHit {
         /// Negative seconds of freshness.
         ttl: i64,
+        /// The backend's status, if it gave one.
+        status: Option<u16>,
         /// Why the backend was asked in the first place.
         reason: Reason,
     },
@@ -41,8 +43,12 @@ impl CacheStatus {
         // Invariant: writing to a Vec can't fail.
         let _ = match self {
             Self::Hit { ttl } => write!(out, "; hit; ttl={ttl}"),
-            Self::StaleHit { ttl, reason } => {
-                write!(out, "; fwd={}; ttl={ttl}; detail=stale_on_error", reason.forward_word())
+            Self::StaleHit { ttl, status, reason } => {
+                let _ = write!(out, "; fwd={}", reason.forward_word());
+                if let Some(status) = status {
+                    let _ = write!(out, "; fwd-status={status}");
+                }
+                write!(out, "; ttl={ttl}; detail=stale_on_error")
             }
             Self::Forwarded { reason, status, stored, collapsed, detail } => {
                 let _ = write!(out, "; fwd={}", reason.forward_word());
@@ -56,7 +62,8 @@ impl CacheStatus {
                     out.extend_from_slice(b"; collapsed");
                 }
                 // The forward word of some reasons is wider than they are: then the reason itself is the detail.
-                let wide = matches!(reason.forward_word(), "bypass" | "request").then_some(reason);
+                let is_wide = matches!(reason.forward_word(), "bypass" | "request") || reason == Reason::Uncacheable;
+                let wide = is_wide.then_some(reason);
                 match detail.or(wide) {
                     Some(detail) => write!(out, "; detail={}", detail.label()),
                     None => Ok(()),

@@ -10,14 +10,14 @@ use super::{
     metrics::Metrics,
     stored::{Resource, Stored},
 };
-use crate::wire::Fields;
+use crate::{clock::Now, wire::Fields};
 
 /// What stands under a key.
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     /// Answers.
     Resource(Arc<Resource>),
-    /// Until then nobody queues for this key: its last answer was not storable, and others had waited for it.
+    /// Until then nobody queues for this key: its last answer was not storable, or did not come in time.
     DontQueue(Instant),
 }
 
@@ -106,10 +106,34 @@ impl Store {
         true
     }
 
-    /// Marks the key as not worth queueing for. Answers that are stored stay, unless `over` says otherwise.
-    pub(crate) fn dont_queue(&self, key: &[u8], until: Instant, over: bool) {
-        if over || !matches!(self.get(key), Some(Entry::Resource(_))) {
+    /// Takes out the answer that a request with these fields would validate now: the backend has just given another in its
+    /// place, which is not stored. What is fresh, and what other requests are given, stays.
+    pub(crate) fn retire(&self, key: &[u8], request: &Fields, now: Now) {
+        let Found::Stored(stored) = self.find(key, request) else { return };
+        if stored.answer.no_cache || stored.answer.ttl(stored.answer.age(now)) <= 0 {
+            self.replace(key, &stored, None);
+        }
+    }
+
+    /// Marks the key as not worth queueing for, unless there are answers.
+    pub(crate) fn dont_queue(&self, key: &[u8], until: Instant) {
+        if !matches!(self.get(key), Some(Entry::Resource(_))) {
             self.table.insert(key.into(), Entry::DontQueue(until));
+        }
+    }
+
+    /// How long the key is marked for; the mark may have run out.
+    pub(crate) fn marked_until(&self, key: &[u8]) -> Option<Instant> {
+        match self.get(key) {
+            Some(Entry::DontQueue(until)) => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Takes the mark away.
+    pub(crate) fn unmark(&self, key: &[u8]) {
+        if self.marked_until(key).is_some() {
+            self.table.invalidate(key);
         }
     }
 

@@ -69,11 +69,25 @@ fn what_the_store_does_not_answer_passes() {
     assert_eq!(reason(&request("POST", &[])), Reason::Method);
     assert_eq!(reason(&request("get", &[])), Reason::Method);
     assert_eq!(reason(&RequestHead { framing: Framing::Chunked, ..get(&[]) }), Reason::RequestBody);
-    assert_eq!(reason(&get(&[("Range", "bytes=0-1")])), Reason::Range);
     assert_eq!(reason(&get(&[("If-Match", "\"a\"")])), Reason::Precondition);
     assert_eq!(reason(&get(&[("if-unmodified-since", "x")])), Reason::Precondition);
     assert_eq!(reason(&get(&[("Cache-Control", "no-store")])), Reason::RequestNoStore);
     assert_eq!(reason(&get(&[("Authorization", "Basic eDp5")])), Reason::Authorization);
+}
+
+#[test]
+fn a_range_is_answered_from_what_is_fresh_and_else_passes() {
+    // RFC 9110 §14.2
+    let (cache, clock) = holding(&[FRESH, ("Vary", "foo")]);
+    let ranged =
+        |method: &str, range: &str, seconds| look(&cache, &request(method, &[("Range", range)]), clock.at(seconds));
+    assert!(matches!(ranged("GET", "bytes=0-1", 1), Lookup::Part { age: 1, wanted: Wanted::Parts(_), .. }));
+    assert!(matches!(ranged("GET", "bytes=4-", 1), Lookup::Part { wanted: Wanted::Unsatisfiable(4), .. }));
+    assert!(matches!(ranged("GET", "nonsense", 1), Lookup::Hit { .. }));
+    assert!(matches!(ranged("HEAD", "bytes=0-1", 1), Lookup::Hit { .. }));
+    assert!(matches!(ranged("GET", "bytes=0-1", 100), Lookup::Pass(Reason::Range)));
+    let other = get(&[("Range", "bytes=0-1"), ("Foo", "1")]);
+    assert!(matches!(look(&cache, &other, clock.at(1)), Lookup::Pass(Reason::Range)));
 }
 
 #[test]

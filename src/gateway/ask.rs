@@ -1,22 +1,22 @@
 //! The ask lane: GET and HEAD without a body, answered from the store, from a fetch that serves many, or by the backend.
 
-use std::{cell::RefCell, future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{cell::RefCell, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
 
 use super::{
     Gateway, Visit,
+    answer::collapsed,
     client::{BodyLength, Client, flush, unless_gone},
     facts::CacheWord,
     failure::Fault,
-    fields::{self, Lane},
+    fields::Lane,
     transfer::{Sending, Transfer, body_length},
 };
 use crate::{
     cache::{
-        self, Answer, BackendFailure, Begin, CacheStatus, FollowerOutcome, Leader, Lookup, Plan, Reader, Reason,
-        Stored,
+        self, BackendFailure, Begin, CacheStatus, FollowerOutcome, Leader, Lookup, Plan, Reason, Stored,
         conditional::{self, Condition},
     },
     clock::Now,
@@ -38,10 +38,10 @@ impl Gateway {
     /// Answers one GET or HEAD.
     pub(super) async fn ask<C: Client>(self: &Arc<Self>, client: &mut C, visit: &mut Visit<'_>) -> Result<(), Fault> {
         if !visit.route(self).cache.enabled {
-            return Box::pin(self.pass(client, visit, None)).await;
+            return Box::pin(self.pass(client, visit, Pass::default())).await;
         }
         let looked = KEY.with_borrow_mut(|key| {
-            visit.write_key(key);
+            visit.write_key(self, key);
             self.cache.lookup(key, visit.request, &self.policies[visit.route], visit.facts.now)
         });
         match looked {
@@ -50,29 +50,94 @@ impl Gateway {
                 self.answer_stored(client, visit, &stored, age, CacheStatus::Hit { ttl });
                 Ok(flush(client).await?)
             }
+            Lookup::Part { stored, age, ttl, wanted } => {
+                visit.facts.cache = if ttl < 0 { CacheWord::Stale } else { CacheWord::Hit };
+                let status = CacheStatus::Hit { ttl };
+                match conditional::evaluate(visit.request, &stored.answer) {
+                    Condition::NotModified => self.answer_stored(client, visit, &stored, age, status),
+                    Condition::Proceed => self.answer_part(client, visit, &stored, age, status, &wanted),
+                }
+                Ok(flush(client).await?)
+            }
             Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
             Lookup::Revalidate { stored, reason } if visit.request.method == Method::GET => {
                 Box::pin(self.fill(client, visit, Some(stored), reason)).await
             }
-            Lookup::Revalidate { reason, .. } | Lookup::Pass(reason) => {
-                Box::pin(self.pass(client, visit, Some(reason))).await
+            Lookup::Revalidate { stored, reason } => {
+                let pass = Pass { reason: Some(reason), stored: Some(stored), ..Pass::default() };
+                Box::pin(self.pass(client, visit, pass)).await
+            }
+            Lookup::Pass(reason) => {
+                Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
         }
     }
 
     /// Asks the backend for this client alone and stores nothing.
-    async fn pass<C: Client>(
+    async fn pass<C: Client>(&self, client: &mut C, visit: &mut Visit<'_>, pass: Pass) -> Result<(), Fault> {
+        let Pass { reason, mut detail, stored } = pass;
+        visit.facts.cache = if reason.is_some() { CacheWord::Pass } else { CacheWord::None };
+        let outgoing = self.outgoing(visit, client.info(), Lane::Ask);
+        let opened = self.open(client, visit, &outgoing, Sending::Repeatable).await;
+        if let (Some(stored), Some(reason)) = (&stored, reason)
+            && let Some(failure) = self.stands_in(visit, stored, &opened)
+        {
+            return self.answer_stale(client, visit, stored, opened, failure, reason).await;
+        }
+        let (transfer, head) = opened?;
+        if reason == Some(Reason::Uncacheable) || detail == Some(Reason::SlowFetch) {
+            detail = self.weigh_passed(visit, &head).or(detail);
+        }
+        let status = reason.map(|reason| forwarded(reason, false, detail));
+        self.stream(client, visit, transfer, head, status, Vec::new()).await
+    }
+
+    /// Whether the answer to a request that did not queue calls for queueing again; else why not.
+    fn weigh_passed(&self, visit: &Visit<'_>, head: &ResponseHead) -> Option<Reason> {
+        let (policy, now) = (&self.policies[visit.route], visit.facts.now);
+        let exchange = cache::Exchange { request: visit.request, policy, requested: now, answered: Now::read() };
+        KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            self.cache.weigh_passed(key, &exchange, head)
+        })
+    }
+
+    /// How the backend failed, if the stored answer may be sent in place of what came.
+    fn stands_in(&self, visit: &Visit<'_>, stored: &Stored, opened: &Opened) -> Option<BackendFailure> {
+        let failure = match opened {
+            Ok((_, head)) if head.status >= 500 => BackendFailure::Status(head.status),
+            Err(Fault::Backend(_)) => BackendFailure::Unreachable,
+            _ => return None,
+        };
+        let policy = &self.policies[visit.route];
+        let usable = self.cache.stale_usable(visit.request, &stored.answer, failure, policy, Now::read());
+        usable.then_some(failure)
+    }
+
+    /// Sends a stored answer although it is stale, as the backend failed (RFC 9111 §4.2.4).
+    async fn answer_stale<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
-        reason: Option<Reason>,
+        stored: &Stored,
+        opened: Opened,
+        failure: BackendFailure,
+        reason: Reason,
     ) -> Result<(), Fault> {
-        visit.facts.cache = if reason.is_some() { CacheWord::Pass } else { CacheWord::None };
-        let outgoing = self.outgoing(visit, client.info(), Lane::Ask);
-        let (transfer, head) = self.open(client, visit, &outgoing, Sending::Repeatable).await?;
-        let status = reason.map(|reason| forwarded(reason, false, None));
-        self.stream(client, visit, transfer, head, status, Vec::new()).await
+        visit.facts.cache = CacheWord::Stale;
+        match opened {
+            Ok((transfer, _)) => drop(transfer.finish_unread()),
+            Err(fault) => visit.facts.failure = fault.label(),
+        }
+        let status = match failure {
+            BackendFailure::Status(status) => Some(status),
+            BackendFailure::Unreachable => None,
+        };
+        let age = stored.answer.age(Now::read());
+        let status = CacheStatus::StaleHit { ttl: stored.answer.ttl(age), status, reason };
+        self.answer_stored(client, visit, stored, age, status);
+        Ok(flush(client).await?)
     }
 
     /// Fetches what is missing or stale: once for everybody who asks for it meanwhile.
@@ -84,7 +149,7 @@ impl Gateway {
         reason: Reason,
     ) -> Result<(), Fault> {
         let mut key = Vec::new();
-        visit.write_key(&mut key);
+        visit.write_key(self, &mut key);
         for _ in 0..FILLS_TRIED {
             let policy = &self.policies[visit.route];
             match self.cache.begin_fill(&key, visit.request, policy, visit.facts.now) {
@@ -96,15 +161,25 @@ impl Gateway {
                 Begin::Follower(follower) => match unless_gone(client, follower.head(visit.request)).await? {
                     FollowerOutcome::Streaming(reader) => {
                         visit.facts.cache = CacheWord::Collapsed;
-                        return self.read(client, visit, reader, joined(reason)).await;
+                        return self.read(client, visit, reader, collapsed(reason)).await;
                     }
                     FollowerOutcome::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
-                    FollowerOutcome::NotStorable(reason) => return self.pass(client, visit, Some(reason)).await,
+                    FollowerOutcome::NotStorable(detail) => {
+                        let pass = Pass { reason: Some(reason), detail: Some(detail), stored };
+                        return self.pass(client, visit, pass).await;
+                    }
+                    FollowerOutcome::TooSlow => {
+                        let pass = Pass { reason: Some(reason), detail: Some(Reason::SlowFetch), stored };
+                        return self.pass(client, visit, pass).await;
+                    }
                     FollowerOutcome::NotMyVariant | FollowerOutcome::LeaderGone => {}
                 },
+                Begin::Pass(reason) => {
+                    return self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() }).await;
+                }
             }
         }
-        self.pass(client, visit, Some(reason)).await
+        self.pass(client, visit, Pass { reason: Some(reason), detail: None, stored }).await
     }
 
     /// Fetches for everybody: the leader's part.
@@ -121,40 +196,25 @@ impl Gateway {
         let requested = Now::read();
         let opened = self.open(client, visit, &outgoing, Sending::Repeatable).await;
         let answered = Now::read();
-        let policy = &self.policies[visit.route];
-        let failure = match &opened {
-            Ok((_, head)) if head.status >= 500 => Some(BackendFailure::Status(head.status)),
-            Err(Fault::Backend(_)) => Some(BackendFailure::Unreachable),
-            _ => None,
-        };
-        if let (Some(failure), Some(stored)) = (failure, &stored)
-            && self.cache.stale_usable(visit.request, &stored.answer, failure, policy, answered)
+        if let Some(stored) = &stored
+            && let Some(failure) = self.stands_in(visit, stored, &opened)
         {
             leader.resolve_stale(stored);
-            visit.facts.cache = CacheWord::Stale;
-            if let Err(fault) = &opened {
-                visit.facts.failure = fault.label();
-            }
-            let age = stored.answer.age(answered);
-            self.answer_stored(
-                client,
-                visit,
-                stored,
-                age,
-                CacheStatus::StaleHit { ttl: stored.answer.ttl(age), reason },
-            );
-            flush(client).await?;
+            self.answer_stale(client, visit, stored, opened, failure, reason).await?;
             return Ok(Led::Answered);
         }
+        let policy = &self.policies[visit.route];
         let (transfer, head) = opened?;
         let exchange = cache::Exchange { request: visit.request, policy, requested, answered };
         if let (304, Some(stored)) = (head.status, &stored) {
             transfer.finish_unread();
+            let route = visit.route(self);
+            let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, &head, route);
             // A 304 that is about something else: once more, without conditions (RFC 9111 §4.3.3).
-            let Ok(stored) = leader.freshen(&exchange, stored, &head) else { return Ok(Led::Again) };
+            let Ok((stored, detail)) = leader.freshen(&exchange, stored, &head, edit) else { return Ok(Led::Again) };
             visit.facts.cache = CacheWord::Revalidated;
-            let status =
-                CacheStatus::Forwarded { reason, status: Some(304), stored: true, collapsed: false, detail: None };
+            let kept = detail.is_none();
+            let status = CacheStatus::Forwarded { reason, status: Some(304), stored: kept, collapsed: false, detail };
             self.answer_stored(client, visit, &stored, stored.answer.age(answered), status);
             flush(client).await?;
             return Ok(Led::Answered);
@@ -162,7 +222,7 @@ impl Gateway {
         match self.cache.storable(&exchange, &head) {
             Ok(plan) => self.store(client, visit, leader, self.edited(visit, plan), transfer, head, reason).await?,
             Err(detail) => {
-                leader.pass(detail, answered);
+                leader.pass(detail, head.status, answered);
                 let status = forwarded(reason, false, Some(detail));
                 self.stream(client, visit, transfer, head, Some(status), Vec::new()).await?;
             }
@@ -195,7 +255,13 @@ impl Gateway {
         head: ResponseHead,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let (pieces, ended) = transfer.take_ready(WHOLE_MAX).await?;
+        let (pieces, ended) = match transfer.take_ready(WHOLE_MAX).await {
+            Ok(taken) => taken,
+            Err(failure) => {
+                transfer.broke_off(&failure);
+                return Err(failure.into());
+            }
+        };
         if ended {
             let body = joined_pieces(pieces);
             let kept = leader.store_whole(plan, &body);
@@ -207,7 +273,11 @@ impl Gateway {
                 self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), status);
             } else {
                 // What passes through is what the backend sent, Age and all.
-                self.start(client, visit, head, BodyLength::Exact(body.len() as u64), Some(&chosen), Some(status));
+                let length = match body_length(&visit.request.method, &head) {
+                    BodyLength::None => BodyLength::None,
+                    _ => BodyLength::Exact(body.len() as u64),
+                };
+                self.start(client, visit, head, length, Some(&chosen), Some(status));
                 client.push(body);
                 client.finish(None);
             }
@@ -242,147 +312,20 @@ impl Gateway {
         }
         plan.edit(|head| self.answer_fields(head, route))
     }
+}
 
-    /// Brings a backend's answer to the client as it comes; `pieces` of it are here already.
-    async fn stream<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        transfer: Transfer,
-        head: ResponseHead,
-        status: Option<CacheStatus>,
-        pieces: Vec<Bytes>,
-    ) -> Result<(), Fault> {
-        let length = body_length(&visit.request.method, &head);
-        self.start(client, visit, head, length, Some(&transfer.chosen), status);
-        pieces.into_iter().for_each(|piece| client.push(piece));
-        transfer.finish(client).await
-    }
+/// What came of asking the backend.
+type Opened = Result<(Transfer, ResponseHead), Fault>;
 
-    /// Queues the head of a backend's answer.
-    pub(super) fn start<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        mut head: ResponseHead,
-        length: BodyLength,
-        chosen: Option<&crate::upstream::Chosen>,
-        status: Option<CacheStatus>,
-    ) {
-        visit.facts.status = head.status;
-        self.answer_fields(&mut head, visit.route(self));
-        if let Some(chosen) = chosen {
-            fields::set_sticky_cookie(&mut head, visit.request, chosen);
-        }
-        if let Some(status) = status.filter(|_| self.config.cache.status_field) {
-            let mut text = Vec::new();
-            status.write(&mut text);
-            head.fields.push("Cache-Status", text);
-        }
-        client.start(&head, length);
-    }
-
-    /// Sends a body that is still arriving, at this client's pace.
-    async fn read<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        reader: Reader,
-        status: CacheStatus,
-    ) -> Result<(), Fault> {
-        let answer = reader.answer().clone();
-        let age = answer.age(Now::read());
-        if self.start_stored(client, visit, &answer, age, status) == Condition::NotModified {
-            client.finish(None);
-            return Ok(flush(client).await?);
-        }
-        self.read_on(client, reader).await
-    }
-
-    /// Sends the body that a reader gives; the head is queued.
-    async fn read_on<C: Client>(&self, client: &mut C, mut reader: Reader) -> Result<(), Fault> {
-        loop {
-            let next = {
-                let mut next = pin!(reader.next());
-                poll_fn(|cx| {
-                    if client.queued() > 0
-                        && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
-                    {
-                        return Poll::Ready(Err(fault));
-                    }
-                    if client.queued() >= client.queue_max() {
-                        return Poll::Pending;
-                    }
-                    match next.as_mut().poll(cx) {
-                        Poll::Ready(piece) => Poll::Ready(Ok(piece)),
-                        Poll::Pending => client.poll_gone(cx).map(Err),
-                    }
-                })
-                .await?
-            };
-            match next {
-                Some(Ok(piece)) => client.push(piece),
-                Some(Err(failed)) => return Err(Fault::Fill(failed)),
-                None => break,
-            }
-        }
-        client.finish(None);
-        Ok(flush(client).await?)
-    }
-
-    async fn collapsed<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        stored: &Arc<Stored>,
-        reason: Reason,
-    ) -> Result<(), Fault> {
-        visit.facts.cache = CacheWord::Collapsed;
-        self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), joined(reason));
-        Ok(flush(client).await?)
-    }
-
-    /// Queues a stored answer, or the 304 that the client's own condition asks for (RFC 9111 §4.3.2).
-    fn answer_stored<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        stored: &Stored,
-        age: u64,
-        status: CacheStatus,
-    ) {
-        if self.start_stored(client, visit, &stored.answer, age, status) == Condition::Proceed {
-            for piece in stored.body.chunks() {
-                client.push(piece.clone());
-            }
-        }
-        client.finish(None);
-    }
-
-    fn start_stored<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        answer: &Answer,
-        age: u64,
-        status: CacheStatus,
-    ) -> Condition {
-        let condition = conditional::evaluate(visit.request, answer);
-        let not_modified = condition == Condition::NotModified;
-        visit.facts.status = if not_modified { 304 } else { answer.head.status };
-        let mut age_text = itoa::Buffer::new();
-        let age = ("Age", age_text.format(age).as_bytes());
-        if !self.config.cache.status_field {
-            client.start_stored(answer, not_modified, &[age]);
-            return condition;
-        }
-        KEY.with_borrow_mut(|text| {
-            text.clear();
-            status.write(text);
-            client.start_stored(answer, not_modified, &[age, ("Cache-Status", text)]);
-        });
-        condition
-    }
+/// Why a request goes to the backend for its client alone.
+#[derive(Default)]
+struct Pass {
+    /// What Cache-Status says; `None` where no cache was asked.
+    reason: Option<Reason>,
+    /// And what the reason does not tell.
+    detail: Option<Reason>,
+    /// What may stand in if the backend fails.
+    stored: Option<Arc<Stored>>,
 }
 
 /// What leading came to.
@@ -417,10 +360,6 @@ async fn pump(mut transfer: Transfer, mut fill: cache::Fill) {
 
 fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
     CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
-}
-
-fn joined(reason: Reason) -> CacheStatus {
-    CacheStatus::Forwarded { reason, status: None, stored: false, collapsed: true, detail: None }
 }
 
 fn joined_pieces(mut pieces: Vec<Bytes>) -> Bytes {

@@ -3,8 +3,10 @@
 //! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record. The lane
 //! is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
-//! `Transfer`; `fields` says what is told on the way, `failure` what the gateway answers itself, `facts` what is counted.
+//! `Transfer`, and `answer` sends what was found; `fields` says what is told on the way, `failure` what the gateway
+//! answers itself, `facts` what is counted.
 
+mod answer;
 mod ask;
 mod client;
 mod facts;
@@ -13,6 +15,7 @@ mod fields;
 mod http1;
 mod http2;
 mod metrics;
+mod parts;
 mod relay;
 mod transfer;
 mod upgrade;
@@ -39,7 +42,7 @@ use crate::{
     route::RouteTable,
     tunnel::{Stopper, TunnelMetrics},
     upstream::{self, Outgoing, Upstream},
-    wire::{Framing, HeadLimits, RequestHead, ResponseHead},
+    wire::{Framing, HeadLimits, RequestHead, ResponseHead, strip_nominated},
 };
 
 /// Everything that answering takes. One for the process; cheap to share.
@@ -117,6 +120,8 @@ impl Gateway {
 
     /// One request, from its head to its line in the log.
     async fn journey<C: Client>(self: &Arc<Self>, client: &mut C, request: &mut RequestHead) {
+        // What the client says to this hop alone chooses no route and no stored answer, as the backend never sees it.
+        strip_nominated(&mut request.fields);
         let way = self.way(request, client.info());
         let mut facts = Facts::new(Now::read(), way.client);
         let outcome = match self.route(client, request, &mut facts) {
@@ -203,16 +208,23 @@ impl Visit<'_> {
         &gateway.config.routes[self.route]
     }
 
-    /// The key of the request's answer: scheme, authority and target, and what a trusted proxy says of the way to it.
-    fn write_key(&self, key: &mut Vec<u8>) {
-        self.write_key_of(&self.request.target, key);
+    /// The key of the request's answer: scheme, authority and target; what a trusted proxy says of the way; and the
+    /// route, where fields chose it.
+    fn write_key(&self, gateway: &Gateway, key: &mut Vec<u8>) {
+        let by_fields = !self.route(gateway).matches.fields.is_empty();
+        self.write_key_of(key, &self.request.target, by_fields.then_some(self.route));
     }
 
-    /// The same for another target of the same origin, as this client would ask for it.
-    fn write_key_of(&self, target: &str, key: &mut Vec<u8>) {
+    /// The key of another target of the same origin; `route` only where its fields chose it.
+    fn write_key_of(&self, key: &mut Vec<u8>, target: &str, route: Option<usize>) {
         cache::key::build(key, self.request.scheme, &self.request.authority, target);
         if self.way.trusted {
             fields::write_way(self.request, key);
+        }
+        if let Some(route) = route {
+            // And none of them holds a NUL behind the first.
+            key.push(0);
+            key.extend_from_slice(&route.to_be_bytes());
         }
     }
 }

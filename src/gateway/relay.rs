@@ -30,18 +30,20 @@ impl Gateway {
     /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).
     fn invalidate(&self, visit: &Visit<'_>, head: &ResponseHead) {
         let safe = matches!(visit.request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
-        if safe || !(200..400).contains(&head.status) || !visit.route(self).cache.enabled {
+        if safe || !(200..400).contains(&head.status) {
             return;
         }
+        let named = ["location", "content-location"]
+            .into_iter()
+            .filter_map(|name| head.fields.get_str(name).and_then(|value| same_origin_target(visit, value)));
         let mut key = Vec::new();
-        visit.write_key(&mut key);
-        self.cache.invalidate(&key);
-        for name in ["location", "content-location"] {
-            let Some(target) = head.fields.get_str(name).and_then(|value| same_origin_target(visit, value)) else {
-                continue;
-            };
-            visit.write_key_of(target, &mut key);
-            self.cache.invalidate(&key);
+        for target in std::iter::once(visit.request.target.as_str()).chain(named) {
+            // A GET may have come by another route than this request, by one that fields choose for example.
+            let routes = (0..self.config.routes.len()).filter(|&at| !self.config.routes[at].matches.fields.is_empty());
+            for route in std::iter::once(None).chain(routes.map(Some)) {
+                visit.write_key_of(&mut key, target, route);
+                self.cache.invalidate(&key);
+            }
         }
     }
 }

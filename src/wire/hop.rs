@@ -14,6 +14,15 @@ pub fn strip_hop_by_hop(fields: &mut Fields) {
     fields.retain(|name, _| !is_hop_by_hop(name) && !is_in(&nominated, name));
 }
 
+/// Takes out the fields that Connection nominates and leaves everything else, so that nothing is decided by a field that
+/// goes no further.
+pub fn strip_nominated(fields: &mut Fields) {
+    let nominated = nominated_lines(fields);
+    if !nominated.is_empty() {
+        fields.retain(|name, _| !is_in(&nominated, name));
+    }
+}
+
 /// Whether a field of that name is hop-by-hop of itself, without a nomination.
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
     let known: &[&[u8]] = match name.len() {

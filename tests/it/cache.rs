@@ -421,3 +421,255 @@ async fn errors_without_explicit_freshness_are_not_stored() {
         assert_eq!(gateway.get(&path).await.text(), "answer 2", "{status}");
     }
 }
+
+#[tokio::test]
+async fn a_field_that_goes_no_further_than_the_gateway_chooses_no_variant() {
+    let make = by(|seen, _| {
+        let language = seen.field("Accept-Language").unwrap_or("none");
+        reply(200).field("Cache-Control", "max-age=60").field("Vary", "Accept-Language").body(language)
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    let nominating = [("Connection", "Accept-Language"), ("Accept-Language", "de")];
+    assert_eq!(client.get_with("/v", &nominating).await.text(), "none");
+    assert_eq!(client.get_with("/v", &[("Accept-Language", "de")]).await.text(), "de", "{}", client.transcript());
+    client.get("/v").await.must_hit();
+}
+
+#[tokio::test]
+async fn what_depends_on_who_the_client_is_is_not_shared() {
+    for name in ["X-Forwarded-For", "X-Real-IP", "Accept, Forwarded"] {
+        let origin = numbered(&[("Cache-Control", "max-age=60"), ("Vary", name)]).await;
+        let gateway = Gateway::before(&origin).await;
+        gateway.get("/a").await;
+        assert_eq!(gateway.get("/a").await.text(), "answer 2", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_fields_route_apart_is_stored_apart_and_invalidated_together() {
+    let side = by(|seen, number| {
+        let side = seen.field("X-Side").unwrap_or("plain");
+        reply(200).field("Cache-Control", "max-age=60").body(format!("{side} {number}"))
+    });
+    let origin = Origin::new().otherwise(side).start().await;
+    let routes = "[[routes]]\nmatch = { path = \"/\", fields = { \"X-Beta\" = \"1\" } }\n\
+                  request_fields = { set = { \"X-Side\" = \"beta\" } }\n\
+                  [[routes]]\nmatch = { path = \"/\", methods = [\"POST\"] }\ncache = false\n";
+    let gateway = Gateway::before_with(&origin, routes).await;
+    let mut client = gateway.connect().await;
+    let beta = [("X-Beta", "1")];
+    for round in [[1, 2], [4, 5]] {
+        for _ in 0..2 {
+            assert_eq!(client.get("/a").await.text(), format!("plain {}", round[0]), "{}", client.transcript());
+            assert_eq!(client.get_with("/a", &beta).await.text(), format!("beta {}", round[1]));
+        }
+        // RFC 9111 §4.4: it changes the resource, whatever route it takes.
+        client.ask("POST", "/a", &[], b"").await;
+    }
+}
+
+#[tokio::test]
+async fn conditions_on_what_is_not_stored_reach_the_backend() {
+    let make = by(|seen, _| match seen.field("If-None-Match") {
+        Some("\"v1\"") => reply(304).field("ETag", "\"v1\"").field("Cache-Control", "private"),
+        _ => reply(200).field("ETag", "\"v1\"").field("Cache-Control", "private").body("mine"),
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    let condition = [("If-None-Match", "\"v1\"")];
+    client.get("/a").await;
+    // The first may have been asked for everybody; from then on it is known that there is no everybody.
+    client.get_with("/a", &condition).await;
+    for _ in 0..3 {
+        let answer = client.get_with("/a", &condition).await;
+        assert_eq!(answer.status, 304, "{}", client.transcript());
+        assert_eq!(answer.cache_status(), "tidegate; fwd=uri-miss; detail=private");
+    }
+    assert_eq!(client.get("/a").await.text(), "mine");
+}
+
+#[tokio::test]
+async fn an_error_to_a_validation_leaves_what_is_stored() {
+    let make = by(|_, number| match number {
+        1 => reply(200).field("Cache-Control", "max-age=0").field("ETag", "\"v\"").body("old"),
+        2 => reply(500).field("Cache-Control", "no-store").body("trouble"),
+        _ => reply(304).field("ETag", "\"v\""),
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    client.get("/a").await;
+    let trouble = client.get("/a").await;
+    assert_eq!((trouble.status, trouble.text().as_str()), (500, "trouble"));
+    let after = client.get("/a").await;
+    assert_eq!((after.status, after.text().as_str()), (200, "old"), "RFC 9111 §4.3.3\n{}", client.transcript());
+    assert_eq!(after.cache_status(), "tidegate; fwd=stale; fwd-status=304; stored");
+}
+
+#[tokio::test]
+async fn a_stale_answer_stands_in_for_an_error_where_it_says_so_and_for_head_too() {
+    let make = by(|_, number| match number {
+        1 => {
+            let control = "max-age=0, stale-if-error=600";
+            reply(200).field("Cache-Control", control).field("ETag", "\"v\"").body("old")
+        }
+        _ => reply(503).body("trouble"),
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    client.get("/a").await;
+    for method in ["GET", "HEAD"] {
+        let answer = client.ask(method, "/a", &[], b"").await;
+        assert_eq!((answer.status, answer.field("Content-Length")), (200, Some("3")), "{}", client.transcript());
+        assert!(answer.cache_status().starts_with("tidegate; fwd=stale; fwd-status=503; ttl="), "{}", answer.told());
+    }
+}
+
+#[tokio::test]
+async fn a_304_does_not_undo_the_routes_edits() {
+    let make = by(|seen, _| {
+        let answer = if seen.has("If-None-Match") { reply(304) } else { reply(200).body("body") };
+        answer
+            .field("Cache-Control", "max-age=0")
+            .field("ETag", "\"v\"")
+            .field("X-Powered-By", "secret")
+            .field("X-Own", "b")
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let edits = "[[routes]]\nmatch = { path = \"/\" }\nresponse_fields = { remove = [\"X-Powered-By\"], \
+                 set = { \"X-Own\" = \"ours\" }, add = { \"X-More\" = \"1\", \"ETag-Too\" = \"2\" } }\n";
+    let gateway = Gateway::before_with(&origin, edits).await;
+    let mut client = gateway.connect().await;
+    for _ in 0..3 {
+        let answer = client.get("/a").await;
+        assert!(!answer.has("X-Powered-By"), "{}", client.transcript());
+        assert_eq!(answer.all("X-Own"), ["ours"]);
+        assert_eq!((answer.all("X-More"), answer.all("ETag-Too")), (vec!["1"], vec!["2"]));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_content_announces_no_length() {
+    let origin = Origin::new().otherwise(by(|_, _| reply(204).field("Cache-Control", "max-age=60"))).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    for _ in 0..2 {
+        let answer = client.get("/a").await;
+        // RFC 9110 §8.6
+        assert!(answer.status == 204 && !answer.has("Content-Length"), "{}", client.transcript());
+    }
+    client.get("/a").await.must_hit();
+}
+
+#[tokio::test]
+async fn only_if_cached_never_reaches_the_backend() {
+    let origin = numbered(FRESH).await;
+    let gateway = Gateway::before(&origin).await;
+    for also in [("X-Nothing", "0"), ("Range", "bytes=0-1"), ("If-Match", "\"x\"")] {
+        let answer = gateway.get_with("/a", &[("Cache-Control", "only-if-cached"), also]).await;
+        // RFC 9111 §5.2.1.7
+        assert_eq!(answer.status, 504, "{also:?}");
+    }
+    assert!(origin.requests().is_empty(), "{}", origin.log());
+}
+
+#[tokio::test]
+async fn cache_status_says_what_happened() {
+    let make = by(|seen, _| match seen.path() {
+        "/private" => reply(200).field("Cache-Control", "private").body("x"),
+        _ => reply(200).field("Cache-Control", "max-age=60").field("ETag", "\"v\"").body("x"),
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    for (method, path, field, told) in [
+        ("HEAD", "/a", ("X-None", ""), "tidegate; fwd=uri-miss"),
+        ("GET", "/b", ("If-None-Match", "\"v\""), "tidegate; fwd=uri-miss; fwd-status=200; stored"),
+        ("GET", "/a", ("X-None", ""), "tidegate; fwd=uri-miss; stored"),
+        ("GET", "/a", ("Cache-Control", "no-cache"), "tidegate; fwd=request; stored; detail=request_no_cache"),
+        ("GET", "/a", ("Cache-Control", "no-store"), "tidegate; fwd=request; detail=request_no_store"),
+        ("GET", "/a", ("Authorization", "Basic eDp5"), "tidegate; fwd=request; detail=authorization"),
+        ("GET", "/cold", ("Range", "bytes=0-0"), "tidegate; fwd=request; detail=range"),
+        ("GET", "/private", ("X-None", ""), "tidegate; fwd=uri-miss; detail=private"),
+    ] {
+        let answer = client.ask(method, path, &[field], b"").await;
+        assert_eq!(answer.cache_status(), told, "{method} {path} {field:?}\n{}", client.transcript());
+    }
+}
+
+#[tokio::test]
+async fn parts_of_a_stored_answer_come_from_the_store() {
+    // RFC 9110 §14
+    let make = by(|seen, _| {
+        assert!(!seen.has("Range"), "the whole is stored");
+        let answer = reply(200).field("Cache-Control", "max-age=60").field("ETag", "\"v\"").field("X-Odd", "kept");
+        answer.field("Content-Type", "video/x").body(pattern(0, 300_000))
+    });
+    let origin = Origin::new().on("/film", make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    let whole = client.get("/film").await.body;
+    for (range, from, to) in
+        [("0-1", 0, 2), ("299999-", 299_999, 300_000), ("-70000", 230_000, 300_000), ("60000-200000", 60_000, 200_001)]
+    {
+        let part = client.get_with("/film", &[("Range", &format!("bytes={range}")), ("If-Range", "\"v\"")]).await;
+        assert_eq!(part.status, 206, "{range}: {}", part.told());
+        assert!(part.body == whole[from..to] && part.is_hit() && part.has("Age"), "{range}: {}", part.told());
+        let content_range = format!("bytes {from}-{}/300000", to - 1);
+        assert_eq!(part.field("Content-Range"), Some(content_range.as_str()));
+        assert_eq!(part.all("Content-Length"), [(to - from).to_string()]);
+        assert_eq!((part.field("X-Odd"), part.field("Content-Type")), (Some("kept"), Some("video/x")));
+    }
+    let two = client.get_with("/film", &[("Range", "bytes=0-3, 70000-70001")]).await;
+    assert_eq!(two.status, 206, "{}", two.told());
+    let boundary =
+        two.field("Content-Type").unwrap().strip_prefix("multipart/byteranges; boundary=").unwrap().to_owned();
+    let mut expected = Vec::new();
+    for (before, range, bytes) in [("", "0-3", &whole[0..4]), ("\r\n", "70000-70001", &whole[70_000..70_002])] {
+        let head =
+            format!("{before}--{boundary}\r\nContent-Type: video/x\r\nContent-Range: bytes {range}/300000\r\n\r\n");
+        expected.extend_from_slice(head.as_bytes());
+        expected.extend_from_slice(bytes);
+    }
+    expected.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    assert!(two.body == expected, "{}", two.body.escape_ascii());
+    let behind = client.get_with("/film", &[("Range", "bytes=300000-")]).await;
+    assert_eq!((behind.status, behind.field("Content-Range"), behind.body.len()), (416, Some("bytes */300000"), 0));
+    // What does not hold, is not understood or is no GET gets what it would have got without a Range.
+    for (method, fields) in [
+        ("GET", [("Range", "bytes=0-1"), ("If-Range", "\"other\"")]),
+        ("GET", [("Range", "bytes=1-0"), ("X-None", "")]),
+        ("HEAD", [("Range", "bytes=0-1"), ("X-None", "")]),
+    ] {
+        let answer = client.ask(method, "/film", &fields, b"").await;
+        assert_eq!((answer.status, answer.field("Content-Length")), (200, Some("300000")), "{method} {fields:?}");
+    }
+    let known = client.get_with("/film", &[("Range", "bytes=0-1"), ("If-None-Match", "\"v\"")]).await;
+    assert_eq!(known.status, 304, "{}", known.told());
+    assert_eq!(origin.requests().len(), 1, "{}", origin.log());
+}
+
+#[tokio::test]
+async fn a_range_of_what_is_not_stored_passes_as_it_is() {
+    let make = by(|seen, _| match seen.field("Range") {
+        Some("bytes=0-1") => {
+            reply(206).field("Content-Range", "bytes 0-1/4").field("Cache-Control", "max-age=60").body("bo")
+        }
+        _ => reply(200).field("Cache-Control", "max-age=60").body("body"),
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    for _ in 0..2 {
+        let part = client.get_with("/a", &[("Range", "bytes=0-1")]).await;
+        assert_eq!((part.status, part.text().as_str()), (206, "bo"), "{}", client.transcript());
+        assert_eq!(part.cache_status(), "tidegate; fwd=request; detail=range");
+    }
+    // A part is not taken for the whole.
+    assert_eq!(client.get("/a").await.text(), "body");
+    assert_eq!(client.get_with("/a", &[("Range", "bytes=2-3")]).await.text(), "dy");
+}

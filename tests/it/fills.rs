@@ -73,7 +73,7 @@ async fn a_slow_reader_does_not_hold_the_others() {
     let origin = Origin::new().on("/large", large).start().await;
     let gateway = Gateway::before(&origin).await;
     let mut slow = gateway.connect().await;
-    slow.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    slow.send("GET /large HTTP/1.1\r\nHost: example.test\r\n\r\n").await;
     slow.head().await;
     let quick = gateway.get("/large").await;
     assert!(quick.body == pattern(0, 8 << 20), "{} bytes", quick.body.len());
@@ -213,4 +213,98 @@ async fn an_answer_is_stored_whatever_its_framing() {
         assert!(hit.is_hit() && hit.text() == text && !hit.has("Connection"), "{path}\n{}", hit.told());
     }
     tell.recv().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_queues_for_what_did_not_come_in_time_until_it_may_be_kept_again() {
+    let (release, released) = watch::channel(false);
+    let turning = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            if talk.number <= 6 {
+                released.wait_for(|go| *go).await.unwrap();
+                return talk.answer(&reply(200).field("Cache-Control", "no-store").body("news")).await;
+            }
+            talk.read_body().await;
+            talk.answer(&reply(200).field("Cache-Control", "max-age=60").body("kept")).await
+        }
+    });
+    let origin = Origin::new().on("/poll", turning).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut clients = Vec::new();
+    let get = "GET /poll HTTP/1.1\r\nHost: example.test\r\n\r\n";
+    for _ in 0..3 {
+        let mut client = gateway.connect().await;
+        client.send(get).await;
+        clients.push(client);
+    }
+    origin.reached("/poll", 3).await;
+    // Two of them waited for the first in vain; these wait for nobody.
+    let began = std::time::Instant::now();
+    for _ in 0..3 {
+        let mut client = gateway.connect().await;
+        client.send(get).await;
+        clients.push(client);
+    }
+    origin.reached("/poll", 6).await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(4), "they queued for {:?}", began.elapsed());
+    assert!(gateway.metric("tidegate_cache_waits_given_up_total", &[]).await >= 2.0);
+    release.send_replace(true);
+    for client in &mut clients {
+        assert_eq!(client.answer().await.text(), "news");
+    }
+    assert_eq!(gateway.get("/poll").await.cache_status(), "tidegate; fwd=uri-miss; detail=uncacheable");
+    assert_eq!(gateway.get("/poll").await.cache_status(), "tidegate; fwd=uri-miss; stored");
+    gateway.get("/poll").await.must_hit();
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_reads_a_growing_body_to_the_end_of_the_connection() {
+    let (release, released) = watch::channel(false);
+    let slow = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            talk.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            talk.chunk("one ").await;
+            released.wait_for(|go| *go).await.unwrap();
+            talk.chunk("two").await;
+            talk.send("0\r\n\r\n").await;
+            talk.keep()
+        }
+    });
+    let origin = Origin::new().on("/cold", slow).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let (mut leader, mut follower) = (gateway.connect().await, gateway.connect().await);
+    for client in [&mut leader, &mut follower] {
+        client.send("GET /cold HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n").await;
+        let head = client.head().await;
+        assert!(!head.has("Transfer-Encoding") && !head.has("Content-Length"), "{}", client.transcript());
+        assert_eq!(client.bytes(4).await, b"one ");
+    }
+    release.send_replace(true);
+    for client in [&mut leader, &mut follower] {
+        assert!(client.until_closed().await.ends_with(b"two"), "{}", client.transcript());
+    }
+    assert_eq!(origin.requests_for("/cold").len(), 1, "{}", origin.log());
+}
+
+#[tokio::test]
+async fn a_thousand_clients_on_a_cold_key_cost_one_request_though_it_takes_its_time() {
+    let late = script(move |mut talk| async move {
+        talk.read_body().await;
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        talk.answer(&reply(200).field("Cache-Control", "max-age=60").body("late")).await
+    });
+    let origin = Origin::new().on("/late", late).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut clients = Vec::new();
+    for _ in 0..1000 {
+        let mut client = gateway.connect().await;
+        client.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().await.text(), "late");
+    }
+    assert_eq!(origin.requests_for("/late").len(), 1);
 }

@@ -39,6 +39,8 @@ pub(super) struct Flight {
     pub(super) doomed: AtomicBool,
     /// How many have joined.
     pub(super) followers: AtomicUsize,
+    /// Somebody gave up waiting for its head.
+    overdue: AtomicBool,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -97,6 +99,7 @@ impl Flight {
             solo,
             doomed: AtomicBool::new(false),
             followers: AtomicUsize::new(0),
+            overdue: AtomicBool::new(false),
             state: Mutex::new(State::Waiting),
             changed: Notify::new(),
         })
@@ -110,6 +113,21 @@ impl Flight {
                 State::Streaming(pipe) => pipe.is_keeping() && pipe.answer().vary.matches(request),
                 _ => false,
             }
+    }
+
+    /// Whether the leader's client asked with conditions of its own, which a fetch for everybody leaves out.
+    pub(super) fn is_conditional(&self) -> bool {
+        self.fields.contains("if-none-match") || self.fields.contains("if-modified-since")
+    }
+
+    /// Notes that somebody gave up waiting; whether that is the first.
+    pub(super) fn is_now_overdue(&self) -> bool {
+        !self.overdue.swap(true, Relaxed)
+    }
+
+    /// Whether it has no head yet, although somebody has given up waiting for it.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.overdue.load(Relaxed) && matches!(&*self.state.lock(), State::Waiting)
     }
 
     pub(super) fn state(&self) -> State {

@@ -1,16 +1,13 @@
 //! The right and duty to fetch one answer.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::Ordering::{Acquire, Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::Ordering::{Acquire, Relaxed},
 };
 
 use bytes::Bytes;
 
-use super::{Fill, Flight, Reader, State, pipe::Pipe, remove};
+use super::{DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
     cache::{Answer, Cache, Exchange, Plan, Reason, Stored, stored::Body},
     clock::Now,
@@ -37,15 +34,23 @@ impl Leader {
         Self { duty: Duty { cache, key, flight, settled: false } }
     }
 
-    /// The answer is not to be stored: the waiting are told to fetch for themselves, and if somebody waited and the
-    /// reason lies in the resource, nobody queues for this key for a while. `now` is when the head arrived.
-    pub fn pass(self, reason: Reason, now: Now) {
+    /// The answer, of this status, is not to be stored: the waiting are told to fetch for themselves. If the reason lies in
+    /// the resource, nobody queues for this key for a while, where that spares anybody something: others waited, or the
+    /// client asked with conditions, which only a request of its own brings to the backend. `now` is when the head arrived.
+    pub fn pass(self, reason: Reason, status: u16, now: Now) {
         let Duty { cache, key, flight, .. } = &self.duty;
         cache.metrics.refused.add(reason, 1);
-        if flight.followers.load(Relaxed) > 0 && reason.concerns_the_resource() {
-            let over = matches!(reason, Reason::Private | Reason::NoStore | Reason::VaryStar | Reason::SetCookie);
-            let until = now.instant + DONT_QUEUE;
-            cache.flights.locked(key, || cache.store.dont_queue(key, until, over));
+        let spares = flight.followers.load(Relaxed) > 0 || flight.is_conditional();
+        if spares && reason.concerns_the_resource() {
+            // An error says nothing about what is stored (RFC 9111 §4.3.3).
+            let replaces = status < 500
+                && matches!(reason, Reason::Private | Reason::NoStore | Reason::VaryStar | Reason::SetCookie);
+            cache.flights.locked(key, || {
+                if replaces {
+                    cache.store.retire(key, &flight.fields, now);
+                }
+                cache.store.dont_queue(key, now.instant + DONT_QUEUE);
+            });
         }
         self.duty.settle(State::NotStorable(reason));
     }
@@ -68,10 +73,14 @@ impl Leader {
             duty.settle(State::Gone);
             return Err(Reason::Incomplete);
         };
-        duty.flight.set(match unshareable(&answer) {
-            Some(reason) => State::NotStorable(reason),
-            None => State::Streaming(pipe.clone()),
-        });
+        match unshareable(&answer) {
+            Some(reason) => duty.flight.set(State::NotStorable(reason)),
+            None => {
+                // Who did not wait for the head may have marked the key.
+                duty.cache.flights.locked(&duty.key, || duty.cache.store.unmark(&duty.key));
+                duty.flight.set(State::Streaming(pipe.clone()));
+            }
+        }
         Ok((Fill::new(duty, pipe, charge), reader))
     }
 
@@ -92,18 +101,20 @@ impl Leader {
     }
 
     /// The backend said 304 to our validation: merges and stores (see [`Cache::freshen`]), and the waiting get it too. On
-    /// `Err` (the 304 is about something else) the leader is given back, to fetch without conditions.
+    /// `Err` (the 304 is about something else) the leader is given back, to fetch without conditions. `edit` changes the
+    /// merged head, after everything was decided. Says beside the answer why it is kept no longer, if so.
     pub fn freshen(
         self,
         exchange: &Exchange<'_>,
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
-    ) -> Result<Arc<Stored>, (Self, Reason)> {
+        edit: impl FnOnce(&mut ResponseHead),
+    ) -> Result<(Arc<Stored>, Option<Reason>), (Self, Reason)> {
         let Duty { cache, key, .. } = &self.duty;
-        match cache.merge(key, exchange, stored, not_modified) {
+        match cache.merge(key, exchange, stored, not_modified, edit) {
             Ok((stored, refused)) => {
                 self.duty.settle(refused.map_or_else(|| shared(&stored), State::NotStorable));
-                Ok(stored)
+                Ok((stored, refused))
             }
             Err(reason) => Err((self, reason)),
         }
@@ -180,6 +191,3 @@ fn unshareable(answer: &Answer) -> Option<Reason> {
     let reason = if answer.no_cache { Reason::NoCache } else { Reason::Stale };
     (!answer.is_shareable()).then_some(reason)
 }
-
-/// How long nobody queues for a key whose answer could not be shared with those who waited for it.
-const DONT_QUEUE: Duration = Duration::from_secs(10);

@@ -8,7 +8,10 @@ mod flight;
 mod leader;
 mod pipe;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
@@ -16,7 +19,11 @@ use flight::{Flight, State, remove};
 pub use leader::Leader;
 pub use pipe::{FillFailed, Reader};
 
-use super::{Cache, Lookup, Policy, Reason, Stored, store::Entry};
+use super::{
+    Cache, Lookup, Policy, Reason, Stored,
+    policy::{self, Reuse, Wants},
+    store::Entry,
+};
 use crate::{clock::Now, wire::RequestHead};
 
 /// Whose job a missing answer is.
@@ -28,12 +35,18 @@ pub enum Begin {
     Follower(Follower),
     /// Somebody has just stored it, after you had looked: send it like a hit.
     Stored(Arc<Stored>),
+    /// Somebody has just found that it is not worth queueing for, after you had looked: as [`Lookup::Pass`].
+    Pass(Reason),
 }
 
 /// Waits for the leader's answer.
 #[derive(Debug)]
 pub struct Follower {
+    cache: Arc<Cache>,
+    key: Box<[u8]>,
     flight: Arc<Flight>,
+    /// When it waits no longer.
+    deadline: Instant,
     /// The request asks for something newer than what is stored.
     demanding: bool,
     /// The request has `Authorization`.
@@ -49,6 +62,8 @@ pub enum FollowerOutcome {
     Stored(Arc<Stored>),
     /// It can't be shared: fetch for yourself, without queueing.
     NotStorable(Reason),
+    /// The leader still waits for its head: fetch for yourself, without queueing.
+    TooSlow,
     /// The answer is for other values of the fields that Vary names: `begin_fill` again.
     NotMyVariant,
     /// The leader went away, or its fill failed before this reader had begun: `begin_fill` again.
@@ -61,18 +76,28 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
     let demanding = match cache.lookup(key, request, policy, now) {
         Lookup::Hit { stored, .. } => return Begin::Stored(stored),
+        Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,
     };
     let identified = request.fields.contains("authorization");
     let solo = is_solo(cache, key, request, identified);
     let flights = shard.entry(key.into()).or_default();
-    let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request));
-    if let Some(flight) = joined {
-        flight.followers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        cache.metrics.collapsed.add(1);
-        return Begin::Follower(Follower { flight: flight.clone(), demanding, identified });
+    let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request, policy, now));
+    if let Some(flight) = joined.filter(|flight| !flight.is_overdue()) {
+        flight.followers.fetch_add(1, Relaxed);
+        let (cache, key, flight) = (cache.clone(), key.into(), flight.clone());
+        return Begin::Follower(Follower {
+            cache,
+            key,
+            flight,
+            deadline: now.instant + FOLLOW_MAX,
+            demanding,
+            identified,
+        });
     }
+    // Who finds a fetch that others have given up waiting for keeps nobody waiting for another like it.
+    let solo = solo || joined.is_some();
     let flight = Flight::new(request.fields.clone(), solo);
     flights.push(flight.clone());
     drop(shard);
@@ -96,23 +121,52 @@ fn is_solo(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -
     }
 }
 
-/// Whether to wait for this fetch. Before its head is there, what Vary named the last time tells whether it will do.
-fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead) -> bool {
+/// Whether to wait for this fetch. Before its head is there, what Vary named the last time tells whether it will do; an
+/// answer that has been arriving for a while must be as fresh as if it were stored.
+fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead, policy: &Policy, now: Now) -> bool {
     if !flight.may_serve(&request.fields) {
         return false;
     }
-    match (flight.state(), cache.store.get(key)) {
-        (State::Waiting, Some(Entry::Resource(resource))) => {
-            resource.newest().is_none_or(|stored| stored.answer.vary.agree(&flight.fields, &request.fields))
+    match flight.state() {
+        State::Waiting => match cache.store.get(key) {
+            Some(Entry::Resource(resource)) => {
+                resource.newest().is_none_or(|stored| stored.answer.vary.agree(&flight.fields, &request.fields))
+            }
+            _ => true,
+        },
+        State::Streaming(pipe) => {
+            let directives = Wants::of(&request.fields).directives(request, policy.client_cache_control);
+            policy::reuse(pipe.answer(), &directives, pipe.answer().age(now)) == Reuse::Usable
         }
         _ => true,
     }
 }
 
 impl Follower {
-    /// Waits for the leader's head. `request` is the follower's own, for Vary. May be dropped while it waits.
+    /// Waits for the leader's head, until [`FOLLOW_MAX`] after the request came. `request` is the follower's own, for
+    /// Vary. May be dropped while it waits.
     pub async fn head(self, request: &RequestHead) -> FollowerOutcome {
-        let state = self.flight.settled().await;
+        let Ok(state) = tokio::time::timeout_at(self.deadline.into(), self.flight.settled()).await else {
+            return self.give_up();
+        };
+        let outcome = self.outcome(state, request);
+        if matches!(outcome, FollowerOutcome::Streaming(_) | FollowerOutcome::Stored(_)) {
+            self.cache.metrics.collapsed.add(1);
+        }
+        outcome
+    }
+
+    /// The first to give up also sees to it that nobody else waits: the answer may be a long-poll's.
+    fn give_up(&self) -> FollowerOutcome {
+        self.cache.metrics.gave_up.add(1);
+        if self.flight.is_now_overdue() {
+            let until = self.deadline + DONT_QUEUE;
+            self.cache.flights.locked(&self.key, || self.cache.store.dont_queue(&self.key, until));
+        }
+        FollowerOutcome::TooSlow
+    }
+
+    fn outcome(&self, state: State, request: &RequestHead) -> FollowerOutcome {
         let answer = match &state {
             State::Streaming(pipe) => pipe.answer(),
             State::Stored(stored) | State::Stale(stored) => &stored.answer,
@@ -137,6 +191,14 @@ impl Follower {
         }
     }
 }
+
+/// How long a request waits for another's head before it goes on alone, counted from its own arrival. Backends that take
+/// longer are rare for what can be stored, and the rule for long-polls.
+pub const FOLLOW_MAX: Duration = Duration::from_secs(5);
+
+/// How long nobody queues for a key whose answer could not be shared with those who waited for it, or kept them waiting
+/// for too long; renewed while its answers stay like that (see [`Cache::weigh_passed`]).
+pub(super) const DONT_QUEUE: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod interleavings;
+mod marks;
 
 use std::{
     future::Future,
@@ -121,31 +122,6 @@ async fn a_leader_that_goes_lets_the_followers_try() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_storable_sends_the_followers_off_and_is_remembered() {
-    let cache = roomy();
-    let plain = get(&[]);
-    let clock = Clock::new();
-    lead(&cache, &plain).pass(Reason::NoStore, clock.at(0));
-    assert!(matches!(cache.lookup(KEY, &plain, &rfc(), clock.at(0)), Lookup::Miss(Reason::UriMiss)));
-    let leader = lead(&cache, &plain);
-    let follower = follow(&cache, &plain);
-    leader.pass(Reason::NoStore, clock.at(0));
-    assert!(matches!(follower.head(&plain).await, FollowerOutcome::NotStorable(Reason::NoStore)));
-    assert!(matches!(cache.lookup(KEY, &plain, &rfc(), clock.at(9)), Lookup::Pass(Reason::Uncacheable)));
-    assert!(matches!(cache.lookup(KEY, &plain, &rfc(), clock.at(11)), Lookup::Miss(Reason::UriMiss)));
-}
-
-#[tokio::test]
-async fn trouble_of_one_request_is_not_remembered() {
-    let cache = roomy();
-    let plain = get(&[]);
-    let leader = lead(&cache, &plain);
-    let _follower = follow(&cache, &plain);
-    leader.pass(Reason::Authorization, Clock::new().at(0));
-    assert!(matches!(cache.lookup(KEY, &plain, &rfc(), Clock::new().at(0)), Lookup::Miss(_)));
-}
-
-#[tokio::test]
 async fn another_variant_is_no_answer_and_gets_a_leader_of_its_own() {
     // RFC 9111 §4.1
     let cache = roomy();
@@ -248,7 +224,7 @@ async fn a_304_makes_the_stored_answer_fresh_for_all_who_wait() {
     let exchange = Exchange { request: &plain, policy: &policy, requested: later, answered: later };
     let other = response(304, &[("ETag", "\"b\"")]);
     let kept = cache.held_bytes();
-    let (leader, reason) = leader.freshen(&exchange, &old, &other).unwrap_err();
+    let (leader, reason) = leader.freshen(&exchange, &old, &other, |_| {}).unwrap_err();
     assert_eq!(reason, Reason::ValidatorMismatch);
     drop(leader);
     assert!(matches!(follower.head(&plain).await, FollowerOutcome::LeaderGone));
@@ -257,7 +233,8 @@ async fn a_304_makes_the_stored_answer_fresh_for_all_who_wait() {
     let old = lead(&cache, &plain).store_whole(plan_of(&cache, &[FRESH, ("ETag", "\"a\"")]), b"body").unwrap();
     let Begin::Leader(leader) = cache.begin_fill(KEY, &plain, &policy, later) else { panic!() };
     let Begin::Follower(follower) = cache.begin_fill(KEY, &plain, &policy, later) else { panic!() };
-    let fresh = leader.freshen(&exchange, &old, &response(304, &[("ETag", "\"a\"")])).unwrap();
+    let (fresh, refused) = leader.freshen(&exchange, &old, &response(304, &[("ETag", "\"a\"")]), |_| {}).unwrap();
+    assert_eq!(refused, None);
     let FollowerOutcome::Stored(same) = follower.head(&plain).await else { panic!() };
     assert!(Arc::ptr_eq(&fresh, &same) && Arc::ptr_eq(&fresh.body, &old.body));
     assert!(matches!(cache.lookup(KEY, &plain, &policy, later), Lookup::Hit { age: 0, .. }));

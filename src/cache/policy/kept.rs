@@ -26,7 +26,7 @@ const NOT_KEPT: [&str; 12] = [
 /// Whether this field of a message with these fields stays out of the store: hop-by-hop by name or by nomination.
 pub(crate) fn is_dropped(name: &[u8], fields: &Fields) -> bool {
     NOT_KEPT.iter().any(|dropped| dropped.as_bytes().eq_ignore_ascii_case(name))
-        || std::str::from_utf8(name).is_ok_and(|name| fields.has_token("connection", name))
+        || fields.connection_nominated().any(|nominated| nominated.eq_ignore_ascii_case(name))
 }
 
 /// The head as it is kept: without dropped and withheld fields, one Content-Length if the length is known, a Date.

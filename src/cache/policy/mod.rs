@@ -8,6 +8,7 @@ pub mod date;
 mod directives;
 mod freshness;
 mod kept;
+pub mod range;
 mod reuse;
 mod storable;
 mod validate;
@@ -84,4 +85,4 @@ impl Plan {
 }
 
 #[cfg(test)]
-pub(crate) mod testing;
+pub(crate) use super::testing;

@@ -27,6 +27,10 @@ struct Value {
     canonical: Box<[u8]>,
 }
 
+/// Fields that the backend does not see as the client sent them: they tell it who the client is. What depends on them
+/// can't be chosen by the client's own lines.
+const WRITTEN_ANEW: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "x-request-id"];
+
 /// `Vary: *`: no other request can repeat what this answer depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anything;
@@ -38,7 +42,7 @@ impl Vary {
         let mut nominated: Vec<Nominated> = Vec::new();
         for member in response.all("vary").flat_map(list_members) {
             let name = std::str::from_utf8(member).map_err(|_| Anything)?.to_ascii_lowercase();
-            if name.contains('*') {
+            if name.contains('*') || WRITTEN_ANEW.contains(&name.as_str()) {
                 return Err(Anything);
             }
             if nominated.iter().any(|known| *known.name == *name) {

@@ -17,11 +17,12 @@ fn members_read_as_rfc_9211_has_them() {
     assert_eq!(written(CacheStatus::Hit { ttl: 59 }), "tidegate; hit; ttl=59");
     assert_eq!(written(CacheStatus::Hit { ttl: -3 }), "tidegate; hit; ttl=-3");
     assert_eq!(
-        written(CacheStatus::StaleHit { ttl: -9, reason: Reason::Stale }),
-        "tidegate; fwd=stale; ttl=-9; detail=stale_on_error"
+        written(CacheStatus::StaleHit { ttl: -9, status: Some(503), reason: Reason::Stale }),
+        "tidegate; fwd=stale; fwd-status=503; ttl=-9; detail=stale_on_error"
     );
     assert_eq!(written(forwarded(Reason::UriMiss)), "tidegate; fwd=uri-miss");
     assert_eq!(written(forwarded(Reason::Off)), "tidegate; fwd=bypass; detail=off");
+    assert_eq!(written(forwarded(Reason::Uncacheable)), "tidegate; fwd=uri-miss; detail=uncacheable");
     assert_eq!(written(forwarded(Reason::Range)), "tidegate; fwd=request; detail=range");
     let full = CacheStatus::Forwarded {
         reason: Reason::Stale,

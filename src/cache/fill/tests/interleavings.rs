@@ -2,8 +2,8 @@
 
 use super::*;
 
-#[test]
-fn a_change_between_looking_and_waiting_is_not_missed() {
+#[tokio::test]
+async fn a_change_between_looking_and_waiting_is_not_missed() {
     // Every order of one reader's polls and the fill's steps: the last poll is always ready.
     for order in 0..1 << 6 {
         let cache = roomy();
@@ -87,6 +87,7 @@ async fn one_request(cache: &Arc<Cache>, key: [u8; 4], fetches: &std::sync::atom
                 FollowerOutcome::LeaderGone => {}
                 other => panic!("{other:?}"),
             },
+            Begin::Pass(reason) => panic!("{reason:?}"),
             Begin::Leader(leader) => {
                 fetches.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 tokio::task::yield_now().await;

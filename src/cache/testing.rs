@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Answer, Exchange, Policy, date, storable};
+use super::{
+    Reason,
+    policy::{Answer, Exchange, Policy, date, storable},
+};
 use crate::{
-    cache::Reason,
     clock::Now,
     wire::{Fields, RequestHead, ResponseHead},
 };

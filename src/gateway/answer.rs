@@ -1,0 +1,180 @@
+//! How an answer reaches its client: as it comes from a backend, as it grows in a shared fetch, or from the store.
+
+use std::{cell::RefCell, future::poll_fn, pin::pin, sync::Arc, task::Poll};
+
+use bytes::Bytes;
+
+use super::{
+    Gateway, Visit,
+    client::{BodyLength, Client, flush},
+    facts::CacheWord,
+    failure::Fault,
+    fields,
+    transfer::{Transfer, body_length},
+};
+use crate::{
+    cache::{
+        Answer, CacheStatus, Reader, Reason, Stored,
+        conditional::{self, Condition},
+    },
+    clock::Now,
+    upstream::Chosen,
+    wire::ResponseHead,
+};
+
+thread_local! {
+    static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Gateway {
+    /// Brings a backend's answer to the client as it comes; `pieces` of it are here already.
+    pub(super) async fn stream<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        transfer: Transfer,
+        head: ResponseHead,
+        status: Option<CacheStatus>,
+        pieces: Vec<Bytes>,
+    ) -> Result<(), Fault> {
+        let length = body_length(&visit.request.method, &head);
+        self.start(client, visit, head, length, Some(&transfer.chosen), status);
+        pieces.into_iter().for_each(|piece| client.push(piece));
+        transfer.finish(client).await
+    }
+
+    /// Queues the head of a backend's answer.
+    pub(super) fn start<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        mut head: ResponseHead,
+        length: BodyLength,
+        chosen: Option<&Chosen>,
+        status: Option<CacheStatus>,
+    ) {
+        visit.facts.status = head.status;
+        self.answer_fields(&mut head, visit.route(self));
+        if let Some(chosen) = chosen {
+            fields::set_sticky_cookie(&mut head, visit.request, chosen);
+        }
+        if let Some(status) = status.filter(|_| self.config.cache.status_field) {
+            let mut text = Vec::new();
+            status.write(&mut text);
+            head.fields.push("Cache-Status", text);
+        }
+        client.start(&head, length);
+    }
+
+    /// Sends a body that is still arriving, at this client's pace.
+    pub(super) async fn read<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        reader: Reader,
+        status: CacheStatus,
+    ) -> Result<(), Fault> {
+        let answer = reader.answer().clone();
+        let age = answer.age(Now::read());
+        if self.start_stored(client, visit, &answer, age, status) == Condition::NotModified {
+            client.finish(None);
+            return Ok(flush(client).await?);
+        }
+        self.read_on(client, reader).await
+    }
+
+    /// Sends the body that a reader gives; the head is queued.
+    pub(super) async fn read_on<C: Client>(&self, client: &mut C, mut reader: Reader) -> Result<(), Fault> {
+        loop {
+            let next = {
+                let mut next = pin!(reader.next());
+                poll_fn(|cx| {
+                    if client.queued() > 0
+                        && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
+                    {
+                        return Poll::Ready(Err(fault));
+                    }
+                    if client.queued() >= client.queue_max() {
+                        return Poll::Pending;
+                    }
+                    match next.as_mut().poll(cx) {
+                        Poll::Ready(piece) => Poll::Ready(Ok(piece)),
+                        Poll::Pending => client.poll_gone(cx).map(Err),
+                    }
+                })
+                .await?
+            };
+            match next {
+                Some(Ok(piece)) => client.push(piece),
+                Some(Err(failed)) => return Err(Fault::Fill(failed)),
+                None => break,
+            }
+        }
+        client.finish(None);
+        Ok(flush(client).await?)
+    }
+
+    /// Sends a stored answer that another's fetch has brought.
+    pub(super) async fn collapsed<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        stored: &Arc<Stored>,
+        reason: Reason,
+    ) -> Result<(), Fault> {
+        visit.facts.cache = CacheWord::Collapsed;
+        self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), collapsed(reason));
+        Ok(flush(client).await?)
+    }
+
+    /// Queues a stored answer, or the 304 that the client's own condition asks for (RFC 9111 §4.3.2).
+    pub(super) fn answer_stored<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        stored: &Stored,
+        age: u64,
+        status: CacheStatus,
+    ) {
+        if self.start_stored(client, visit, &stored.answer, age, status) == Condition::Proceed {
+            for piece in stored.body.chunks() {
+                client.push(piece.clone());
+            }
+        }
+        client.finish(None);
+    }
+
+    fn start_stored<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        answer: &Answer,
+        age: u64,
+        mut status: CacheStatus,
+    ) -> Condition {
+        let condition = conditional::evaluate(visit.request, answer);
+        let not_modified = condition == Condition::NotModified;
+        if let (true, CacheStatus::Forwarded { status: told @ None, .. }) = (not_modified, &mut status) {
+            // RFC 9211 §2.3: the status that the backend gave is not the one that is sent.
+            *told = Some(answer.head.status);
+        }
+        visit.facts.status = if not_modified { 304 } else { answer.head.status };
+        let mut age_text = itoa::Buffer::new();
+        let age = ("Age", age_text.format(age).as_bytes());
+        if !self.config.cache.status_field {
+            client.start_stored(answer, not_modified, &[age]);
+            return condition;
+        }
+        TEXT.with_borrow_mut(|text| {
+            text.clear();
+            status.write(text);
+            client.start_stored(answer, not_modified, &[age, ("Cache-Status", text)]);
+        });
+        condition
+    }
+}
+
+/// What Cache-Status says of a request that shared another's fetch.
+pub(super) fn collapsed(reason: Reason) -> CacheStatus {
+    CacheStatus::Forwarded { reason, status: None, stored: false, collapsed: true, detail: None }
+}

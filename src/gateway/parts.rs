@@ -1,0 +1,116 @@
+//! Parts of a stored answer: 206, as one piece or as `multipart/byteranges`, and 416 (RFC 9110 §14, §15.3.7, §15.5.17).
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{
+    Gateway, Visit,
+    client::{BodyLength, Client},
+};
+use crate::{
+    cache::{Body, CacheStatus, Stored, Wanted},
+    wire::{ResponseHead, response::reason_for},
+};
+
+/// One piece of the body, with what stands before it.
+struct Part {
+    before: Bytes,
+    bytes: Range<u64>,
+}
+
+impl Gateway {
+    /// Queues the bytes that are wanted of a stored answer, or the 416 that says how many there are. The head is the
+    /// stored one but for what speaks of the whole body.
+    pub(super) fn answer_part<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        stored: &Stored,
+        age: u64,
+        status: CacheStatus,
+        wanted: &Wanted,
+    ) {
+        let length = stored.body.length();
+        let mut head = stored.answer.head.clone();
+        head.fields.remove("content-length");
+        let (parts, end) = match wanted {
+            Wanted::Parts(ranges) => {
+                head.status = 206;
+                cut(&mut head, ranges, length)
+            }
+            Wanted::Unsatisfiable(_) => {
+                head.status = 416;
+                head.fields.retain(|name, _| !describes_content(name));
+                head.fields.push("Content-Range", format!("bytes */{length}"));
+                (Vec::new(), Bytes::new())
+            }
+            Wanted::Whole => (vec![Part { before: Bytes::new(), bytes: 0..length }], Bytes::new()),
+        };
+        if head.status != 200 {
+            head.reason = reason_for(head.status).into();
+        }
+        visit.facts.status = head.status;
+        head.fields.push("Age", age.to_string());
+        if self.config.cache.status_field {
+            let mut text = Vec::new();
+            status.write(&mut text);
+            head.fields.push("Cache-Status", text);
+        }
+        let sum = parts.iter().map(|part| part.before.len() as u64 + part.bytes.end - part.bytes.start).sum::<u64>();
+        client.start(&head, BodyLength::Exact(sum + end.len() as u64));
+        for part in parts {
+            client.push(part.before);
+            push_range(client, &stored.body, part.bytes);
+        }
+        client.push(end);
+        client.finish(None);
+    }
+}
+
+/// The parts as they are sent, and what stands behind the last; the head is told of them.
+fn cut(head: &mut ResponseHead, ranges: &[Range<u64>], length: u64) -> (Vec<Part>, Bytes) {
+    if let [bytes] = ranges {
+        head.fields.push("Content-Range", content_range(bytes, length));
+        return (vec![Part { before: Bytes::new(), bytes: bytes.clone() }], Bytes::new());
+    }
+    // Not to be guessed, so that no content can look like the end of a part.
+    let boundary = format!("{:032x}", fastrand::u128(..));
+    let content_type = head.fields.get("content-type").map(<[u8]>::to_vec);
+    head.fields.set("Content-Type", format!("multipart/byteranges; boundary={boundary}"));
+    let part = |(at, bytes): (usize, &Range<u64>)| {
+        let line_end = if at == 0 { "" } else { "\r\n" };
+        let mut before = format!("{line_end}--{boundary}\r\n").into_bytes();
+        if let Some(content_type) = &content_type {
+            before.extend_from_slice(b"Content-Type: ");
+            before.extend_from_slice(content_type);
+            before.extend_from_slice(b"\r\n");
+        }
+        before.extend_from_slice(format!("Content-Range: {}\r\n\r\n", content_range(bytes, length)).as_bytes());
+        Part { before: before.into(), bytes: bytes.clone() }
+    };
+    (ranges.iter().enumerate().map(part).collect(), format!("\r\n--{boundary}--\r\n").into())
+}
+
+fn content_range(bytes: &Range<u64>, length: u64) -> String {
+    format!("bytes {}-{}/{length}", bytes.start, bytes.end - 1)
+}
+
+/// Fields that have no place beside the missing content of a 416; nor has what lets it be taken for the stored answer.
+fn describes_content(name: &[u8]) -> bool {
+    let known: [&[u8]; 5] = [b"content-type", b"content-encoding", b"cache-control", b"expires", b"set-cookie"];
+    known.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Queues these bytes of the body; nothing is copied.
+fn push_range<C: Client>(client: &mut C, body: &Body, bytes: Range<u64>) {
+    let mut start = 0;
+    for chunk in body.chunks() {
+        let end = start + chunk.len() as u64;
+        let (from, to) = (bytes.start.max(start), bytes.end.min(end));
+        if from < to {
+            client.push(chunk.slice((from - start) as usize..(to - start) as usize));
+        }
+        start = end;
+    }
+}
