@@ -91,6 +91,7 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["run", "--upstream", "nonsense"],
         &["run", "--upstream", "127.0.0.1:1", "--listen", "nonsense"],
         &["run", "--upstream", "127.0.0.1:1", "--log-level", "tidegate=loud"],
+        &["run", "--upstream", "127.0.0.1:1", "--log-level", "loud"],
         &["demo", "--listen", "nonsense"],
         &["healthcheck", "--admin", "nonsense"],
         &["completions", "cmd"],

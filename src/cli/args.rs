@@ -36,7 +36,7 @@ pub(super) enum Command {
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
     /// Show what the gateway does: a small app, the gateway before it, and a page that compares
-    #[command(after_help = DEMO_EXAMPLES)]
+    #[command(after_help = DEMO_EXAMPLES, mut_arg("log_level", |level| level.default_value("warn")))]
     Demo(Demo),
     /// Ask a running gateway whether it is ready; for a container's HEALTHCHECK
     #[command(after_help = HEALTHCHECK_EXAMPLES)]

@@ -11,6 +11,19 @@ use super::{
 
 /// Starts the log; an error says which part of the level is wrong.
 pub(super) fn start(options: &Log) -> Result<(), String> {
+    // `EnvFilter` takes a lone word that is no level for the name of a module, and then nothing is logged.
+    let stray = options
+        .log_level
+        .split(',')
+        .map(str::trim)
+        .find(|part| !part.is_empty() && !part.contains(['=', '[', ':']) && part.parse::<LevelFilter>().is_err());
+    if let Some(stray) = stray {
+        return Err(format!(
+            "`--log-level {}`: `{stray}` is not a level; expected off, error, warn, info, debug or trace, or a module with \
+             one, as in `info,tidegate::cache=debug`",
+            options.log_level
+        ));
+    }
     // The default directive is for an empty text, such as an empty variable.
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())

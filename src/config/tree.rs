@@ -70,9 +70,17 @@ pub(super) fn parse(source: usize, outside: &Outside<'_>, problems: &mut Problem
     let wrong_lines: Vec<Range<usize>> =
         errors.iter().filter_map(|error| error.span()).map(|span| line_of(&text, &span)).collect();
     let sound = errors.is_empty();
+    let mut last = None;
     for error in errors {
         let place = error.span().map(|span| Place { source, start: span.start, end: span.end });
-        problems.push(Problem::error(place, error.message().to_owned()));
+        // The parser's recovery meets some errors twice.
+        if last.replace((place, error.message().to_owned())) == Some((place, error.message().to_owned())) {
+            continue;
+        }
+        // `upstream` is one text, and the tables of named ones are a letter away from it.
+        let name = error.span().and_then(|span| text.get(span.start..)?.strip_prefix("upstream.")?.split(']').next());
+        let hint = name.map(|name| format!("did you mean `[upstreams.{name}]`?"));
+        problems.push(Problem::error(place, error.message().to_owned()).hint(hint));
     }
     let mut reading = Reading { source, wrong_lines, outside, problems };
     (reading.entries(table.get_ref()), sound)

@@ -54,6 +54,9 @@ const SEND_BUFFER_MAX: usize = 256 * 1024;
 
 /// A stream of the client's: its request, and the way to answer it.
 type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
+/// The rest of a request that was answered before it was whole: this much of it is taken, for this long.
+const UNREAD_MAX: usize = 64 * 1024;
+const UNREAD_WAIT: Duration = Duration::from_millis(500);
 
 /// Serves one connection until it ends.
 pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) {
@@ -178,7 +181,7 @@ impl Connection {
                 }
                 Err(refusal) => refuse(&gateway, &mut client, refusal).await,
             }
-            client.close();
+            client.close().await;
         });
         // Whoever is woken by this poll is the task spawned next, which registers anew.
         if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
@@ -202,6 +205,8 @@ struct Http2Client {
     info: ClientInfo,
     body: RecvStream,
     respond: SendResponse<Bytes>,
+    /// The answer's head, until the first flush: by then it is known whether anything follows it.
+    head: Option<Response<()>>,
     send: Option<SendStream<Bytes>>,
     queue: VecDeque<Bytes>,
     queued: usize,
@@ -242,6 +247,7 @@ impl Http2Client {
             info,
             body,
             respond,
+            head: None,
             send: None,
             queue: VecDeque::new(),
             queued: 0,
@@ -274,31 +280,55 @@ impl Http2Client {
     }
 
     /// Queues the head; the body follows unless there is none.
-    fn send_head(&mut self, status: u16, headers: HeaderMap, bodiless: bool) {
+    fn queue_head(&mut self, status: u16, headers: HeaderMap, bodiless: bool) {
         self.bodiless = bodiless || self.is_head;
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
         *response.headers_mut() = headers;
-        match self.respond.send_response(response, self.bodiless) {
+        self.head = Some(response);
+    }
+
+    /// Sends the head. One that nothing follows ends the stream itself: an empty DATA frame behind it would say the same,
+    /// but gRPC's clients take the fields for trailers only if they stand in the last frame.
+    fn send_head(&mut self) {
+        let Some(head) = self.head.take() else { return };
+        let is_last = self.bodiless || (self.queue.is_empty() && matches!(self.ended, Some(None)));
+        match self.respond.send_response(head, is_last) {
             Ok(send) => self.send = Some(send),
             Err(_) => self.failed = true,
         }
-        self.end_sent = self.bodiless;
+        self.end_sent = is_last;
     }
 
     /// Ends the stream as its answer ended: whole, or reset (RFC 9113 §8.1).
-    fn close(mut self) {
+    async fn close(mut self) {
         let whole = self.end_sent && !self.failed;
         if let Some(send) = self.send.as_mut().filter(|_| !whole) {
             send.send_reset(Reason::INTERNAL_ERROR);
         } else if !whole {
             self.respond.send_reset(Reason::INTERNAL_ERROR);
-        } else if !self.body_ended && !self.body.is_end_stream() {
+        } else if !self.body_ended && !self.request_ends().await {
             // The rest of the request is not wanted (RFC 9113 §8.1).
             if let Some(send) = self.send.as_mut() {
                 send.send_reset(Reason::NO_ERROR);
             }
         }
+    }
+
+    /// Whether the rest of the request is short and comes at once. Some clients take a reset for a failure although the
+    /// answer was whole.
+    async fn request_ends(&mut self) -> bool {
+        let rest = async {
+            let mut bytes = 0;
+            while let Some(Ok(piece)) = poll_fn(|cx| self.body.poll_data(cx)).await {
+                bytes += piece.len();
+                if bytes > UNREAD_MAX {
+                    return false;
+                }
+            }
+            self.body.is_end_stream()
+        };
+        tokio::time::timeout(UNREAD_WAIT, rest).await.unwrap_or(false)
     }
 
     fn poll_body_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -311,6 +341,7 @@ impl Http2Client {
 
     /// Sends what flow control lets through; ready when nothing is queued.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
+        self.send_head();
         let Some(send) = &mut self.send else {
             return Poll::Ready(if self.failed { Err(ClientFault::Gone) } else { Ok(()) });
         };
@@ -417,7 +448,7 @@ impl Client for Http2Client {
         if let BodyLength::Exact(length) = length {
             headers.entry(http::header::CONTENT_LENGTH).or_insert_with(|| length.into());
         }
-        self.send_head(head.status, headers, matches!(length, BodyLength::None | BodyLength::Exact(0)));
+        self.queue_head(head.status, headers, matches!(length, BodyLength::None | BodyLength::Exact(0)));
     }
 
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]) {
@@ -433,7 +464,7 @@ impl Client for Http2Client {
             }
         }
         let status = if not_modified { 304 } else { answer.head.status };
-        self.send_head(status, headers, not_modified || answer.length == Some(0));
+        self.queue_head(status, headers, not_modified || answer.length == Some(0));
     }
 
     fn push(&mut self, piece: Bytes) {
@@ -463,7 +494,7 @@ impl Client for Http2Client {
     }
 
     fn started(&self) -> bool {
-        self.send.is_some() || self.failed
+        self.head.is_some() || self.send.is_some() || self.failed
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {

@@ -57,9 +57,8 @@ impl fmt::Display for StartFault {
             Self::Bind(problem) => problem.fmt(f),
             Self::Certificate(problem) => problem.fmt(f),
             Self::Tls(reason) => write!(f, "TLS could not be set up: {reason}"),
-            Self::AccessLog(LogTarget::File(path), error) => {
-                write!(f, "access log `{}` cannot be opened: {error}", path.display())
-            }
+            // The error names the file.
+            Self::AccessLog(LogTarget::File(_), error) => error.fmt(f),
             Self::AccessLog(_, error) => write!(f, "the access log cannot be started: {error}"),
             Self::Gateway(reason) => f.write_str(reason),
             Self::System(error) => write!(f, "a thread of the gateway could not be started: {error}"),

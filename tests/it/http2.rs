@@ -229,6 +229,44 @@ async fn grpc_trailers_pass_through_an_http_2_upstream() {
 }
 
 #[tokio::test]
+async fn an_answer_without_body_ends_with_its_head() {
+    // gRPC's "Trailers-Only": its clients find the status only in a frame that ends the stream.
+    let say =
+        |_: &Seen2| (200, vec![("content-type", "application/grpc"), ("grpc-status", "5")], Vec::new(), Vec::new());
+    let grpc = Origin2::start(say).await;
+    let plain = Origin::new().on("/", reply(200)).start().await;
+    for (address, upstream) in [(&grpc.address, "protocol = \"http2\""), (&plain.address, "")] {
+        let both = Both::before(address, upstream, "").await;
+        let (answer, mut stream) = both.connect().await.start("POST", "/", &[("te", "trailers")], false).await;
+        send_all(&mut stream, b"request").await.unwrap();
+        let answer = within("the answer", answer).await.unwrap();
+        assert!(answer.body().is_end_stream(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_early_answer_resets_nothing_if_the_rest_of_the_request_is_short() {
+    let dead = DeadAddress::new();
+    let both = Both::before(&dead.address.to_string(), "", "").await;
+    let mut client = both.connect().await;
+    for (rest, ends) in [(100, true), (200_000, false)] {
+        let (answer, mut stream) = client.start("POST", "/", &[], false).await;
+        let answer = within("the answer", whole(answer)).await.unwrap();
+        assert_eq!(answer.status, 502);
+        // Another exchange meanwhile: a reset would have come before its answer.
+        client.get("/another").await;
+        let mut waker = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(stream.poll_reset(&mut waker).is_pending(), "no reset yet");
+        stream.reserve_capacity(rest);
+        stream.send_data(vec![b'x'; rest].into(), ends).unwrap();
+        if !ends {
+            let reset = within("a reset", std::future::poll_fn(|cx| stream.poll_reset(cx))).await.unwrap();
+            assert_eq!(reset, h2::Reason::NO_ERROR);
+        }
+    }
+}
+
+#[tokio::test]
 async fn heads_that_http_2_forbids_are_refused() {
     let origin = Origin::new().start().await;
     let both = Both::before(&origin.address, "", "").await;

@@ -130,7 +130,7 @@ settings! {
         forwarded: bool = { false },
         /// `Via` (RFC 9110 §7.6.3), both ways. Some backends don't compress for requests that carry it.
         via: bool = { false },
-        /// The field that carries a request's id to the backend and back, or `"off"`.
+        /// The field that carries a request's id to the backend, or `"off"`. It is the id of the access log and of error pages.
         request_id: OrOff<FieldName> = { OrOff(Some(FieldName("X-Request-Id".to_owned()))) },
     }
 }

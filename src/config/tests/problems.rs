@@ -156,3 +156,17 @@ fn names_of_the_admin_listener_are_names_of_one_host_each() {
         assert!(told.contains(label), "{told}");
     }
 }
+
+#[test]
+fn a_table_in_short_is_told_its_keys() {
+    let told = told("upstream = \"a:1\"\ncache = false\n[[listener]]\naddress = \"127.0.0.1:1\"\n");
+    assert!(told.contains("expected a table, found `true` or `false`"), "{told}");
+    assert!(told.contains("its keys are `enabled`, `capacity`"), "{told}");
+}
+
+#[test]
+fn the_table_of_an_upstream_is_not_mixed_up_with_the_upstream() {
+    let told = told("upstream = \"app\"\n[upstream.app]\nservers = [\"a:1\"]\n");
+    assert_eq!(told.matches("error: ").count(), 1, "{told}");
+    assert!(told.contains("did you mean `[upstreams.app]`?"), "{told}");
+}

@@ -19,7 +19,7 @@ mod wire;
 pub use client::Connection;
 pub use flaw::Flaw;
 pub use gateway::{Gateway, Signal};
-pub use http2::{Fate, Http2, RawHttp2};
+pub use http2::{Fate, Http2, RawHttp2, send_all, whole};
 pub use message::{Answer, Request};
 pub use net::{DeadAddress, free_address};
 pub use origin::{Next, Origin, Talk};
