@@ -88,6 +88,10 @@ impl Gateway {
     /// The answer as the client is to see it: hop-by-hop fields gone, the route's edits done, `Via` where it is on.
     pub(super) fn answer_fields(&self, head: &mut ResponseHead, route: &Route) {
         strip_hop_by_hop(&mut head.fields);
+        if head.status == 204 {
+            // RFC 9110 §8.6: never there.
+            head.fields.remove("content-length");
+        }
         if self.config.forward.via {
             head.fields.push("Via", "1.1 tidegate");
         }
@@ -233,9 +237,16 @@ fn append(fields: &mut Fields, name: &str, member: &str) {
 /// Takes the prefix off the target and tells the backend about it.
 fn strip_prefix(target: &str, prefix: &str, fields: &mut Fields) -> String {
     let prefix = prefix.trim_end_matches('/');
-    let Some(rest) = target.strip_prefix(prefix).filter(|_| !prefix.is_empty()) else { return target.to_owned() };
+    let Some(rest) = target.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && ends_segment(rest)) else {
+        return target.to_owned();
+    };
     fields.set("X-Forwarded-Prefix", prefix);
     if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
+}
+
+/// Whether a prefix in front of `rest` ends where a segment does: `/app` is no prefix of `/apple`.
+fn ends_segment(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(['/', '?'])
 }
 
 /// The value of one cookie (RFC 6265 §4.2).
@@ -251,16 +262,24 @@ fn cookie<'f>(fields: &'f Fields, name: &'f str) -> Option<&'f str> {
 
 /// Fields that are written anew for the backend, or that only a trusted proxy may send.
 fn is_replaced(name: &[u8], trusted: bool) -> bool {
-    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
     match name.len() {
-        4 => is("host"),
+        4 => is_same(name, b"host"),
         // 100-continue is ours to give: the body is asked for when a backend is there to take it (RFC 9110 §10.1.1).
-        6 => is("expect"),
-        14 if is("content-length") => true,
+        6 => is_same(name, b"expect"),
+        14 if is_same(name, b"content-length") => true,
         _ if trusted => false,
-        9 => is("forwarded") || is("x-real-ip"),
-        _ => name.len() > 12 && name[..12].eq_ignore_ascii_case(b"x-forwarded-"),
+        9 => is_same(name, b"forwarded") || is_same(name, b"x-real-ip"),
+        _ => name.len() > 12 && is_same(&name[..12], b"x-forwarded-"),
     }
+}
+
+/// Names as CGI and its children see them: `X_Forwarded_For` is X-Forwarded-For there, and no way around.
+fn is_same(name: &[u8], known: &[u8]) -> bool {
+    name.len() == known.len()
+        && name
+            .iter()
+            .zip(known)
+            .all(|(&byte, &known)| byte.eq_ignore_ascii_case(&known) || (byte, known) == (b'_', b'-'))
 }
 
 /// Fields that make some backends answer another question than the one in the key (cache poisoning).
@@ -274,5 +293,5 @@ fn is_unkeyed(name: &[u8]) -> bool {
         "x-method-override",
         "x-http-method-override",
     ];
-    (name[0] | 0x20) == b'x' && UNKEYED.iter().any(|unkeyed| name.eq_ignore_ascii_case(unkeyed.as_bytes()))
+    (name[0] | 0x20) == b'x' && UNKEYED.iter().any(|unkeyed| is_same(name, unkeyed.as_bytes()))
 }

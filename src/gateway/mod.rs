@@ -6,6 +6,7 @@
 //! `Transfer`; `fields` says what is told on the way, `failure` what the gateway answers itself, `facts` what is counted.
 
 mod ask;
+mod body_meter;
 mod client;
 mod facts;
 mod failure;
