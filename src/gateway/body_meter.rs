@@ -83,3 +83,6 @@ impl BodyMeter {
         self.watchdog.poll_expired(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -295,3 +295,6 @@ fn is_unkeyed(name: &[u8]) -> bool {
     ];
     (name[0] | 0x20) == b'x' && UNKEYED.iter().any(|unkeyed| is_same(name, unkeyed.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

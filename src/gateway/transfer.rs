@@ -278,3 +278,6 @@ pub(super) fn body_length(method: &http::Method, head: &ResponseHead) -> BodyLen
     let length = head.fields.get("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
     length.map_or(BodyLength::Unknown, BodyLength::Exact)
 }
+
+#[cfg(test)]
+mod tests;

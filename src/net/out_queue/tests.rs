@@ -90,7 +90,7 @@ proptest! {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         for step in steps {
             match step {
-                Step::Text(bytes) => queue.text().extend_from_slice(&bytes),
+                Step::Text(ref bytes) => queue.text().extend_from_slice(bytes),
                 Step::Piece(ref bytes) => queue.push(Bytes::copy_from_slice(bytes)),
                 Step::Slice(ref bytes) => queue.push_slice(bytes),
                 Step::Poll => {
