@@ -54,6 +54,16 @@ fn configurations_in_the_readme_are_accepted_without_a_warning() {
 }
 
 #[test]
+fn the_reference_of_the_configuration_is_up_to_date() {
+    let text = tidegate::config::reference();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(place("docs/configuration.md"), &text).unwrap();
+    }
+    let is_same = read("docs/configuration.md").trim_end() == text.trim_end();
+    assert!(is_same, "docs/configuration.md is out of date: tidegate reference > docs/configuration.md");
+}
+
+#[test]
 fn the_configuration_of_the_container_image_is_accepted() {
     // In a container the neighbours look in over the network: the one warning is meant.
     let warnings = warnings_of("deploy/container.toml", &read("deploy/container.toml"));

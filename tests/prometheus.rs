@@ -7,31 +7,22 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::Write,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use tidegate::{
-    access_log::AccessLog,
-    config::{self, LogFormat, LogTarget},
-    metrics::{Registry, buckets},
+    config,
+    metrics::{Kind, Registry, buckets},
+    server::{self, Server},
 };
-
-/// Metrics that the rules may ask for and that other parts declare.
-const ASKED_FOR: &[&str] = &[
-    "tidegate_config_last_reload_successful",
-    "tidegate_http_requests_total",
-    "tidegate_limit_hits_total",
-    "tidegate_tls_certificate_expiry_timestamp_seconds",
-    "tidegate_upstream_requests_total",
-];
 
 #[test]
 fn what_is_scraped_finds_favour_with_promtool() {
-    let registry = Registry::new();
-    let log = config::AccessLog { target: LogTarget::Off, format: LogFormat::Json, queue: 1 };
-    AccessLog::start(&log, &registry).unwrap();
+    let (registry, scraped) = whole();
+    promtool(Path::new("."), &["check", "metrics"], &scraped);
     registry.family("tidegate_things_total", "Things.", &["name"], odd_name).add(0, 3);
     registry.gauge_family("tidegate_level", "Level.", &["name"], odd_name).add(0, -3);
     let histogram =
@@ -53,11 +44,8 @@ fn the_rules_are_sound_and_fire_when_they_should() {
 
 #[test]
 fn the_rules_ask_for_metrics_that_there_are() {
-    let registry = Registry::new();
-    let log = config::AccessLog { target: LogTarget::Off, format: LogFormat::Json, queue: 1 };
-    AccessLog::start(&log, &registry).unwrap();
-    let declared: BTreeSet<&str> =
-        registry.descriptions().iter().map(|description| description.name).chain(ASKED_FOR.iter().copied()).collect();
+    let (registry, _) = whole();
+    let declared: BTreeSet<&str> = registry.descriptions().iter().map(|description| description.name).collect();
     let rules = fs::read_to_string(shipped().join("tidegate.rules.yml")).unwrap();
     let asked: BTreeSet<&str> = rules
         // Recorded series have colons in their names and are no metrics of ours.
@@ -66,7 +54,49 @@ fn the_rules_ask_for_metrics_that_there_are() {
         .collect();
     assert!(asked.len() > 5, "{asked:?}");
     assert_eq!(asked.difference(&declared).collect::<Vec<_>>(), Vec::<&&str>::new());
-    assert_eq!(ASKED_FOR.iter().filter(|name| !asked.contains(*name)).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
+#[test]
+fn the_reference_of_the_metrics_is_up_to_date() {
+    let (registry, _) = whole();
+    let mut text = "# Metrics\n\nWhat `GET /metrics` on the admin listener tells, beside `process_*`. Upstreams, routes, listeners and certificates \
+                    are\nlabelled with the names of the configuration; all other label values come from closed lists.\n\n\
+                    | name | kind | labels | what it says |\n|---|---|---|---|\n"
+        .to_owned();
+    for description in registry.descriptions() {
+        let kind = match description.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let labels: Vec<String> = description.labels.iter().map(|label| format!("`{label}`")).collect();
+        let help = description.help.replace('|', "\\|");
+        text += &format!("| `{}` | {kind} | {} | {help} |\n", description.name, labels.join(", "));
+    }
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&place, &text).unwrap();
+    }
+    let written = fs::read_to_string(&place).unwrap();
+    assert_eq!(written, text, "docs/metrics.md is out of date: UPDATE_DOCS=1 cargo test --test prometheus");
+}
+
+/// A whole gateway's registry, and what it tells a scraper.
+fn whole() -> (Registry, String) {
+    let config = config::minimal_with_admin("127.0.0.1:0", "127.0.0.1:9", Some("127.0.0.1:0")).unwrap();
+    let mut registry = None;
+    let running = Server::start(config, |parts| {
+        registry = Some(parts.registry.clone());
+        server::assemble(parts)
+    });
+    let running = running.unwrap_or_else(|problem| panic!("{problem}"));
+    let mut stream = TcpStream::connect(running.admin_address().unwrap()).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, scraped) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    (registry.unwrap(), scraped.to_owned())
 }
 
 fn odd_name(_: &u8) -> Vec<String> {

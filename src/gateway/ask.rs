@@ -7,7 +7,7 @@ use http::Method;
 
 use super::{
     Gateway, Visit,
-    client::{BodyLength, Client, ClientFault, QUEUE_MAX, flush},
+    client::{BodyLength, Client, flush, unless_gone},
     facts::CacheWord,
     failure::Fault,
     fields::{self, Lane},
@@ -93,7 +93,7 @@ impl Gateway {
                     Led::Again => {}
                 },
                 Begin::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
-                Begin::Follower(follower) => match wait(client, follower.head(visit.request)).await? {
+                Begin::Follower(follower) => match unless_gone(client, follower.head(visit.request)).await? {
                     FollowerOutcome::Streaming(reader) => {
                         visit.facts.cache = CacheWord::Collapsed;
                         return self.read(client, visit, reader, joined(reason)).await;
@@ -310,7 +310,7 @@ impl Gateway {
                     {
                         return Poll::Ready(Err(fault));
                     }
-                    if client.queued() >= QUEUE_MAX {
+                    if client.queued() >= client.queue_max() {
                         return Poll::Pending;
                     }
                     match next.as_mut().poll(cx) {
@@ -413,16 +413,6 @@ async fn pump(mut transfer: Transfer, mut fill: cache::Fill) {
             }
         }
     }
-}
-
-/// Waits for a leader, unless the client goes away first.
-async fn wait<C: Client, T>(client: &mut C, head: impl Future<Output = T>) -> Result<T, ClientFault> {
-    let mut head = pin!(head);
-    poll_fn(|cx| match head.as_mut().poll(cx) {
-        Poll::Ready(outcome) => Poll::Ready(Ok(outcome)),
-        Poll::Pending => client.poll_gone(cx).map(Err),
-    })
-    .await
 }
 
 fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {

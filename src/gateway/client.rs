@@ -5,6 +5,7 @@
 
 use std::{
     future::poll_fn,
+    pin::pin,
     task::{Context, Poll},
 };
 
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Bytes that may wait for a client before the source is no longer read.
-pub(super) const QUEUE_MAX: usize = 256 * 1024;
+const QUEUE_MAX: usize = 256 * 1024;
 
 /// How long the body of an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,11 @@ pub(super) trait Client: Send {
     /// Bytes queued and not yet taken by the client.
     fn queued(&self) -> usize;
 
+    /// Bytes that may be queued before the source is no longer read.
+    fn queue_max(&self) -> usize {
+        QUEUE_MAX
+    }
+
     /// Body bytes queued since `start`.
     fn sent(&self) -> u64;
 
@@ -96,6 +102,16 @@ pub(super) trait Client: Send {
 /// Writes everything that is queued.
 pub(super) async fn flush<C: Client>(client: &mut C) -> Result<(), ClientFault> {
     poll_fn(|cx| client.poll_flush(cx)).await
+}
+
+/// Waits for something that is not the client's, unless the client goes away first.
+pub(super) async fn unless_gone<C: Client, T>(client: &mut C, work: impl Future<Output = T>) -> Result<T, ClientFault> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Ok(outcome)),
+        Poll::Pending => client.poll_gone(cx).map(Err),
+    })
+    .await
 }
 
 impl ClientFault {

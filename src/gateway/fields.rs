@@ -55,7 +55,13 @@ impl Gateway {
         let (route, request, way) = (visit.route(self), visit.request, visit.way);
         let mut fields = request.fields.clone();
         strip_hop_by_hop(&mut fields);
-        fields.retain(|name, _| !is_replaced(name, way.trusted) && !(lane == Lane::Ask && is_unkeyed(name)));
+        let edited = || route.request_fields.remove.iter().chain(route.request_fields.set.iter().map(|(name, _)| name));
+        fields.retain(|name, _| {
+            let is_dropped = is_replaced(name, way.trusted) || (lane == Lane::Ask && is_unkeyed(name));
+            let is_twin = name.contains(&b'_')
+                && edited().chain(&self.config.forward.request_id).any(|known| is_same_word(known.as_bytes(), name));
+            !is_dropped && !is_twin
+        });
         self.add_way(&mut fields, request, info, way);
         self.add_request_id(&mut fields, way, &mut visit.facts);
         let target = match route.strip_prefix.as_deref() {
@@ -88,10 +94,6 @@ impl Gateway {
     /// The answer as the client is to see it: hop-by-hop fields gone, the route's edits done, `Via` where it is on.
     pub(super) fn answer_fields(&self, head: &mut ResponseHead, route: &Route) {
         strip_hop_by_hop(&mut head.fields);
-        if head.status == 204 {
-            // RFC 9110 §8.6: never there.
-            head.fields.remove("content-length");
-        }
         if self.config.forward.via {
             head.fields.push("Via", "1.1 tidegate");
         }
@@ -105,10 +107,7 @@ impl Gateway {
 
     fn add_way(&self, fields: &mut Fields, request: &RequestHead, info: &ClientInfo, way: Way) {
         let peer = canonical(info.ip()).to_string();
-        let scheme = match request.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
+        let scheme = scheme_name(request.scheme);
         if info.client.is_some() {
             append(fields, "X-Forwarded-For", &peer);
             if !fields.contains("x-real-ip") {
@@ -125,7 +124,7 @@ impl Gateway {
             }
         }
         if self.config.forward.forwarded {
-            let node = match info.ip() {
+            let node = match canonical(info.ip()) {
                 _ if info.client.is_none() => "unknown".to_owned(),
                 IpAddr::V4(address) => address.to_string(),
                 // RFC 7239 §6: an IPv6 address stands in brackets and quotes.
@@ -139,12 +138,78 @@ impl Gateway {
         let Some(name) = &self.config.forward.request_id else { return };
         if way.trusted
             && let Some(given) = fields.get(name).and_then(|given| std::str::from_utf8(given).ok())
-            && (1..=128).contains(&given.len())
+            && is_request_id(given)
         {
             facts.request_id = Some(given.to_owned());
             return;
         }
         fields.set(name, facts.request_id());
+    }
+}
+
+/// Whether an id is fit for logs and pages as it is, whoever made it up.
+fn is_request_id(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte))
+}
+
+/// Adds to a key what the backend will see of a trusted proxy's word, but for the addresses: such a proxy may pass on
+/// what its client made up. What the gateway would have said itself is left out, so that it changes no key.
+pub(super) fn write_way(request: &RequestHead, key: &mut Vec<u8>) {
+    for (name, value) in request.fields.iter() {
+        let Some(kind) = strip_prefix_ignoring_case(name, b"x-forwarded-") else {
+            if name.eq_ignore_ascii_case(b"forwarded") {
+                write_forwarded(value, key);
+            }
+            continue;
+        };
+        let own = match kind.to_ascii_lowercase().as_slice() {
+            b"for" => continue,
+            b"proto" => scheme_name(request.scheme),
+            b"host" => request.authority.as_str(),
+            b"port" => port_of(&request.authority, request.scheme),
+            _ => "",
+        };
+        if value != own.as_bytes() {
+            // No target holds a line end, so this can't be mistaken for a part of one.
+            key.push(b'\n');
+            key.extend(kind.to_ascii_lowercase());
+            key.push(b':');
+            key.extend_from_slice(value);
+        }
+    }
+}
+
+/// The parameters of Forwarded that are no addresses (RFC 7239 §4).
+fn write_forwarded(value: &[u8], key: &mut Vec<u8>) {
+    // Quotes that can be read in two ways are not read at all.
+    if value.contains(&b'\\') || value.iter().filter(|&&byte| byte == b'"').count() % 2 == 1 {
+        key.extend_from_slice(b"\n;");
+        return key.extend_from_slice(value);
+    }
+    let mut quoted = false;
+    let pairs = value.split(|&byte| {
+        quoted ^= byte == b'"';
+        !quoted && matches!(byte, b';' | b',')
+    });
+    for pair in pairs.map(<[u8]>::trim_ascii) {
+        let is_address = [&b"for="[..], b"by="].iter().any(|name| strip_prefix_ignoring_case(pair, name).is_some());
+        if !is_address {
+            key.extend_from_slice(b"\n;");
+            key.extend_from_slice(pair);
+        }
+    }
+}
+
+fn strip_prefix_ignoring_case<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
+    let (front, rest) = text.split_at_checked(prefix.len())?;
+    front.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+fn scheme_name(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
     }
 }
 
@@ -263,23 +328,14 @@ fn cookie<'f>(fields: &'f Fields, name: &'f str) -> Option<&'f str> {
 /// Fields that are written anew for the backend, or that only a trusted proxy may send.
 fn is_replaced(name: &[u8], trusted: bool) -> bool {
     match name.len() {
-        4 => is_same(name, b"host"),
+        4 => is_same_word(b"host", name),
         // 100-continue is ours to give: the body is asked for when a backend is there to take it (RFC 9110 §10.1.1).
-        6 => is_same(name, b"expect"),
-        14 if is_same(name, b"content-length") => true,
+        6 => is_same_word(b"expect", name),
+        14 if is_same_word(b"content-length", name) => true,
         _ if trusted => false,
-        9 => is_same(name, b"forwarded") || is_same(name, b"x-real-ip"),
-        _ => name.len() > 12 && is_same(&name[..12], b"x-forwarded-"),
+        9 => is_same_word(b"forwarded", name) || is_same_word(b"x-real-ip", name),
+        _ => name.len() > 12 && is_same_word(b"x-forwarded-", &name[..12]),
     }
-}
-
-/// Names as CGI and its children see them: `X_Forwarded_For` is X-Forwarded-For there, and no way around.
-fn is_same(name: &[u8], known: &[u8]) -> bool {
-    name.len() == known.len()
-        && name
-            .iter()
-            .zip(known)
-            .all(|(&byte, &known)| byte.eq_ignore_ascii_case(&known) || (byte, known) == (b'_', b'-'))
 }
 
 /// Fields that make some backends answer another question than the one in the key (cache poisoning).
@@ -293,7 +349,13 @@ fn is_unkeyed(name: &[u8]) -> bool {
         "x-method-override",
         "x-http-method-override",
     ];
-    (name[0] | 0x20) == b'x' && UNKEYED.iter().any(|unkeyed| is_same(name, unkeyed.as_bytes()))
+    matches!(name, [b'x' | b'X', ..]) && UNKEYED.iter().any(|unkeyed| is_same_word(unkeyed.as_bytes(), name))
+}
+
+/// Whether two names are one to a backend that does not tell `_` from `-`.
+fn is_same_word(known: &[u8], name: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    known.len() == name.len() && known.iter().map(plain).eq(name.iter().map(plain))
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ pub(super) struct Metrics {
 }
 
 /// The limits that are counted here; those on connections are counted where connections are accepted.
-const LIMITS: [&str; 7] =
-    ["head_bytes", "target_bytes", "fields", "head_timeout", "body_bytes", "body_rate", "send_timeout"];
+const LIMITS: [&str; 8] =
+    ["head_bytes", "target_bytes", "fields", "head_timeout", "body_bytes", "body_rate", "send_timeout", "http2_resets"];
 
 impl Metrics {
     pub(super) fn new(registry: &Registry, config: &Config) -> Self {

@@ -204,16 +204,16 @@ impl Visit<'_> {
         &gateway.config.routes[self.route]
     }
 
-    /// The key of the request's answer: scheme, authority and target, and what a trusted proxy says the host was.
+    /// The key of the request's answer: scheme, authority and target, and what a trusted proxy says of the way to it.
     fn write_key(&self, key: &mut Vec<u8>) {
-        key.clear();
-        cache::key::build(key, self.request.scheme, &self.request.authority, &self.request.target);
-        if self.way.trusted
-            && let Some(host) = self.request.fields.get("x-forwarded-host")
-        {
-            // No target holds a line end, so this can't be mistaken for a part of one.
-            key.push(b'\n');
-            key.extend_from_slice(host);
+        self.write_key_of(&self.request.target, key);
+    }
+
+    /// The same for another target of the same origin, as this client would ask for it.
+    fn write_key_of(&self, target: &str, key: &mut Vec<u8>) {
+        cache::key::build(key, self.request.scheme, &self.request.authority, target);
+        if self.way.trusted {
+            fields::write_way(self.request, key);
         }
     }
 }

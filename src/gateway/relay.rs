@@ -5,10 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::{Gateway, Visit, client::Client, facts::CacheWord, failure::Fault, fields::Lane, transfer::Sending};
-use crate::{
-    cache,
-    wire::{Framing, ResponseHead, Scheme},
-};
+use crate::wire::{Framing, ResponseHead, Scheme};
 
 impl Gateway {
     /// Brings one request to the backend and its answer back.
@@ -36,8 +33,7 @@ impl Gateway {
             let Some(target) = head.fields.get_str(name).and_then(|value| same_origin_target(visit, value)) else {
                 continue;
             };
-            key.clear();
-            cache::key::build(&mut key, visit.request.scheme, &visit.request.authority, target);
+            visit.write_key_of(target, &mut key);
             self.cache.invalidate(&key);
         }
     }

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    client::{BodyLength, Client, ClientFault, QUEUE_MAX},
+    client::{BodyLength, Client, ClientFault, unless_gone},
     failure::Fault,
 };
 use crate::{
@@ -85,7 +85,11 @@ impl Transfer {
         may_reuse: bool,
     ) -> Result<(Self, ResponseHead), Fault> {
         let upgrade = sending == Sending::Upgrade;
-        let begun = if upgrade { chosen.begin_upgrade(request).await } else { chosen.begin(request, may_reuse).await };
+        let begun = async {
+            if upgrade { chosen.begin_upgrade(request).await } else { chosen.begin(request, may_reuse).await }
+        };
+        // Dialling may take its time, and nobody waits for it any more once the client has gone.
+        let begun = unless_gone(client, begun).await?;
         let exchange = begun.inspect_err(|failure| chosen.settle(Err(failure)))?;
         let uploading = !matches!(request.framing, Framing::None | Framing::Length(0));
         let mut transfer = Self { chosen, exchange, uploading, upgrade };
@@ -107,6 +111,10 @@ impl Transfer {
     async fn final_head<C: Client>(&mut self, client: &mut C) -> Result<ResponseHead, Fault> {
         for _ in 0..=INTERIM_MAX {
             let mut head = poll_fn(|cx| self.poll_head(client, cx)).await?;
+            if head.status < 200 || head.status == 204 {
+                // RFC 9110 §8.6: not sent in these, and not to be passed on, for the next reader may believe it.
+                head.fields.remove("content-length");
+            }
             if head.status == 101 && !self.upgrade {
                 return Err(Failure::UnaskedSwitch.into());
             }
@@ -114,7 +122,10 @@ impl Transfer {
                 return Ok(head);
             }
             crate::wire::strip_hop_by_hop(&mut head.fields);
-            client.interim(&head);
+            // 100 is the client's end to give: it was not passed on that anybody waits for it.
+            if head.status != 100 {
+                client.interim(&head);
+            }
         }
         Err(Failure::TooManyInterim.into())
     }
@@ -231,7 +242,7 @@ impl Transfer {
                 return Poll::Ready(Err(fault));
             }
             // What is there is gathered before it is written: a head and a small body leave together.
-            while !*down_ended && client.queued() < QUEUE_MAX {
+            while !*down_ended && client.queued() < client.queue_max() {
                 match self.exchange.poll_body(cx) {
                     Poll::Ready(Some(piece)) => client.push(piece?),
                     Poll::Ready(None) => {
@@ -241,7 +252,7 @@ impl Transfer {
                     Poll::Pending => break,
                 }
             }
-            let was_full = client.queued() >= QUEUE_MAX;
+            let was_full = client.queued() >= client.queue_max();
             match client.poll_flush(cx) {
                 Poll::Ready(Ok(())) if *down_ended => return Poll::Ready(Ok(())),
                 // There is room again: the backend's next piece was not asked for.

@@ -31,6 +31,14 @@ pub fn prepare_socket(socket: SockRef<'_>, unacknowledged: Duration) -> io::Resu
     Ok(())
 }
 
+/// Lets the end of the connection reach the peer as a reset, which can't be taken for the end of a message. An error or
+/// another kind of socket leaves it as it is: TLS tells a cut by itself (RFC 8446 §6.1), a Unix socket can't be reset.
+pub fn reset_on_close(stream: &Stream) {
+    if let Stream::Tcp(stream) = stream {
+        let _kept = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
 /// Silence after which the first probe is sent. Under the two minutes after which NATs forget a connection.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 /// Between two probes.

@@ -38,11 +38,12 @@ pub struct Exchange {
 }
 
 /// Shakes hands and drives the connection in a task of its own until it ends.
-pub(super) async fn handshake(stream: Stream) -> Result<Handle, Failure> {
+pub(super) async fn handshake(stream: Stream, limits: &AnswerLimits) -> Result<Handle, Failure> {
     let (handle, connection) = client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .enable_push(false)
+        .max_header_list_size(limits.head_bytes as u32)
         .handshake(stream)
         .await?;
     tokio::spawn(async move {
@@ -155,8 +156,7 @@ impl Exchange {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(None) => {
                 if let Some(trailers) = ready!(body.poll_trailers(cx))? {
-                    self.trailers =
-                        Some(trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect());
+                    self.trailers = Fields::from_http2_trailers(&trailers);
                 }
                 Poll::Ready(None)
             }

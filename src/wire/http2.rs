@@ -1,11 +1,12 @@
 //! Heads that HTTP/2 delivered or takes, under the same rules as HTTP/1.1 (RFC 9113 §8.2, §8.3).
 
-use http::header::{COOKIE, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::gather::{Gathered, Verdict};
 use super::hop::{is_hop_by_hop, is_in, nominated_lines};
 use super::target::{method_of, target_of};
+use super::trailers::may_be_trailer;
 use super::{Fields, Framing, HeadLimits, Refusal, RequestHead, ResponseHead, Version, reason_for, text};
 
 impl RequestHead {
@@ -119,7 +120,9 @@ impl ResponseHead {
             fields: Fields::new(),
         };
         for (name, value) in fields {
-            if !is_hop_by_hop(name.as_str().as_bytes()) {
+            // RFC 9110 §8.6: a Content-Length that was said twice stands once.
+            let is_repeated = name == CONTENT_LENGTH && head.fields.contains(name);
+            if !is_hop_by_hop(name.as_str().as_bytes()) && !is_repeated {
                 head.fields.push(name, text::trim(value.as_bytes()));
             }
         }
@@ -128,6 +131,17 @@ impl ResponseHead {
 }
 
 impl Fields {
+    /// A trailer section that came over HTTP/2, sifted as one of HTTP/1.1 is (RFC 9110 §6.5.1, RFC 9113 §8.1); `None` if
+    /// nothing is left.
+    pub fn from_http2_trailers(lines: &HeaderMap) -> Option<Self> {
+        let fields: Self = lines
+            .iter()
+            .map(|(name, value)| (name.as_str(), text::trim(value.as_bytes())))
+            .filter(|(name, value)| may_be_trailer(name.as_bytes()) && text::is_value(value))
+            .collect();
+        (!fields.is_empty()).then_some(fields)
+    }
+
     /// The lines as HTTP/2 takes them: names in lower case, no hop-by-hop fields and none that Connection nominates
     /// (RFC 9113 §8.2). Host is left in; who sends a request decides whether it becomes `:authority`.
     pub fn to_header_map(&self) -> HeaderMap {

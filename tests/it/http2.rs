@@ -334,3 +334,64 @@ async fn a_flood_of_resets_ends_in_a_goodbye() {
     assert!(matches!(raw.fate(u32::MAX).await, Fate::ConnectionEnded(_)), "CVE-2023-44487");
     assert_eq!(both.connect().await.get("/well").await.text(), "/well");
 }
+
+#[tokio::test]
+async fn requests_given_up_one_by_one_end_in_a_goodbye_too() {
+    let silent = script(|mut talk| async move {
+        talk.gone().await;
+        Next::Close
+    });
+    let origin = Origin::new().on("/reset", silent).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut raw = both.raw().await;
+    let head = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/reset")];
+    // Each is accepted, and costs the backend a request, before it is reset.
+    for at in 0..400_u32 {
+        let stream = at * 2 + 1;
+        raw.headers(stream, &head, true).await;
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        raw.frame(3, 0, stream, &8_u32.to_be_bytes()).await;
+    }
+    assert_eq!(raw.fate(u32::MAX).await, Fate::ConnectionEnded(Some(11)), "ENHANCE_YOUR_CALM");
+    assert!(both.gateway.metric("tidegate_limit_hits_total", &[("limit", "http2_resets")]).await >= 1.0);
+    assert_eq!(both.connect().await.get("/well").await.text(), "/well");
+}
+
+#[tokio::test]
+async fn dangerous_trailers_are_dropped_over_http_2_as_well() {
+    let say = |seen: &Seen2| {
+        let trailers = vec![("x-sum", "1"), ("set-cookie", "evil=1"), ("content-length", "9"), ("host", "evil")];
+        (200, vec![("cache-control", "no-store")], seen.body.clone(), trailers)
+    };
+    let behind = Origin2::start(say).await;
+    let both = Both::before(&behind.address, "protocol = \"http2\"", "").await;
+    let answer = both.connect().await.ask("POST", "/t", &[], b"x").await;
+    assert_eq!(answer.trailers, [("x-sum".to_owned(), "1".to_owned())]);
+
+    let origin = Origin::new().start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut raw = both.raw().await;
+    let head = [(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/t")];
+    raw.headers(1, &head, false).await;
+    raw.frame(0, 0, 1, b"x").await;
+    let trailers = [("x-sum", "1"), ("host", "evil"), ("content-length", "9"), ("x-forwarded-for", "1.2.3.4")];
+    raw.headers(1, &trailers, true).await;
+    assert_eq!(raw.fate(1).await, Fate::Answered(Some(200)));
+    let seen = origin.request_for("/t");
+    assert!(seen.complete && seen.trailers == [("x-sum".to_owned(), "1".to_owned())], "{:?}", seen.trailers);
+}
+
+#[tokio::test]
+async fn a_connection_that_only_pings_is_let_go() {
+    let origin = Origin::new().start().await;
+    let both = Both::before(&origin.address, "", "[timeouts]\nkeep_alive = \"500ms\"\n").await;
+    let mut raw = both.raw().await;
+    for _ in 0..60 {
+        raw.frame(6, 0, 0, &[0; 8]).await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    // GOAWAY came long ago; now the end itself must come, although this client never confirmed it.
+    assert!(matches!(raw.fate(u32::MAX).await, Fate::ConnectionEnded(_)));
+    assert_eq!(raw.fate(u32::MAX).await, Fate::ConnectionEnded(Some(0)));
+    assert_eq!(raw.fate(u32::MAX).await, Fate::ConnectionEnded(None));
+}

@@ -8,6 +8,7 @@
 
 mod support;
 
+mod attacks;
 mod cache;
 mod direct;
 mod evil_backend;
@@ -24,3 +25,4 @@ mod streams;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod zlib;

@@ -86,8 +86,8 @@ impl Client for Http1Client {
     }
 
     fn interim(&mut self, head: &ResponseHead) {
-        // RFC 9110 §15.2: an HTTP/1.0 client does not know interim answers. 100 is ours to give, see `poll_body`.
-        if self.version == Version::Http10 || head.status == 100 {
+        // RFC 9110 §15.2: an HTTP/1.0 client does not know interim answers.
+        if self.version == Version::Http10 {
             return;
         }
         self.write_status_line(head.status, &head.reason);

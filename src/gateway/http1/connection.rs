@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{
     config::Timeouts,
     gateway::{Gateway, body_meter::BodyMeter, client::Client},
-    net::{ClientInfo, OutQueue, Stream, Watchdog},
+    net::{ClientInfo, OutQueue, Stream, Watchdog, socket},
     tunnel::{StopPhase, StopSignal},
     wire::{BodyDecoder, Framing, HeadLimits, RequestHead, ResponseHead, Version, response::reason_for},
 };
@@ -148,11 +148,9 @@ impl Http1Client {
     /// read for a while.
     pub(super) async fn close(mut self) {
         if !self.finished && self.started {
-            // The answer was cut, and must not look whole. Framing tells, but where only the connection's end would: there
-            // a reset does. (TLS tells by the missing close_notify.)
-            if let (true, Stream::Tcp(socket)) = (self.until_close, &self.stream) {
-                // A socket that has gone already needs no reset.
-                let _gone = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            // The answer was cut, and must not look whole (RFC 9112 §8): where its end is the connection's, a bare end would.
+            if self.until_close {
+                socket::reset_on_close(&self.stream);
             }
             return;
         }

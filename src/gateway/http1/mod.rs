@@ -46,6 +46,7 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
             gateway.journey(&mut client, &mut request).await;
         }
         if !client.may_go_on().await {
+            // The buffer that it reads with is no part of a connection at rest.
             return Box::pin(client.close()).await;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, Method, Response, StatusCode};
 
+use super::Toll;
 use crate::{
     cache::Answer,
     gateway::{
@@ -20,6 +22,9 @@ use crate::{
     net::{ClientInfo, Watchdog},
     wire::{Fields, Framing, RequestHead, ResponseHead},
 };
+
+/// Bytes that may wait for one of the many streams of a connection.
+const QUEUE_MAX: usize = 64 * 1024;
 
 /// One stream as a `Client`.
 pub(super) struct Http2Client {
@@ -37,6 +42,9 @@ pub(super) struct Http2Client {
     is_head: bool,
     body_ended: bool,
     owes_continue: bool,
+    /// The client has reset the stream or is gone.
+    given_up: bool,
+    toll: Arc<Toll>,
     meter: BodyMeter,
     sent: u64,
     send_timeout: Duration,
@@ -44,8 +52,15 @@ pub(super) struct Http2Client {
 }
 
 impl Http2Client {
-    pub(super) fn new(gateway: &Gateway, info: ClientInfo, body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+    pub(super) fn new(
+        gateway: &Gateway,
+        info: ClientInfo,
+        body: RecvStream,
+        respond: SendResponse<Bytes>,
+        toll: Arc<Toll>,
+    ) -> Self {
         let config = &gateway.config;
+        toll.open.fetch_add(1, Ordering::Relaxed);
         Self {
             info,
             body,
@@ -60,6 +75,8 @@ impl Http2Client {
             is_head: false,
             body_ended: false,
             owes_continue: false,
+            given_up: false,
+            toll,
             meter: BodyMeter::new(&config.limits),
             sent: 0,
             send_timeout: config.timeouts.send,
@@ -156,7 +173,10 @@ impl Client for Http2Client {
                 let _window = self.body.flow_control().release_capacity(piece.len());
                 Poll::Ready(Some(self.meter.count(piece.len()).map(|()| piece)))
             }
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(ClientFault::Gone))),
+            Poll::Ready(Some(Err(_))) => {
+                self.given_up = true;
+                Poll::Ready(Some(Err(ClientFault::Gone)))
+            }
             Poll::Ready(None) => {
                 self.body_ended = true;
                 Poll::Ready(None)
@@ -178,9 +198,7 @@ impl Client for Http2Client {
     fn take_trailers(&mut self) -> Option<Fields> {
         let mut context = Context::from_waker(Waker::noop());
         match self.body.poll_trailers(&mut context) {
-            Poll::Ready(Ok(Some(trailers))) => {
-                Some(trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect())
-            }
+            Poll::Ready(Ok(Some(trailers))) => Fields::from_http2_trailers(&trailers),
             _ => None,
         }
     }
@@ -194,9 +212,9 @@ impl Client for Http2Client {
     }
 
     fn interim(&mut self, head: &ResponseHead) {
-        // RFC 9113 §8.6: there is no 101 in HTTP/2. 100 is ours to give, see `poll_body`.
+        // RFC 9113 §8.6: there is no 101 in HTTP/2.
         match StatusCode::from_u16(head.status) {
-            Ok(StatusCode::SWITCHING_PROTOCOLS | StatusCode::CONTINUE) | Err(_) => {}
+            Ok(StatusCode::SWITCHING_PROTOCOLS) | Err(_) => {}
             Ok(status) => self.send_interim(status, head.fields.to_header_map()),
         }
     }
@@ -244,6 +262,10 @@ impl Client for Http2Client {
         self.queued
     }
 
+    fn queue_max(&self) -> usize {
+        QUEUE_MAX
+    }
+
     fn sent(&self) -> u64 {
         self.sent
     }
@@ -258,6 +280,7 @@ impl Client for Http2Client {
             Poll::Ready(result) => {
                 self.write_watchdog.set(None);
                 self.failed |= result.is_err();
+                self.given_up |= result.is_err();
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -280,11 +303,19 @@ impl Client for Http2Client {
         };
         reset.map(|_| {
             self.failed = true;
+            self.given_up = true;
             ClientFault::Gone
         })
     }
 
     fn abandon(&mut self) {
         self.failed = true;
+    }
+}
+
+impl Drop for Http2Client {
+    fn drop(&mut self) {
+        self.toll.open.fetch_sub(1, Ordering::Relaxed);
+        self.toll.given_up.fetch_add(u32::from(self.given_up), Ordering::Relaxed);
     }
 }

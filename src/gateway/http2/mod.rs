@@ -8,13 +8,16 @@ mod client;
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Instant,
 };
 
 use bytes::Bytes;
-use h2::{RecvStream, server, server::SendResponse};
+use h2::{Reason, RecvStream, server, server::SendResponse};
 
 use self::client::Http2Client;
 use super::{Gateway, failure};
@@ -33,8 +36,15 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 128;
 
+/// Requests that a client may give up on one connection without more ado, and past which they may not be most of all:
+/// each is work for a backend and nothing for the client (CVE-2023-44487, however slowly it is done).
+const GIVEN_UP_MAX: u32 = 200;
+
 /// Bytes of an answer that one stream may hold for a client that takes none.
 const SEND_BUFFER_MAX: usize = 256 * 1024;
+
+/// A stream of the client's: its request, and the way to answer it.
+type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
 
 /// Serves one connection until it ends.
 pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) {
@@ -58,6 +68,8 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         watchdog: Watchdog::default(),
         leaving: false,
         busy: false,
+        began: 0,
+        toll: Arc::default(),
     }
     .run()
     .await;
@@ -73,6 +85,18 @@ struct Connection {
     leaving: bool,
     /// There were streams when it was last looked.
     busy: bool,
+    /// Requests so far.
+    began: u32,
+    toll: Arc<Toll>,
+}
+
+/// What the requests of one connection cost, besides what HTTP/2 itself counts.
+#[derive(Default)]
+struct Toll {
+    /// Under way. A stream that is reset makes room for another at once, its request ends a little later.
+    open: AtomicU32,
+    /// Given up by the client before they were answered.
+    given_up: AtomicU32,
 }
 
 /// What becomes of a connection on which nothing new comes.
@@ -90,13 +114,15 @@ impl Connection {
             // An error or an end: the connection is over, and its streams see it.
             let Some(Ok((request, respond))) = accepted else { return };
             self.begin(request, respond);
+            let given_up = self.toll.given_up.load(Ordering::Relaxed);
+            if given_up > GIVEN_UP_MAX && given_up > self.began / 2 {
+                self.gateway.metrics.limit_hits.add("http2_resets", 1);
+                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
         }
     }
 
-    fn poll_accept(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>>> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Accepted, h2::Error>>> {
         if !self.leaving && self.stop.poll_phase(cx) > StopPhase::Running {
             self.leaving = true;
             self.connection.graceful_shutdown();
@@ -133,11 +159,16 @@ impl Connection {
     }
 
     /// Starts one request; answers it here if that needs no waiting.
-    fn begin(&self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn begin(&mut self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        self.began = self.began.saturating_add(1);
+        if self.toll.open.load(Ordering::Relaxed) >= self.gateway.config.limits.http2_streams.saturating_mul(2) {
+            // RFC 9113 §8.7: nothing was done, the client may ask again.
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
         let gateway = self.gateway.clone();
         let (parts, body) = request.into_parts();
         let parsed = RequestHead::from_http2(&parts, body.is_end_stream(), &gateway.head_limits);
-        let mut client = Http2Client::new(&gateway, self.info.clone(), body, respond);
+        let mut client = Http2Client::new(&gateway, self.info.clone(), body, respond, self.toll.clone());
         let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             match parsed {
                 Ok(mut request) => {
