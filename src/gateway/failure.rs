@@ -7,7 +7,6 @@ use super::{
     Gateway,
     client::{BodyLength, Client, ClientFault, flush},
     facts::Facts,
-    http1::Http1Client,
 };
 use crate::{
     cache::FillFailed,
@@ -93,8 +92,12 @@ impl From<ClientFault> for Fault {
 pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts: &mut Facts, fault: &Fault) {
     facts.failure = fault.label();
     if client.started() {
-        client.abandon();
-        return;
+        return client.abandon();
+    }
+    if matches!(fault, Fault::Client(ClientFault::Gone | ClientFault::SendTimeout)) {
+        // Nobody is there to be told: the status is for the log and the counters.
+        facts.status = fault.status();
+        return client.abandon();
     }
     let retry = [("Retry-After", "5")];
     let fields: &[(&str, &str)] = if matches!(fault, Fault::Draining) { &retry } else { &[] };
@@ -121,8 +124,8 @@ pub(super) async fn answer<C: Client>(client: &mut C, request: &RequestHead, fac
     }
 }
 
-/// Answers a head that was refused; the connection ends with it.
-pub(super) async fn refuse(gateway: &Gateway, client: &mut Http1Client, request: &RequestHead, refusal: Refusal) {
+/// Answers a head that was refused.
+pub(super) async fn refuse<C: Client>(gateway: &Gateway, client: &mut C, request: &RequestHead, refusal: Refusal) {
     gateway.metrics.refused.add(refusal.label(), 1);
     match refusal {
         Refusal::HeadTooLarge => gateway.metrics.limit_hits.add("head_bytes", 1),
@@ -144,20 +147,19 @@ pub(super) async fn refuse(gateway: &Gateway, client: &mut Http1Client, request:
 }
 
 /// Answers a head that did not come whole in time (RFC 9110 §15.5.9).
-pub(super) async fn too_slow(gateway: &Gateway, client: &mut Http1Client, request: &RequestHead) {
+pub(super) async fn too_slow<C: Client>(gateway: &Gateway, client: &mut C, request: &RequestHead) {
     gateway.metrics.limit_hits.add("head_timeout", 1);
     let own = OwnAnswer { status: 408, message: "The request came too slowly.", fields: &[] };
     end_with(gateway, client, request, "head_timeout", own).await;
 }
 
-async fn end_with(
+async fn end_with<C: Client>(
     gateway: &Gateway,
-    client: &mut Http1Client,
+    client: &mut C,
     request: &RequestHead,
     failure: &'static str,
     own: OwnAnswer<'_>,
 ) {
-    client.reset_for_refusal();
     let mut facts = Facts::new(Now::read(), client.info().ip());
     answer(client, request, &mut facts, &own).await;
     facts.failure = failure;

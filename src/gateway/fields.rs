@@ -321,9 +321,16 @@ fn append(fields: &mut Fields, name: &str, member: &str) {
 /// Takes the prefix off the target and tells the backend about it.
 fn strip_prefix(target: &str, prefix: &str, fields: &mut Fields) -> String {
     let prefix = prefix.trim_end_matches('/');
-    let Some(rest) = target.strip_prefix(prefix).filter(|_| !prefix.is_empty()) else { return target.to_owned() };
+    let Some(rest) = target.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && ends_segment(rest)) else {
+        return target.to_owned();
+    };
     fields.set("X-Forwarded-Prefix", prefix);
     if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
+}
+
+/// Whether a prefix in front of `rest` ends where a segment does: `/app` is no prefix of `/apple`.
+fn ends_segment(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(['/', '?'])
 }
 
 /// The value of one cookie (RFC 6265 §4.2).
@@ -339,15 +346,14 @@ fn cookie<'f>(fields: &'f Fields, name: &'f str) -> Option<&'f str> {
 
 /// Fields that are written anew for the backend, or that only a trusted proxy may send.
 fn is_replaced(name: &[u8], trusted: bool) -> bool {
-    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
     match name.len() {
-        4 => is("host"),
+        4 => is_same_word(b"host", name),
         // 100-continue is ours to give: the body is asked for when a backend is there to take it (RFC 9110 §10.1.1).
-        6 => is("expect"),
-        14 if is("content-length") => true,
+        6 => is_same_word(b"expect", name),
+        14 if is_same_word(b"content-length", name) => true,
         _ if trusted => false,
-        9 => is("forwarded") || is("x-real-ip"),
-        _ => name.len() > 12 && name[..12].eq_ignore_ascii_case(b"x-forwarded-"),
+        9 => is_same_word(b"forwarded", name) || is_same_word(b"x-real-ip", name),
+        _ => name.len() > 12 && is_same_word(b"x-forwarded-", &name[..12]),
     }
 }
 
@@ -370,3 +376,6 @@ fn is_same_word(known: &[u8], name: &[u8]) -> bool {
     let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     known.len() == name.len() && known.iter().map(plain).eq(name.iter().map(plain))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 
 mod answer;
 mod ask;
+mod body_meter;
 mod client;
 mod facts;
 mod failure;

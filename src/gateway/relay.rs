@@ -4,14 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{
-    Gateway, Visit,
-    client::Client,
-    facts::CacheWord,
-    failure::Fault,
-    fields::Lane,
-    transfer::{Sending, body_length},
-};
+use super::{Gateway, Visit, client::Client, facts::CacheWord, failure::Fault, fields::Lane, transfer::Sending};
 use crate::wire::{Framing, ResponseHead, Scheme};
 
 impl Gateway {
@@ -22,7 +15,7 @@ impl Gateway {
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
         let (transfer, head) = self.open(client, visit, &outgoing, sending).await?;
         self.invalidate(visit, &head);
-        let length = body_length(&visit.request.method, &head);
+        let length = transfer.body_length(&visit.request.method, &head);
         self.start(client, visit, head, length, Some(&transfer.chosen), None);
         transfer.finish(client).await
     }

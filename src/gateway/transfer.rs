@@ -167,6 +167,14 @@ impl Transfer {
         Poll::Ready(Ok(()))
     }
 
+    /// How long the body of the answer is that began with `head`.
+    pub(super) fn body_length(&self, method: &http::Method, head: &ResponseHead) -> BodyLength {
+        match body_length(method, head) {
+            BodyLength::Unknown if self.exchange.is_ended() => BodyLength::Exact(0),
+            length => length,
+        }
+    }
+
     /// Brings the answer's body to the client and ends the answer. Gives the connection back where it may be kept.
     pub(super) async fn finish<C: Client>(mut self, client: &mut C) -> Result<(), Fault> {
         let mut down_ended = false;
@@ -281,3 +289,6 @@ pub(super) fn body_length(method: &http::Method, head: &ResponseHead) -> BodyLen
     let length = head.fields.get("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
     length.map_or(BodyLength::Unknown, BodyLength::Exact)
 }
+
+#[cfg(test)]
+mod tests;

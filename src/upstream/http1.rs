@@ -331,3 +331,6 @@ pub(super) fn write_request_head(request: &Outgoing, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests;

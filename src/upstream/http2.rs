@@ -226,3 +226,6 @@ pub(super) fn head_of(request: &Outgoing) -> Result<http::Request<()>, Failure> 
     }
     Ok(head)
 }
+
+#[cfg(test)]
+mod tests;

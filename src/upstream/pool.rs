@@ -205,3 +205,6 @@ impl Drop for Counted {
         RESTING.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,12 @@
 //! scratch and parsed where they lie. A hit is one read and one write.
 
 mod client;
+mod connection;
 mod read;
 
 use std::sync::Arc;
 
-pub(super) use client::Http1Client;
+pub(super) use connection::Http1Client;
 use read::Next;
 
 use super::{Gateway, failure, upgrade};
@@ -26,10 +27,12 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
             Next::Request => {}
             Next::Ended => return,
             Next::Refused(refusal) => {
+                client.reset_for_refusal();
                 failure::refuse(&gateway, &mut client, &request, refusal).await;
                 return Box::pin(client.close()).await;
             }
             Next::TooSlow => {
+                client.reset_for_refusal();
                 failure::too_slow(&gateway, &mut client, &request).await;
                 return Box::pin(client.close()).await;
             }

@@ -1,0 +1,203 @@
+//! One HTTP/1.x connection: what it keeps between requests, and how it ends.
+
+use std::{future::poll_fn, io::Write, pin::Pin, sync::Arc, task::Context, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{
+    config::Timeouts,
+    gateway::{Gateway, body_meter::BodyMeter, client::Client},
+    net::{ClientInfo, OutQueue, Stream, Watchdog, socket},
+    tunnel::{StopPhase, StopSignal},
+    wire::{BodyDecoder, Framing, HeadLimits, RequestHead, ResponseHead, Version, response::reason_for},
+};
+
+/// What may be left of a request body for the connection to persist.
+const UNREAD_MAX: u64 = 64 * 1024;
+
+/// A closing connection is read for this long and this much, so that the answer is not lost to a reset (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// One connection, and the request it carries now.
+pub(in crate::gateway) struct Http1Client {
+    pub(super) stream: Stream,
+    pub(super) info: ClientInfo,
+    pub(super) input: BytesMut,
+    pub(super) head_limits: HeadLimits,
+    pub(super) timeouts: Timeouts,
+    pub(super) requests: u64,
+    pub(super) in_head: bool,
+    pub(super) read_watchdog: Watchdog,
+    pub(super) write_watchdog: Watchdog,
+    stop: StopSignal,
+    pub(super) out: OutQueue,
+    pub(super) meter: BodyMeter,
+    // Of the request at hand:
+    pub(super) decoder: BodyDecoder,
+    pub(super) version: Version,
+    pub(super) is_head: bool,
+    pub(super) persists: bool,
+    pub(super) owes_continue: bool,
+    pub(super) started: bool,
+    pub(super) finished: bool,
+    pub(super) chunked: bool,
+    /// Only the end of the connection ends the answer's body (HTTP/1.0).
+    pub(super) until_close: bool,
+    pub(super) bodiless: bool,
+    pub(super) sent: u64,
+    pub(super) flushed_at: u64,
+    pub(super) half_closed: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Http1Client {
+    pub(super) fn new(gateway: &Arc<Gateway>, stream: Stream, info: ClientInfo) -> Self {
+        Self {
+            stream,
+            info,
+            input: BytesMut::new(),
+            head_limits: gateway.head_limits,
+            timeouts: gateway.config.timeouts.clone(),
+            requests: 0,
+            in_head: false,
+            read_watchdog: Watchdog::default(),
+            write_watchdog: Watchdog::default(),
+            stop: gateway.stopper.signal(),
+            out: OutQueue::default(),
+            meter: BodyMeter::new(&gateway.config.limits),
+            decoder: BodyDecoder::for_request(Framing::None),
+            version: Version::Http11,
+            is_head: false,
+            persists: false,
+            owes_continue: false,
+            started: false,
+            finished: false,
+            chunked: false,
+            until_close: false,
+            bodiless: false,
+            sent: 0,
+            flushed_at: 0,
+            half_closed: None,
+        }
+    }
+
+    /// Takes over what the head says about the exchange.
+    pub(super) fn begin_request(&mut self, request: &RequestHead) {
+        self.requests += 1;
+        self.in_head = false;
+        self.decoder = BodyDecoder::for_request(request.framing);
+        self.version = request.version;
+        self.is_head = request.method == Method::HEAD;
+        self.persists = request.keep_alive;
+        self.owes_continue = request.expect_continue;
+        self.meter.begin();
+        self.half_closed = None;
+        self.started = false;
+        self.finished = false;
+        self.chunked = false;
+        self.until_close = false;
+        self.bodiless = false;
+        self.sent = 0;
+    }
+
+    /// Whether another request may follow: both messages ended where their framing says.
+    pub(super) async fn may_go_on(&mut self) -> bool {
+        // What a half-closed client sent before it stopped sending is still answered (RFC 9112 §9.3.2).
+        let more_may_come = self.half_closed.is_none() || !self.input.is_empty();
+        self.persists && self.finished && more_may_come && (self.decoder.is_ended() || self.read_rest_of_body().await)
+    }
+
+    /// Whether what is left of the request is little, and surely on its way: then the connection outlives an answer that
+    /// came without it.
+    pub(super) fn is_body_worth_reading(&self) -> bool {
+        self.decoder.is_ended()
+            || (!self.owes_continue && self.decoder.remaining().is_some_and(|left| left <= UNREAD_MAX))
+    }
+
+    /// Reads what the answer did not need of the request body, so that none of it is taken for a request (CVE-2025-4366).
+    async fn read_rest_of_body(&mut self) -> bool {
+        let rest = async {
+            while !self.decoder.is_ended() {
+                match poll_fn(|cx| self.poll_body(cx)).await {
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => return false,
+                    None => break,
+                }
+            }
+            true
+        };
+        tokio::time::timeout(LINGER, rest).await.unwrap_or(false)
+    }
+
+    /// Queues a 101: the connection speaks another protocol behind it (RFC 9110 §15.2.2).
+    pub(in crate::gateway) fn switch(&mut self, head: &ResponseHead) {
+        self.write_status_line(head.status, &head.reason);
+        head.fields.write_http1(self.out.text());
+        self.out.text().extend_from_slice(b"\r\n");
+        self.started = true;
+    }
+
+    /// The bare connection and the bytes that came behind the head; for a tunnel.
+    pub(in crate::gateway) fn into_parts(self) -> (Stream, Bytes) {
+        (self.stream, self.input.freeze())
+    }
+
+    /// Ends the connection so that the last answer arrives: the sending side first, then what the client still sends is
+    /// read for a while.
+    pub(super) async fn close(mut self) {
+        if !self.finished && self.started {
+            // The answer was cut, and must not look whole (RFC 9112 §8): where its end is the connection's, a bare end would.
+            if self.until_close {
+                socket::reset_on_close(&self.stream);
+            }
+            return;
+        }
+        let drained = async {
+            self.stream.shutdown().await?;
+            let mut left = LINGER_BYTES;
+            let mut scratch = [0; 4096];
+            while left > 0 {
+                match self.stream.read(&mut scratch).await? {
+                    0 => break,
+                    read => left = left.saturating_sub(read),
+                }
+            }
+            Ok::<(), std::io::Error>(())
+        };
+        // Whatever the end was, the connection is dropped now.
+        let _ended = tokio::time::timeout(LINGER, drained).await;
+    }
+
+    /// Whether the gateway is stopping; the task is woken when it begins to.
+    pub(super) fn poll_stopping(&mut self, cx: &mut Context<'_>) -> bool {
+        self.stop.poll_phase(cx) > StopPhase::Running
+    }
+
+    /// Before an answer to a head that was refused: nothing of the last request counts any more.
+    pub(super) fn reset_for_refusal(&mut self) {
+        self.begin_request(&RequestHead::default());
+    }
+
+    pub(super) fn write_status_line(&mut self, status: u16, reason: &[u8]) {
+        let out = self.out.text();
+        // Invariant: writing to a Vec can't fail.
+        let _ = write!(out, "HTTP/1.1 {status} ");
+        out.extend_from_slice(if reason.is_empty() { reason_for(status).as_bytes() } else { reason });
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// What the answer says about the connection, and the end of its head.
+    pub(super) fn write_end_of_head(&mut self) {
+        self.persists &= self.stop.phase() == StopPhase::Running;
+        let word: &[u8] = match (self.persists, self.version) {
+            (false, _) => b"Connection: close\r\n\r\n",
+            // RFC 9112 §C.2.2: an HTTP/1.0 client must be told that the connection persists.
+            (true, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
+            (true, _) => b"\r\n",
+        };
+        self.out.text().extend_from_slice(word);
+        self.started = true;
+    }
+}

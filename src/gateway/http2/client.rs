@@ -1,0 +1,356 @@
+//! One stream of an HTTP/2 connection as the lanes see it: the request's body read, its answer written.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, Waker, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::Toll;
+use crate::{
+    cache::Answer,
+    gateway::{
+        Gateway,
+        body_meter::BodyMeter,
+        client::{BodyLength, Client, ClientFault},
+    },
+    net::{ClientInfo, Watchdog},
+    wire::{Fields, Framing, RequestHead, ResponseHead},
+};
+
+/// Bytes that may wait for one of the many streams of a connection.
+const QUEUE_MAX: usize = 64 * 1024;
+
+/// The rest of a request that was answered before it was whole: this much of it is taken, for this long.
+const UNREAD_MAX: usize = 64 * 1024;
+const UNREAD_WAIT: Duration = Duration::from_millis(500);
+
+/// One stream as a `Client`.
+pub(super) struct Http2Client {
+    pub(super) info: ClientInfo,
+    body: RecvStream,
+    respond: SendResponse<Bytes>,
+    /// The answer's head, until the first flush: by then it is known whether anything follows it.
+    head: Option<Response<()>>,
+    send: Option<SendStream<Bytes>>,
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    /// The answer is complete but for what is queued; with its trailers.
+    ended: Option<Option<HeaderMap>>,
+    end_sent: bool,
+    failed: bool,
+    bodiless: bool,
+    is_head: bool,
+    body_ended: bool,
+    owes_continue: bool,
+    /// The client has reset the stream or is gone.
+    given_up: bool,
+    toll: Arc<Toll>,
+    meter: BodyMeter,
+    sent: u64,
+    send_timeout: Duration,
+    write_watchdog: Watchdog,
+}
+
+impl Http2Client {
+    pub(super) fn new(
+        gateway: &Gateway,
+        info: ClientInfo,
+        body: RecvStream,
+        respond: SendResponse<Bytes>,
+        toll: Arc<Toll>,
+    ) -> Self {
+        let config = &gateway.config;
+        toll.open.fetch_add(1, Ordering::Relaxed);
+        Self {
+            info,
+            body,
+            respond,
+            head: None,
+            send: None,
+            queue: VecDeque::new(),
+            queued: 0,
+            ended: None,
+            end_sent: false,
+            failed: false,
+            bodiless: false,
+            is_head: false,
+            body_ended: false,
+            owes_continue: false,
+            given_up: false,
+            toll,
+            meter: BodyMeter::new(&config.limits),
+            sent: 0,
+            send_timeout: config.timeouts.send,
+            write_watchdog: Watchdog::default(),
+        }
+    }
+
+    pub(super) fn begin_request(&mut self, request: &RequestHead) {
+        self.is_head = request.method == Method::HEAD;
+        self.body_ended = request.framing == Framing::None;
+        self.owes_continue = request.expect_continue;
+    }
+
+    /// Queues the head; the body follows unless there is none.
+    fn queue_head(&mut self, status: u16, headers: HeaderMap, bodiless: bool) {
+        self.bodiless = bodiless || self.is_head;
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        *response.headers_mut() = headers;
+        self.head = Some(response);
+    }
+
+    /// Sends the head. One that nothing follows ends the stream itself: an empty DATA frame behind it would say the same,
+    /// but gRPC's clients take the fields for trailers only if they stand in the last frame.
+    fn send_head(&mut self) {
+        let Some(head) = self.head.take() else { return };
+        let is_last = self.bodiless || (self.queue.is_empty() && matches!(self.ended, Some(None)));
+        match self.respond.send_response(head, is_last) {
+            Ok(send) => self.send = Some(send),
+            Err(_) => self.failed = true,
+        }
+        self.end_sent = is_last;
+    }
+
+    /// Ends the stream as its answer ended: whole, or reset (RFC 9113 §8.1). What is left of a request that was answered
+    /// whole is read for a moment, because some clients take a reset for a failure all the same; then letting go of the
+    /// stream sends NO_ERROR behind what is queued.
+    pub(super) async fn close(mut self) {
+        if self.end_sent && !self.failed {
+            if !self.body_ended && !self.body.is_end_stream() {
+                self.read_rest_of_body().await;
+            }
+            return;
+        }
+        match &mut self.send {
+            Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
+            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
+        }
+    }
+
+    async fn read_rest_of_body(&mut self) {
+        let rest = async {
+            let mut bytes = 0;
+            while let Some(Ok(piece)) = poll_fn(|cx| self.body.poll_data(cx)).await {
+                bytes += piece.len();
+                if bytes > UNREAD_MAX {
+                    return;
+                }
+            }
+        };
+        // Late or not, the stream is let go now.
+        let _read = tokio::time::timeout(UNREAD_WAIT, rest).await;
+    }
+
+    fn send_interim(&mut self, status: StatusCode, headers: HeaderMap) {
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        // A stream that has gone says so at the next write.
+        let _sent = self.respond.send_informational(response);
+    }
+
+    /// Sends what flow control lets through; ready when nothing is queued.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
+        self.send_head();
+        let Some(send) = &mut self.send else {
+            return Poll::Ready(if self.failed { Err(ClientFault::Gone) } else { Ok(()) });
+        };
+        while let Some(piece) = self.queue.front_mut() {
+            send.reserve_capacity(piece.len());
+            let granted = match ready!(send.poll_capacity(cx)) {
+                Some(Ok(granted)) if granted > 0 => granted.min(piece.len()),
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => return Poll::Ready(Err(ClientFault::Gone)),
+            };
+            let part = piece.split_to(granted);
+            if piece.is_empty() {
+                self.queue.pop_front();
+            }
+            self.queued -= granted;
+            self.write_watchdog.set(None);
+            let last = self.queue.is_empty() && matches!(self.ended, Some(None));
+            if send.send_data(part, last).is_err() {
+                return Poll::Ready(Err(ClientFault::Gone));
+            }
+            self.end_sent |= last;
+        }
+        if let Some(trailers) = self.ended.take().filter(|_| !self.end_sent) {
+            let ended = match trailers {
+                Some(trailers) => send.send_trailers(trailers),
+                None => send.send_data(Bytes::new(), true),
+            };
+            self.end_sent = true;
+            return Poll::Ready(ended.map_err(|_| ClientFault::Gone));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Client for Http2Client {
+    fn info(&self) -> &ClientInfo {
+        &self.info
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ClientFault>>> {
+        match self.body.poll_data(cx) {
+            Poll::Ready(Some(Ok(piece))) => {
+                self.owes_continue = false;
+                self.meter.came();
+                // Paid back as it is taken: the window bounds what waits for a slow backend.
+                let _window = self.body.flow_control().release_capacity(piece.len());
+                Poll::Ready(Some(self.meter.count(piece.len()).map(|()| piece)))
+            }
+            Poll::Ready(Some(Err(_))) => {
+                self.given_up = true;
+                Poll::Ready(Some(Err(ClientFault::Gone)))
+            }
+            Poll::Ready(None) => {
+                self.body_ended = true;
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                // RFC 9110 §10.1.1: the client waits for this before it sends its body.
+                if std::mem::replace(&mut self.owes_continue, false) && !self.started() {
+                    self.send_interim(StatusCode::CONTINUE, HeaderMap::new());
+                }
+                // Once the answer has begun, the two are in a dialogue, and silence may be part of it.
+                if !self.started() && self.meter.poll_too_slow(cx).is_ready() {
+                    return Poll::Ready(Some(Err(ClientFault::BodyTimeout)));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn take_trailers(&mut self) -> Option<Fields> {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.body.poll_trailers(&mut context) {
+            Poll::Ready(Ok(Some(trailers))) => Fields::from_http2_trailers(&trailers),
+            _ => None,
+        }
+    }
+
+    fn limit_body(&mut self, bytes: u64) {
+        self.meter.limit(bytes);
+    }
+
+    fn received(&self) -> u64 {
+        self.meter.received()
+    }
+
+    fn interim(&mut self, head: &ResponseHead) {
+        // RFC 9113 §8.6: there is no 101 in HTTP/2.
+        match StatusCode::from_u16(head.status) {
+            Ok(StatusCode::SWITCHING_PROTOCOLS) | Err(_) => {}
+            Ok(status) => self.send_interim(status, head.fields.to_header_map()),
+        }
+    }
+
+    fn start(&mut self, head: &ResponseHead, length: BodyLength) {
+        let mut headers = head.fields.to_header_map();
+        // Of an answer without a body, the end of the stream tells: gRPC wants its head-only answers as they are.
+        if let BodyLength::Exact(length @ 1..) = length {
+            headers.entry(http::header::CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+        self.queue_head(head.status, headers, matches!(length, BodyLength::None | BodyLength::Exact(0)));
+    }
+
+    fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]) {
+        let mut headers = match not_modified {
+            true => answer.not_modified_head().fields.to_header_map(),
+            false => answer.head.fields.to_header_map(),
+        };
+        for (name, value) in tail {
+            if let (Ok(name), Ok(value)) =
+                (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_bytes(value))
+            {
+                headers.append(name, value);
+            }
+        }
+        let status = if not_modified { 304 } else { answer.head.status };
+        self.queue_head(status, headers, not_modified || answer.length == Some(0));
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if !self.bodiless && !piece.is_empty() {
+            self.sent += piece.len() as u64;
+            self.queued += piece.len();
+            self.queue.push_back(piece);
+        }
+    }
+
+    fn finish(&mut self, trailers: Option<&Fields>) {
+        if !self.end_sent {
+            self.ended = Some(trailers.map(Fields::to_header_map));
+        }
+    }
+
+    fn queued(&self) -> usize {
+        self.queued
+    }
+
+    fn queue_max(&self) -> usize {
+        QUEUE_MAX
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    fn started(&self) -> bool {
+        self.head.is_some() || self.send.is_some() || self.failed
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
+        let sent = self.poll_send(cx);
+        match sent {
+            Poll::Ready(result) => {
+                self.write_watchdog.set(None);
+                self.failed |= result.is_err();
+                self.given_up |= result.is_err();
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                if !self.write_watchdog.is_set() {
+                    self.write_watchdog.set(Some(Instant::now() + self.send_timeout));
+                }
+                if self.write_watchdog.poll_expired(cx).is_ready() {
+                    self.failed = true;
+                    return Poll::Ready(Err(ClientFault::SendTimeout));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<ClientFault> {
+        let reset = match &mut self.send {
+            Some(send) => send.poll_reset(cx),
+            None => self.respond.poll_reset(cx),
+        };
+        reset.map(|_| {
+            self.failed = true;
+            self.given_up = true;
+            ClientFault::Gone
+        })
+    }
+
+    fn abandon(&mut self) {
+        self.failed = true;
+    }
+}
+
+impl Drop for Http2Client {
+    fn drop(&mut self) {
+        self.toll.open.fetch_sub(1, Ordering::Relaxed);
+        self.toll.given_up.fetch_add(u32::from(self.given_up), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,188 @@
+//! HTTP/2 clients (RFC 9113): many requests at once on one connection, each one stream.
+//!
+//! A request that can be answered on the spot (a hit, a refusal) is answered in the loop that accepts the streams; only
+//! what has to wait becomes a task of its own.
+
+mod client;
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, server, server::SendResponse};
+
+use self::client::Http2Client;
+use super::{Gateway, failure};
+use crate::{
+    net::{ClientInfo, Stream, Watchdog},
+    tunnel::{StopPhase, StopSignal},
+    wire::{RequestHead, Scheme},
+};
+
+/// Flow-control windows: what a client may send ahead of the backend, for one stream and for all.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Streams that were reset before they were accepted, and that are still remembered; past it the connection ends with
+/// ENHANCE_YOUR_CALM (CVE-2023-44487, CVE-2025-8671).
+const PENDING_RESETS_MAX: usize = 20;
+const LOCAL_RESETS_MAX: usize = 128;
+
+/// Requests that a client may give up on one connection without more ado, and past which they may not be most of all:
+/// each is work for a backend and nothing for the client (CVE-2023-44487, however slowly it is done).
+const GIVEN_UP_MAX: u32 = 200;
+
+/// Bytes of an answer that one stream may hold for a client that takes none.
+const SEND_BUFFER_MAX: usize = 256 * 1024;
+
+/// A stream of the client's: its request, and the way to answer it.
+type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) {
+    let limits = &gateway.config.limits;
+    let mut builder = server::Builder::new();
+    builder
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(limits.head_bytes as u32)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
+        .max_send_buffer_size(SEND_BUFFER_MAX);
+    let handshake = builder.handshake(stream);
+    let Ok(Ok(connection)) = tokio::time::timeout(gateway.config.timeouts.head, handshake).await else { return };
+    Connection {
+        stop: gateway.stopper.signal(),
+        gateway,
+        connection,
+        info,
+        watchdog: Watchdog::default(),
+        leaving: false,
+        busy: false,
+        began: 0,
+        toll: Arc::default(),
+    }
+    .run()
+    .await;
+}
+
+struct Connection {
+    gateway: Arc<Gateway>,
+    connection: server::Connection<Stream, Bytes>,
+    info: ClientInfo,
+    stop: StopSignal,
+    watchdog: Watchdog,
+    /// GOAWAY was sent: no further streams, those under way are finished.
+    leaving: bool,
+    /// There were streams when it was last looked.
+    busy: bool,
+    /// Requests so far.
+    began: u32,
+    toll: Arc<Toll>,
+}
+
+/// What the requests of one connection cost, besides what HTTP/2 itself counts.
+#[derive(Default)]
+struct Toll {
+    /// Under way. A stream that is reset makes room for another at once, its request ends a little later.
+    open: AtomicU32,
+    /// Given up by the client before they were answered.
+    given_up: AtomicU32,
+}
+
+/// What becomes of a connection on which nothing new comes.
+enum Rest {
+    Wait,
+    /// It was told to end: that has to be sent.
+    Again,
+    Over,
+}
+
+impl Connection {
+    async fn run(mut self) {
+        loop {
+            let accepted = poll_fn(|cx| self.poll_accept(cx)).await;
+            // An error or an end: the connection is over, and its streams see it.
+            let Some(Ok((request, respond))) = accepted else { return };
+            self.begin(request, respond);
+            let given_up = self.toll.given_up.load(Ordering::Relaxed);
+            if given_up > GIVEN_UP_MAX && given_up > self.began / 2 {
+                self.gateway.metrics.limit_hits.add("http2_resets", 1);
+                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Accepted, h2::Error>>> {
+        if !self.leaving && self.stop.poll_phase(cx) > StopPhase::Running {
+            self.leaving = true;
+            self.connection.graceful_shutdown();
+        }
+        loop {
+            if let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
+                self.busy = true;
+                return Poll::Ready(accepted);
+            }
+            match self.watch_rest(cx) {
+                Rest::Wait => return Poll::Pending,
+                // A client that has taken neither the goodbye nor anything else for so long is not waited for.
+                Rest::Over => return Poll::Ready(None),
+                Rest::Again => {}
+            }
+        }
+    }
+
+    /// A connection without streams rests for `keep_alive` at most; one that has said goodbye is dropped then.
+    fn watch_rest(&mut self, cx: &mut Context<'_>) -> Rest {
+        let busy = self.connection.has_streams();
+        if std::mem::replace(&mut self.busy, busy) || busy || !self.watchdog.is_set() {
+            self.watchdog.set(Some(Instant::now() + self.gateway.config.timeouts.keep_alive));
+        }
+        if self.watchdog.poll_expired(cx).is_pending() {
+            return Rest::Wait;
+        }
+        self.watchdog.set(None);
+        if std::mem::replace(&mut self.leaving, true) {
+            return Rest::Over;
+        }
+        self.connection.graceful_shutdown();
+        Rest::Again
+    }
+
+    /// Starts one request; answers it here if that needs no waiting.
+    fn begin(&mut self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        self.began = self.began.saturating_add(1);
+        if self.toll.open.load(Ordering::Relaxed) >= self.gateway.config.limits.http2_streams.saturating_mul(2) {
+            // RFC 9113 §8.7: nothing was done, the client may ask again.
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        let gateway = self.gateway.clone();
+        let (parts, body) = request.into_parts();
+        let parsed = RequestHead::from_http2(&parts, body.is_end_stream(), &gateway.head_limits);
+        let mut client = Http2Client::new(&gateway, self.info.clone(), body, respond, self.toll.clone());
+        let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            match parsed {
+                Ok(mut request) => {
+                    request.scheme = if client.info.tls { Scheme::Https } else { Scheme::Http };
+                    client.begin_request(&request);
+                    gateway.journey(&mut client, &mut request).await;
+                }
+                Err(refusal) => failure::refuse(&gateway, &mut client, &RequestHead::default(), refusal).await,
+            }
+            client.close().await;
+        });
+        // Whoever is woken by this poll is the task spawned next, which registers anew.
+        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            tokio::spawn(work);
+        }
+    }
+}

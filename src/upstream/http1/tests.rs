@@ -1,0 +1,212 @@
+use std::future::poll_fn;
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{UnixStream, unix::OwnedReadHalf, unix::OwnedWriteHalf},
+};
+
+use super::*;
+use crate::wire::Scheme;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Backend {
+    read: OwnedReadHalf,
+    write: OwnedWriteHalf,
+}
+
+impl Backend {
+    async fn heard(&mut self, bytes: usize) -> String {
+        let mut heard = vec![0; bytes];
+        self.read.read_exact(&mut heard).await.unwrap();
+        String::from_utf8(heard).unwrap()
+    }
+
+    async fn say(&mut self, text: &str) {
+        self.write.write_all(text.as_bytes()).await.unwrap();
+    }
+}
+
+fn request(method: Method, framing: Framing) -> Outgoing {
+    Outgoing {
+        method,
+        scheme: Scheme::Http,
+        authority: "a.test".to_owned(),
+        target: "/x".to_owned(),
+        fields: Fields::new(),
+        framing,
+        trailers: false,
+    }
+}
+
+fn limits() -> AnswerLimits {
+    AnswerLimits { head_bytes: 4096, fields: 64, answer_timeout: Some(5 * SECOND), read_timeout: Some(3 * SECOND) }
+}
+
+fn begin(method: Method, framing: Framing) -> (Exchange, Backend) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (read, write) = theirs.into_split();
+    let connection = Connection::new(Stream::Unix(ours));
+    (Exchange::begin(connection, &request(method, framing), limits()), Backend { read, write })
+}
+
+async fn head(exchange: &mut Exchange) -> Result<ResponseHead, Failure> {
+    poll_fn(|cx| exchange.poll_head(cx)).await
+}
+
+async fn body(exchange: &mut Exchange) -> Result<Vec<u8>, Failure> {
+    let mut whole = Vec::new();
+    while let Some(piece) = poll_fn(|cx| exchange.poll_body(cx)).await {
+        whole.extend_from_slice(&piece?);
+    }
+    Ok(whole)
+}
+
+async fn send(exchange: &mut Exchange, piece: &'static [u8]) {
+    poll_fn(|cx| exchange.poll_send_ready(cx)).await.unwrap();
+    exchange.send(Bytes::from_static(piece));
+}
+
+#[tokio::test]
+async fn an_exchange_that_ended_whole_gives_its_connection_back() {
+    let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
+    backend.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
+    assert_eq!(head(&mut exchange).await.unwrap().status, 200);
+    assert_eq!(backend.heard(31).await, "GET /x HTTP/1.1\r\nHost: a.test\r\n\r");
+    assert!(!exchange.is_ended());
+    assert_eq!(body(&mut exchange).await.unwrap(), b"hello");
+    assert!(exchange.is_ended());
+    let connection = exchange.into_reusable().unwrap();
+    assert!(Exchange::begin(connection, &request(Method::GET, Framing::None), limits()).is_reused());
+}
+
+#[tokio::test]
+async fn what_may_not_be_used_again_is_not() {
+    for (answer, why) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxy", "bytes behind the answer"),
+        ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", "told to close"),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.0"),
+    ] {
+        let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
+        backend.say(answer).await;
+        head(&mut exchange).await.unwrap();
+        body(&mut exchange).await.unwrap();
+        assert!(exchange.into_reusable().is_none(), "{why}");
+    }
+    let (mut exchange, mut backend) = begin(Method::POST, Framing::Length(9));
+    backend.say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n").await;
+    head(&mut exchange).await.unwrap();
+    body(&mut exchange).await.unwrap();
+    assert!(exchange.into_reusable().is_none(), "the request did not end");
+}
+
+#[tokio::test]
+async fn a_body_goes_up_chunked_with_its_trailers() {
+    let (mut exchange, mut backend) = begin(Method::POST, Framing::Chunked);
+    send(&mut exchange, b"hello").await;
+    send(&mut exchange, b"you").await;
+    let trailers: Fields = [("X-Sum", &b"8"[..])].into_iter().collect();
+    exchange.end(Some(&trailers));
+    backend.say("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(head(&mut exchange).await.unwrap().status, 204);
+    let heard = backend.heard(98).await;
+    assert!(heard.ends_with("\r\n\r\n5\r\nhello\r\n3\r\nyou\r\n0\r\nX-Sum: 8\r\n\r\n"), "{heard:?}");
+}
+
+#[tokio::test]
+async fn interim_heads_come_before_the_final_one() {
+    let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
+    backend.say("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 304 Not Modified\r\n\r\n").await;
+    assert_eq!(head(&mut exchange).await.unwrap().status, 103);
+    assert_eq!(head(&mut exchange).await.unwrap().status, 304);
+    assert!(exchange.is_ended());
+}
+
+#[tokio::test]
+async fn only_silence_on_a_kept_connection_may_be_repeated() {
+    let (mut fresh, backend) = begin(Method::GET, Framing::None);
+    drop(backend);
+    let failure = head(&mut fresh).await.unwrap_err();
+    assert!(!failure.is_stale_connection(), "{failure}");
+
+    for (said, repeatable) in [("", true), ("HTTP/1.1 2", false), ("HTTP/1.1 103 Early Hints\r\n\r\n", false)] {
+        let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
+        exchange.connection.exchanges += 1;
+        backend.say(said).await;
+        drop(backend);
+        let failure = loop {
+            if let Err(failure) = head(&mut exchange).await {
+                break failure;
+            }
+        };
+        assert_eq!(failure.is_stale_connection(), repeatable, "{said:?}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_though_the_request_was_not_taken() {
+    let (mut exchange, mut backend) = begin(Method::POST, Framing::Length(9));
+    backend.say("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno").await;
+    drop(backend);
+    let ready = poll_fn(|cx| exchange.poll_send_ready(cx)).await;
+    assert!(ready.is_err());
+    assert_eq!(head(&mut exchange).await.unwrap().status, 401);
+    assert_eq!(body(&mut exchange).await.unwrap(), b"no");
+    assert!(exchange.into_reusable().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_has_its_deadline_once_the_request_is_whole() {
+    for framing in [Framing::None, Framing::Length(5), Framing::Chunked] {
+        let (mut exchange, _backend) = begin(Method::POST, framing);
+        let begun = tokio::time::Instant::now();
+        if framing != Framing::None {
+            // The client takes longer than the deadline: that is not the backend's.
+            assert!(tokio::time::timeout(9 * SECOND, head(&mut exchange)).await.is_err());
+            send(&mut exchange, b"hello").await;
+            poll_fn(|cx| exchange.poll_send_ready(cx)).await.unwrap();
+            exchange.end(None);
+        }
+        let failure = head(&mut exchange).await.unwrap_err();
+        assert!(matches!(failure, Failure::AnswerTimeout), "{framing:?}: {failure}");
+        let waited = begun.elapsed().as_secs();
+        assert_eq!(waited, if framing == Framing::None { 5 } else { 14 }, "{framing:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_takes_no_more_of_the_body_is_given_up() {
+    let (mut exchange, _backend) = begin(Method::POST, Framing::Chunked);
+    static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+    while poll_fn(|cx| Poll::Ready(exchange.poll_send_ready(cx))).await.is_ready() {
+        exchange.send(Bytes::from_static(&PIECE));
+    }
+    assert!(exchange.connection.out.len() >= SEND_MAX && exchange.connection.out.len() < 2 * SEND_MAX);
+    assert!(matches!(head(&mut exchange).await, Err(Failure::AnswerTimeout)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_in_the_body_has_its_deadline_and_a_slow_reader_has_none() {
+    let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
+    backend.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na").await;
+    head(&mut exchange).await.unwrap();
+    let piece = async |exchange: &mut Exchange| poll_fn(|cx| exchange.poll_body(cx)).await.unwrap();
+    assert_eq!(piece(&mut exchange).await.unwrap(), "a");
+    backend.say("b").await;
+    tokio::time::sleep(60 * SECOND).await;
+    assert_eq!(piece(&mut exchange).await.unwrap(), "b");
+    assert!(tokio::time::timeout(2 * SECOND, piece(&mut exchange)).await.is_err());
+    backend.say("c").await;
+    tokio::time::sleep(60 * SECOND).await;
+    assert_eq!(piece(&mut exchange).await.unwrap(), "c");
+    assert!(matches!(piece(&mut exchange).await, Err(Failure::ReadTimeout)));
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_is_a_failure() {
+    let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
+    backend.say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;
+    drop(backend);
+    head(&mut exchange).await.unwrap();
+    assert!(body(&mut exchange).await.is_err());
+}
