@@ -25,5 +25,6 @@ pub(super) fn is_own(authority: &str, names: &[String]) -> bool {
 /// What the refused client is told.
 pub(super) const EXPLANATION: &str = "\
 This is the admin listener of a gateway. It answers only when it is asked for by IP address, as localhost, or by a
-name that its operator has allowed, so that a web page can't reach it through a name of its own.
+name that its operator has allowed (`hosts` of `[admin]`), so that a web page can't reach it through a name of its
+own.
 ";

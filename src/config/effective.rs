@@ -8,8 +8,8 @@ use super::{
     RouteMatch, RouteWebSocket, Server, Sticky, Timeouts, Upstream, UpstreamTls, raw,
     shape::{Either, Names, OneOrMany, OrOff},
     text::{
-        AdminAddress, Backend, CertificateName, Edited, FieldName, FieldValue, FilePath, Label, Method, Network,
-        Origin, PathPrefix, UpstreamText,
+        AdminAddress, Backend, CertificateName, Edited, FieldName, FieldValue, FilePath, HostName, Label, Method,
+        Network, Origin, PathPrefix, UpstreamText,
     },
     value::{Mark, Period, Placed, Size, Value, Whole},
     written::{self, Written},
@@ -41,6 +41,9 @@ fn file(config: &Config) -> raw::File {
         admin: set(raw::Admin {
             mark: Mark::default(),
             listen: set(OrOff(config.admin.as_ref().map(|admin| AdminAddress(admin.listen)))),
+            hosts: set(OneOrMany(
+                config.admin.iter().flat_map(|admin| &admin.hosts).map(|host| set(HostName(host.clone()))).collect(),
+            )),
         }),
         cache: set(cache(&config.cache)),
         access_log: set(access_log(&config.access_log)),
@@ -114,6 +117,7 @@ fn timeouts(settled: &Timeouts) -> raw::Timeouts {
         send: set(Period(settled.send)),
         tunnel_idle: set(Period(settled.tunnel_idle)),
         tunnel_linger: set(Period(settled.tunnel_linger)),
+        tunnel_close: set(Period(settled.tunnel_close)),
         shutdown: set(Period(settled.shutdown)),
     }
 }

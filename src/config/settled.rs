@@ -87,6 +87,8 @@ pub enum TlsVersion {
 pub struct Admin {
     /// What is bound.
     pub listen: SocketAddr,
+    /// Names under which it may be asked for, lower case and without port, beside those it knows of itself.
+    pub hosts: Vec<String>,
 }
 
 /// The cache of the whole gateway.
@@ -171,6 +173,8 @@ pub struct Timeouts {
     pub tunnel_idle: Duration,
     /// A tunnel's second direction, after the first has ended.
     pub tunnel_linger: Duration,
+    /// Both ends' answers to the gateway's Close frames.
+    pub tunnel_close: Duration,
     /// From the stop signal to the end of the process.
     pub shutdown: Duration,
 }

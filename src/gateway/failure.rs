@@ -55,7 +55,8 @@ impl Fault {
         match self {
             Self::Backend(failure) => failure.label(),
             Self::Client(fault) => fault.label(),
-            Self::Fill(_) => "fill_failed",
+            Self::Fill(FillFailed::Incomplete) => "fill_failed",
+            Self::Fill(FillFailed::TooSlow) => "too_slow",
             Self::OnlyIfCached => "only_if_cached",
             Self::NoRoute => "no_route",
             Self::Draining => "draining",

@@ -52,6 +52,9 @@ const QUEUE_MAX: usize = 64 * 1024;
 /// Bytes of answers that one connection may hold for a client that takes none.
 const SEND_BUFFER_MAX: usize = 256 * 1024;
 
+/// A stream of the client's: its request, and the way to answer it.
+type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
+
 /// Serves one connection until it ends.
 pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) {
     let limits = &gateway.config.limits;
@@ -117,10 +120,7 @@ impl Connection {
         }
     }
 
-    fn poll_accept(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>>> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Accepted, h2::Error>>> {
         if !self.leaving && self.stop.poll_phase(cx) > StopPhase::Running {
             self.leave();
         }

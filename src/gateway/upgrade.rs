@@ -19,9 +19,6 @@ use crate::{
     wire::{RequestHead, ResponseHead, strip_hop_by_hop},
 };
 
-/// How long a drain waits for both sides to answer the gateway's Close frame.
-const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
-
 /// Bytes that a peer of a tunnel leaves unacknowledged for this long: it has gone.
 const UNACKNOWLEDGED_MAX: std::time::Duration = std::time::Duration::from_secs(120);
 
@@ -139,8 +136,9 @@ impl Gateway {
         }
         self.log_open(&mut visit, &client);
         let idle = visit.route(self).websocket.idle_timeout;
-        let terms =
-            Terms { idle, linger: self.config.timeouts.tunnel_linger, close: CLOSE_TIMEOUT, send: UNACKNOWLEDGED_MAX };
+        let timeouts = &self.config.timeouts;
+        let (linger, close) = (timeouts.tunnel_linger, timeouts.tunnel_close);
+        let terms = Terms { idle, linger, close, send: UNACKNOWLEDGED_MAX };
         // The load of the server counts open tunnels too: `chosen` lives as long as this one.
         let Transfer { chosen, exchange, .. } = transfer;
         let Some((backend, backend_first)) = exchange.into_upgraded() else { return };

@@ -21,7 +21,9 @@ use tokio::{
 
 /// A connection's bytes. Plain sockets are kept bare, so that the lanes can use readiness and vectored writes on them.
 pub enum Stream {
+    /// A bare TCP socket.
     Tcp(TcpStream),
+    /// A bare Unix socket.
     Unix(UnixStream),
     /// TLS on either side, and whatever a connector gave.
     Boxed(Box<dyn Io>),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{AdminTask, Assembly, Handler, Lifecycle, Parts, Phase};
 use crate::{
     admin::{self, AdminState, Readiness},
+    config::Config,
     gateway::Gateway,
     net::{ClientInfo, Stream},
 };
@@ -28,13 +29,14 @@ impl Handler for Gateway {
 /// # Errors
 /// An upstream's TLS settings that can't be used.
 pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
+    let hosts = admin_names(&parts.config);
     let handler = Gateway::new(parts.config, &parts.registry, parts.access_log)?;
     let lifecycle = parts.lifecycle;
     let ended = lifecycle.clone();
     let state = AdminState {
         registry: parts.registry,
         ready: Arc::new(move || readiness(&lifecycle)),
-        hosts: own_names(),
+        hosts,
         info: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
     };
     let admin: AdminTask = Box::new(move |listener| {
@@ -43,9 +45,12 @@ pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
     Ok(Assembly { handler, admin })
 }
 
-/// Names under which a scraper finds this machine or container: its host name, and the service's name in a compose file.
-fn own_names() -> Vec<String> {
-    vec![rustix::system::uname().nodename().to_string_lossy().into_owned(), "tidegate".to_owned()]
+/// Names under which a scraper finds this machine or container: those of the configuration, its host name, and the
+/// service's name in a compose file.
+fn admin_names(config: &Config) -> Vec<String> {
+    let mut names = vec![rustix::system::uname().nodename().to_string_lossy().into_owned(), "tidegate".to_owned()];
+    names.extend(config.admin.iter().flat_map(|admin| admin.hosts.iter().cloned()));
+    names
 }
 
 fn readiness(lifecycle: &Lifecycle) -> Readiness {

@@ -129,6 +129,7 @@ fn config(listeners: Vec<Listener>) -> Config {
             send: Duration::from_secs(60),
             tunnel_idle: Duration::from_secs(60),
             tunnel_linger: Duration::from_secs(60),
+            tunnel_close: Duration::from_secs(5),
             shutdown: Duration::from_secs(60),
         },
         trusted_proxies: Vec::new(),
@@ -311,7 +312,7 @@ fn dropping_the_handle_ends_the_server() {
 #[test]
 fn the_admin_answers_until_the_end() {
     let mut config = one_listener();
-    config.admin = Some(config::Admin { listen: "127.0.0.1:0".parse().unwrap() });
+    config.admin = Some(config::Admin { listen: "127.0.0.1:0".parse().unwrap(), hosts: Vec::new() });
     let rig = Rig::start(config);
     let admin = rig.running.admin_address().unwrap();
     let phase = || String::from_utf8(rest(&mut TcpStream::connect(admin).unwrap())).unwrap();
@@ -353,7 +354,7 @@ fn all_problems_of_a_start_are_told_together() {
     pair.key = directory.path().join("missing.key");
     secure.tls = Some(ListenerTls { pairs: vec![pair], minimum: TlsVersion::Tls12 });
     let mut config = config(vec![tcp(&taken.local_addr().unwrap().to_string()), secure]);
-    config.admin = Some(config::Admin { listen: taken.local_addr().unwrap() });
+    config.admin = Some(config::Admin { listen: taken.local_addr().unwrap(), hosts: Vec::new() });
     let handler = Lines::new(false);
     let problem = Server::start(config, move |parts| Ok(assembly(handler, parts))).err().unwrap();
     assert_eq!(problem.faults.len(), 3, "{problem}");

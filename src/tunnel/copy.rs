@@ -124,6 +124,9 @@ impl Tunnel {
         if self.up.is_finished() && self.down.is_finished() {
             return Poll::Ready(self.end());
         }
+        if self.is_closed() {
+            return Poll::Ready(self.shut_both(cx));
+        }
         // Both are asked, whatever the first says.
         if self.up.take_moved() | self.down.take_moved() {
             self.note_activity();
@@ -176,6 +179,14 @@ impl Tunnel {
                 self.reason.get_or_insert(source.other().failed(&error));
             }
         }
+    }
+
+    /// Whether the closing handshake is over (RFC 6455 §7.1.1): both Close frames were passed on whole and one side has
+    /// ended its stream. The other may be waiting for its peer to do so, as a client does, and has nothing left to say.
+    fn is_closed(&self) -> bool {
+        let directions = [&self.up, &self.down];
+        directions.iter().all(|direction| direction.has_delivered_close())
+            && directions.iter().any(|direction| direction.has_ended())
     }
 
     fn begin_close(&mut self) {
@@ -244,6 +255,10 @@ impl Tunnel {
     /// Ends both connections as they stand, without waiting.
     fn cut(&mut self, cx: &mut Context<'_>, reason: CloseReason) -> Ended {
         self.reason = Some(reason);
+        self.shut_both(cx)
+    }
+
+    fn shut_both(&mut self, cx: &mut Context<'_>) -> Ended {
         for stream in [&mut self.client, &mut self.backend] {
             // Said as well as it can be; the connection is dropped next.
             let _ = Pin::new(stream).poll_shutdown(cx);

@@ -264,6 +264,11 @@ impl Direction {
         self.tracker.close_code().is_some()
     }
 
+    /// Whether the source has sent its Close frame, and the sink has the last byte of it.
+    pub(super) fn has_delivered_close(&self) -> bool {
+        self.has_said_close() && self.tracker.at_boundary() && self.kept.is_empty() && !self.unflushed
+    }
+
     /// Whether nothing more is to be expected of the source: it has ended, or sent its Close frame.
     pub(super) fn has_said_all(&self) -> bool {
         self.has_ended() || self.has_said_close()

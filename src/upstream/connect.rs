@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Makes connections as one upstream wants them.
-pub struct Dialer {
+pub(super) struct Dialer {
     timeout: Duration,
     tls: Option<Tls>,
 }
@@ -31,20 +31,20 @@ struct Tls {
 
 /// What the two ends agree to speak (RFC 7301).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speak {
+pub(super) enum Speak {
     Http1,
     Http2,
 }
 
 impl Dialer {
     /// Reads the authorities to trust; an error says which file is wrong and how.
-    pub fn new(timeout: Duration, tls: Option<&UpstreamTls>) -> Result<Self, String> {
+    pub(super) fn new(timeout: Duration, tls: Option<&UpstreamTls>) -> Result<Self, String> {
         let tls = tls.map(|settings| Tls::new(settings.clone())).transpose()?;
         Ok(Self { timeout, tls })
     }
 
     /// One new connection, within the connect timeout (name lookup and TLS included).
-    pub async fn dial(&self, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
+    pub(super) async fn dial(&self, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
         match tokio::time::timeout(self.timeout, self.dial_unbounded(address, speak)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::ConnectTimeout),

@@ -9,18 +9,24 @@ use crate::wire::{BadAnswer, BadBody};
 pub enum Failure {
     /// No connection: refused, unreachable, no such name, TLS refused.
     Connect(Arc<str>),
+    /// No connection within `connect_timeout`.
     ConnectTimeout,
     /// No server is left to try.
     NoServer,
-    /// The connection ended before an answer; `reused` when it had carried an exchange before.
+    /// The connection ended before an answer.
     Closed {
+        /// It had carried an exchange before.
         reused: bool,
     },
     /// Reading or writing failed.
     Io(io::ErrorKind),
+    /// No head within `answer_timeout`.
     AnswerTimeout,
+    /// No further piece of the body within `read_timeout`.
     ReadTimeout,
+    /// A head that can't be understood in one way only.
     BadAnswer(BadAnswer),
+    /// A body whose framing is wrong.
     BadBody(BadBody),
     /// More than `INTERIM_MAX` interim answers in front of one answer (RFC 9110 §15.2).
     TooManyInterim,
@@ -28,6 +34,7 @@ pub enum Failure {
     UnaskedSwitch,
     /// 101 whose fields don't answer the handshake (RFC 6455 §4.1).
     BadSwitch,
+    /// The stream or its connection was reset (RFC 9113 §7).
     Http2(h2::Reason),
 }
 

@@ -8,10 +8,15 @@ use crate::metrics::{Family, GaugeFamily, HistogramFamily, Registry, buckets};
 pub struct Metrics {
     /// Exchanges by result: `ok` or a failure's word.
     pub exchanges: Arc<Family<(u16, &'static str)>>,
+    /// Seconds to a new connection.
     pub connect: Arc<HistogramFamily<u16>>,
+    /// Seconds from the request to the head of its answer.
     pub first_byte: Arc<HistogramFamily<u16>>,
+    /// Requests sent once more.
     pub retries: Arc<Family<u16>>,
+    /// Exchanges on a connection that had carried one before.
     pub reused: Arc<Family<u16>>,
+    /// Requests under way and open tunnels.
     pub in_flight: Arc<GaugeFamily<u16>>,
 }
 

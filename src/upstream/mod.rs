@@ -42,6 +42,7 @@ const SUSPECT_FOR: Duration = Duration::from_secs(5);
 
 /// A named group of servers, ready to be used.
 pub struct Upstream {
+    /// What the operator settled for this group.
     pub config: config::Upstream,
     index: u16,
     servers: Vec<Server>,
@@ -67,11 +68,17 @@ struct Server {
 /// A request as a backend is to see it. Hop-by-hop fields, `Host` and framing are not among `fields`.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
+    /// The client's method.
     pub method: Method,
+    /// For `:scheme` on HTTP/2: how the client had come in.
     pub scheme: Scheme,
+    /// `Host`, or `:authority` on HTTP/2.
     pub authority: String,
+    /// Path and query, or `*`.
     pub target: String,
+    /// The other fields, in order.
     pub fields: Fields,
+    /// How the body's end is told.
     pub framing: Framing,
     /// The client takes trailers (`TE: trailers`, RFC 9110 §10.1.4); told to HTTP/2 backends, as gRPC wants it.
     pub trailers: bool,
@@ -80,15 +87,20 @@ pub struct Outgoing {
 /// Bounds on an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerLimits {
+    /// Bytes of a head.
     pub head_bytes: usize,
+    /// Field lines in a head.
     pub fields: usize,
+    /// Wait for the head; `None` waits as long as the client does.
     pub answer_timeout: Option<Duration>,
+    /// Wait for each piece of the body; `None` waits as long as the client does.
     pub read_timeout: Option<Duration>,
 }
 
 /// What ties a client to a server.
 #[derive(Clone, Debug)]
 pub enum Affinity {
+    /// Any server will do.
     None,
     /// A stable hash of the client's address or of a field.
     Key(u64),
@@ -104,7 +116,9 @@ pub struct Chosen {
 
 /// One request and its answer, on either version of HTTP.
 pub enum Exchange {
+    /// On a connection of its own, for as long as it lasts.
     Http1(Box<http1::Exchange>),
+    /// A stream among others.
     Http2(Box<http2::Exchange>),
 }
 

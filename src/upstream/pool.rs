@@ -40,7 +40,7 @@ struct Idle {
 struct Counted;
 
 /// HTTP/1.1 connections at rest, over all threads.
-pub fn resting() -> i64 {
+pub(super) fn resting() -> i64 {
     RESTING.load(Ordering::Relaxed)
 }
 

@@ -25,3 +25,4 @@ mod streams;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod zlib;

@@ -232,3 +232,20 @@ async fn admin_is_no_proxy() {
     );
     assert!(origin.requests().is_empty());
 }
+
+#[tokio::test]
+async fn admin_answers_to_the_names_that_its_operator_lists() {
+    let origin = Origin::new().start().await;
+    let text = format!("upstream = \"{}\"\n[admin]\nhosts = [\"Gateway.Test\"]\n", origin.address);
+    let gateway = Gateway::with(&text).await;
+    for (host, status) in [
+        ("gateway.test:9090", 200),
+        ("GATEWAY.test", 200),
+        ("tidegate", 200),
+        ("other.test", 421),
+        ("a.gateway.test", 421),
+    ] {
+        let answer = Connection::tcp(gateway.admin).await.get_with("/metrics", &[("Host", host)]).await;
+        assert_eq!(answer.status, status, "{host}");
+    }
+}

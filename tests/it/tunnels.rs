@@ -322,6 +322,22 @@ async fn a_stop_closes_tunnels_with_service_restart() {
 }
 
 #[tokio::test]
+async fn a_stop_waits_for_a_close_frame_no_longer_than_it_is_told() {
+    let origin = echo().await;
+    let text = format!("upstream = \"{}\"\n[timeouts]\ntunnel_close = \"200ms\"\n", origin.address);
+    let gateway = Gateway::with(&text).await;
+    let mut client = gateway.connect().await;
+    client.upgrade("/ws", &[]).await;
+    let started = std::time::Instant::now();
+    gateway.signal(Signal::Term);
+    assert_eq!(client.frame().await.close_code(), Some(1012));
+    // This client never answers.
+    assert!(gateway.exited().await.success());
+    let took = started.elapsed();
+    assert!((200..4000).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test]
 async fn tunnels_are_counted_and_logged_at_both_ends_of_their_life() {
     let origin = echo().await;
     let gateway = Gateway::before(&origin).await;

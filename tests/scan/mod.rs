@@ -48,9 +48,9 @@ impl Source {
         below.split('/').next().unwrap_or(below).trim_end_matches(".rs")
     }
 
-    /// Whether the file holds tests; its name and folder say already what lives in it.
+    /// Whether the file holds tests or their helpers; its name and folder say already what lives in it.
     pub(crate) fn is_tests(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+        self.path.ends_with("/tests.rs") || self.path.ends_with("/testing.rs") || self.path.contains("/tests/")
     }
 
     /// Line and name of every top-level module that the code names through `crate::`, `tidegate::` or enough `super::`.

@@ -7,8 +7,8 @@ use std::{
 
 use crate::config::{
     ListenAddress, LogFormat, LogTarget, TlsVersion,
-    shape::OrOff,
-    text::{AdminAddress, FieldName, FilePath},
+    shape::{OneOrMany, OrOff},
+    text::{AdminAddress, FieldName, FilePath, HostName},
     value::{Period, Placed, Size, Whole},
 };
 
@@ -43,6 +43,9 @@ settings! {
     pub(super) struct Admin {
         /// IP address and port, or `"off"`.
         listen: OrOff<AdminAddress> = { OrOff(Some(AdminAddress(ADMIN_LISTEN))) },
+        /// Names under which it may be asked for: one or a list, without port. IP addresses, `localhost`, the machine's own
+        /// name and `tidegate` always may; every other name is refused, so that no web page can reach it.
+        hosts: OneOrMany<HostName> = { OneOrMany(Vec::new()) },
     }
 }
 
@@ -113,6 +116,8 @@ settings! {
         tunnel_idle: Period<false> = { Period(Duration::from_secs(60 * 60)) },
         /// A tunnel's second direction, after the first has ended.
         tunnel_linger: Period<true> = { Period(Duration::from_secs(30)) },
+        /// When the gateway ends a tunnel with Close frames: how long it waits for both ends to answer.
+        tunnel_close: Period<true> = { Period(Duration::from_secs(5)) },
         /// From the stop signal to the end of the process.
         shutdown: Period<true> = { Period(Duration::from_secs(30)) },
     }

@@ -22,7 +22,7 @@ use super::{
 
 /// Settles a file; `cores` is how many processors may be used.
 pub(super) fn resolve(file: &raw::File, cores: usize, outside: &Outside<'_>, problems: &mut Problems) -> Config {
-    let admin = file.admin.value.listen.value.0.map(|address| Admin { listen: address.0 });
+    let admin = admin(&file.admin.value);
     let listeners = listeners::listeners(file, outside, problems);
     let mut upstreams = upstreams::Upstreams::named(&file.upstreams.value, outside, problems);
     let limits = limits(&file.limits.value);
@@ -41,6 +41,11 @@ pub(super) fn resolve(file: &raw::File, cores: usize, outside: &Outside<'_>, pro
         upstreams: upstreams.list,
         routes,
     }
+}
+
+fn admin(written: &raw::Admin) -> Option<Admin> {
+    let hosts = written.hosts.value.0.iter().map(|host| host.value.0.clone());
+    written.listen.value.0.as_ref().map(|address| Admin { listen: address.0, hosts: hosts.collect() })
 }
 
 fn cache(written: &raw::Cache) -> Cache {
@@ -76,6 +81,7 @@ fn timeouts(written: &raw::Timeouts) -> Timeouts {
         send: written.send.value.0,
         tunnel_idle: written.tunnel_idle.value.0,
         tunnel_linger: written.tunnel_linger.value.0,
+        tunnel_close: written.tunnel_close.value.0,
         shutdown: written.shutdown.value.0,
     }
 }

@@ -29,7 +29,8 @@ address = "127.0.0.1:3"
 h2c = true
 http2 = false
 [admin]
-listen = "off"
+listen = "127.0.0.1:4"
+hosts = ["Gateway.Example.", "tide"]
 [cache]
 enabled = false
 capacity = 1234567
@@ -56,6 +57,7 @@ keep_alive = "1m"
 send = "1h"
 tunnel_idle = "1d"
 tunnel_linger = "0"
+tunnel_close = "1s"
 shutdown = "1d1h1m1s1ms"
 [forward]
 forwarded = true

@@ -143,3 +143,16 @@ proptest::proptest! {
         let _ = told(&String::from_utf8(text).unwrap());
     }
 }
+
+#[test]
+fn names_of_the_admin_listener_are_names_of_one_host_each() {
+    for (name, label) in [
+        ("*.example.com", "expected each name in full"),
+        ("*", "expected each name in full"),
+        ("http://a", "expected a host without scheme and path"),
+        ("a:9090", "without its port"),
+    ] {
+        let told = told(&format!("upstream = \"a:1\"\nlisten = \"127.0.0.1:1\"\n[admin]\nhosts = \"{name}\"\n"));
+        assert!(told.contains(label), "{told}");
+    }
+}

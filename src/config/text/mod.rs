@@ -4,7 +4,9 @@ mod address;
 mod word;
 
 pub(super) use address::{AdminAddress, Backend, Network, UpstreamText};
-pub(super) use word::{CertificateName, Edited, FieldName, FieldValue, FilePath, Label, Method, Origin, PathPrefix};
+pub(super) use word::{
+    CertificateName, Edited, FieldName, FieldValue, FilePath, HostName, Label, Method, Origin, PathPrefix,
+};
 
 #[cfg(test)]
 mod tests;

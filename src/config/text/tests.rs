@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
-
 use std::{fmt::Debug, path::Path};
 
 use proptest::prelude::*;

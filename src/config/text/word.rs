@@ -91,6 +91,33 @@ impl Text for CertificateName {
     }
 }
 
+/// A host's name as it is asked for, lower case: no address, no port, no wildcard.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::config) struct HostName(pub(in crate::config) String);
+
+impl Text for HostName {
+    fn kind() -> Kind {
+        Kind::Text { what: "a host name", example: "gateway.internal" }
+    }
+
+    fn parse(text: &str, directory: &Path) -> Result<Self, Wrong> {
+        match HostPattern::parse(text, directory) {
+            Ok(HostPattern::Exact(host)) => Ok(Self(host)),
+            Ok(HostPattern::Suffix(_)) => {
+                Err(Wrong::new(format!("`{text}` is not the name of one host"), "expected each name in full"))
+            }
+            Err(_) if text.contains('*') => {
+                Err(Wrong::new(format!("`{text}` is not a host name"), "expected each name in full"))
+            }
+            Err(wrong) => Err(wrong),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.clone()
+    }
+}
+
 impl Text for HostPattern {
     fn kind() -> Kind {
         Kind::Text { what: "a host", example: "app.example.com" }

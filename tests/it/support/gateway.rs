@@ -43,7 +43,7 @@ impl Gateway {
         Self::with(&format!("upstream = {:?}\n{text}\n", origin.address)).await
     }
 
-    /// A configuration as text. `listen`, `[admin]`, two threads and a JSON access log are added where it has none;
+    /// A configuration as text. `listen`, `[admin]` with its address, two threads and a JSON access log are added where it has none;
     /// `DIR` stands for a directory of the gateway's own.
     pub async fn with(text: &str) -> Self {
         Self::in_directory(tempfile::tempdir().unwrap(), text).await
@@ -209,8 +209,12 @@ fn whole(text: &str, address: SocketAddr, admin: SocketAddr) -> String {
     if !text.lines().any(|line| line.starts_with("threads")) {
         whole += "threads = 2\n";
     }
-    whole += text;
-    whole += &format!("\n[admin]\nlisten = \"{admin}\"\n");
+    let admin = format!("[admin]\nlisten = \"{admin}\"\n");
+    if text.contains("[admin]\n") {
+        whole += &text.replace("[admin]\n", &admin);
+    } else {
+        whole += &format!("{text}\n{admin}");
+    }
     if !text.contains("[access_log]") {
         whole += "\n[access_log]\npath = \"DIR/access.log\"\nformat = \"json\"\n";
     }

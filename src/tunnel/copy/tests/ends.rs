@@ -125,6 +125,43 @@ async fn a_close_frame_names_who_closed_first_whoever_ends_the_stream() {
     assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::ClientClose, Party::Client, Some(1000)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn after_both_close_frames_one_end_of_stream_ends_the_tunnel() {
+    let (from_client, from_backend) = (close_frame(1000, Some([1, 2, 3, 4])), close_frame(1000, None));
+    for client_ends in [false, true] {
+        let mut story = pipe_story(1024, TERMS);
+        let began = Instant::now();
+        story.client.write_all(&from_client).await.unwrap();
+        assert_eq!(read_exactly(&mut story.backend, 8).await, from_client);
+        story.backend.write_all(&from_backend).await.unwrap();
+        assert_eq!(read_exactly(&mut story.client, 4).await, from_backend);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!story.tunnel.is_finished());
+        let ending = if client_ends { &mut story.client } else { &mut story.backend };
+        ending.shutdown().await.unwrap();
+        let ended = story.tunnel.await.unwrap();
+        assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::ClientClose, Party::Client, Some(1000)));
+        assert_eq!(began.elapsed().as_secs(), 1);
+        assert_eq!(read_to_end(&mut story.client).await, b"");
+        assert_eq!(read_to_end(&mut story.backend).await, b"");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_closing_handshake_is_not_over_while_a_close_frame_is_under_way() {
+    // The client reads nothing: its pipe holds all but the last byte of the backend's Close frame.
+    let mut story = pipe_story(8, TERMS);
+    let from_backend = [data_frame(b"abc", false), close_frame(1000, None)].concat();
+    story.client.write_all(&close_frame(1000, Some([0; 4]))).await.unwrap();
+    read_exactly(&mut story.backend, 8).await;
+    story.backend.write_all(&from_backend).await.unwrap();
+    drop(story.backend);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!story.tunnel.is_finished());
+    assert_eq!(read_to_end(&mut story.client).await, from_backend);
+    assert_eq!(story.tunnel.await.unwrap().reason, CloseReason::ClientClose);
+}
+
 #[tokio::test]
 async fn a_reset_after_a_close_frame_is_still_a_close() {
     let mut story = tcp_story().await;
