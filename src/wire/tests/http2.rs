@@ -125,3 +125,26 @@ fn a_header_map_has_lower_case_names_and_nothing_of_the_connection() {
     assert_eq!(map.len(), 2);
     assert_eq!(map.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
 }
+
+#[test]
+fn trailers_of_http_2_are_sifted_like_those_of_http_1() {
+    let mut lines = HeaderMap::new();
+    for (name, value) in [("x-sum", " 1 "), ("host", "evil"), ("content_length", "9"), ("grpc-status", "0")] {
+        lines.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let kept = Fields::from_http2_trailers(&lines).unwrap_or_default();
+    assert_eq!(kept, [("x-sum", "1"), ("grpc-status", "0")].into_iter().collect());
+    lines.remove("x-sum");
+    lines.remove("grpc-status");
+    assert!(Fields::from_http2_trailers(&lines).is_none());
+}
+
+#[test]
+fn a_length_that_an_http_2_answer_says_twice_stands_once() {
+    let mut lines = HeaderMap::new();
+    lines.append("content-length", HeaderValue::from_static("5"));
+    lines.append("content-length", HeaderValue::from_static("5"));
+    let head = ResponseHead::from_http2(200, &lines);
+    assert_eq!(head.fields.all("content-length").count(), 1);
+    assert_eq!(head.framing(&Method::GET), Ok(AnswerFraming::Length(5)));
+}
