@@ -60,11 +60,9 @@ impl Transfer {
             match outcome {
                 Ok(opened) => {
                     upstream.count_first_byte(started.elapsed());
-                    upstream.count_result(Ok(()));
                     return Ok(opened);
                 }
                 Err(Fault::Backend(failure)) => {
-                    upstream.count_result(Err(&failure));
                     let dead = failure.is_stale_connection() && sending == Sending::Repeatable && may_reuse;
                     if dead {
                         may_reuse = false;
@@ -81,7 +79,7 @@ impl Transfer {
 
     async fn attempt<C: Client>(
         client: &mut C,
-        chosen: Chosen,
+        mut chosen: Chosen,
         request: &Outgoing,
         sending: Sending,
         may_reuse: bool,
@@ -91,11 +89,22 @@ impl Transfer {
             if upgrade { chosen.begin_upgrade(request).await } else { chosen.begin(request, may_reuse).await }
         };
         // Dialling may take its time, and nobody waits for it any more once the client has gone.
-        let exchange = unless_gone(client, begun).await??;
+        let begun = unless_gone(client, begun).await?;
+        let exchange = begun.inspect_err(|failure| chosen.settle(Err(failure)))?;
         let uploading = !matches!(request.framing, Framing::None | Framing::Length(0));
         let mut transfer = Self { chosen, exchange, uploading, upgrade };
-        let head = transfer.final_head(client).await?;
-        Ok((transfer, head))
+        match transfer.final_head(client).await {
+            Ok(head) => {
+                transfer.chosen.settle(Ok(()));
+                Ok((transfer, head))
+            }
+            Err(fault) => {
+                if let Fault::Backend(failure) = &fault {
+                    transfer.broke_off(failure);
+                }
+                Err(fault)
+            }
+        }
     }
 
     /// Waits for the final head; interim ones go to the client at once (RFC 9110 §15.2).
@@ -188,6 +197,7 @@ impl Transfer {
             Poll::Ready(Ok(false))
         })
         .await
+        .inspect_err(|failure| self.chosen.settle(Err(failure)))
         .map(|ended| (pieces, ended))
     }
 
@@ -205,9 +215,9 @@ impl Transfer {
         self.chosen
     }
 
-    /// Counts a body that broke off after its head was counted as an answer.
-    pub(super) fn broke_off(&self, failure: &Failure) {
-        self.chosen.count_result(Err(failure));
+    /// The exchange did not end as its head promised.
+    pub(super) fn broke_off(&mut self, failure: &Failure) {
+        self.chosen.settle(Err(failure));
     }
 
     fn poll_body<C: Client>(

@@ -140,7 +140,8 @@ impl Gateway {
         let (linger, close) = (timeouts.tunnel_linger, timeouts.tunnel_close);
         let terms = Terms { idle, linger, close, send: UNACKNOWLEDGED_MAX };
         // The load of the server counts open tunnels too: `chosen` lives as long as this one.
-        let Transfer { chosen, exchange, .. } = transfer;
+        let Transfer { mut chosen, exchange, .. } = transfer;
+        chosen.count();
         let Some((backend, backend_first)) = exchange.into_upgraded() else { return };
         let has_address = client.info().client.is_some();
         let (stream, client_first) = client.into_parts();

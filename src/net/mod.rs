@@ -4,7 +4,7 @@ mod out_queue;
 pub mod socket;
 mod watchdog;
 
-pub use out_queue::OutQueue;
+pub use out_queue::{OutQueue, compact};
 pub use watchdog::Watchdog;
 
 use std::{

@@ -32,6 +32,13 @@ pub struct OutQueue {
     rest: VecDeque<Bytes>,
     rest_bytes: usize,
     sent: u64,
+    /// The stream may hold back some of what it took (TLS).
+    held_back: bool,
+}
+
+/// A piece that may wait: a small one is copied, so that it does not keep the whole buffer that it was read into.
+pub fn compact(piece: Bytes) -> Bytes {
+    if piece.len() <= COPY_MAX { Bytes::copy_from_slice(&piece) } else { piece }
 }
 
 impl OutQueue {
@@ -68,9 +75,9 @@ impl OutQueue {
         self.front.len() - self.front_sent + self.rest_bytes
     }
 
-    /// Whether everything is written.
+    /// Whether everything is written, and nothing held back by the stream.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && !self.held_back
     }
 
     /// Bytes written since the queue was made.
@@ -78,9 +85,9 @@ impl OutQueue {
         self.sent
     }
 
-    /// Writes until everything is out; `Pending` when the peer takes no more. `Ok(n)` of progress is not told: see `sent`.
+    /// Writes until everything is out; `Pending` when the peer takes no more. How much went out, `sent` tells.
     pub fn poll_flush(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+        while self.len() > 0 {
             let written = if self.rest.is_empty() {
                 ready!(Pin::new(&mut *stream).poll_write(cx, &self.front[self.front_sent..]))?
             } else {
@@ -90,8 +97,11 @@ impl OutQueue {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
+            self.held_back = true;
         }
-        Pin::new(stream).poll_flush(cx)
+        ready!(Pin::new(stream).poll_flush(cx))?;
+        self.held_back = false;
+        Poll::Ready(Ok(()))
     }
 
     fn text_behind(&mut self) -> &mut Vec<u8> {
@@ -146,3 +156,6 @@ impl OutQueue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,3 +45,6 @@ impl Watchdog {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests;

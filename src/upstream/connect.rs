@@ -10,7 +10,10 @@ use pingora::{
     protocols::ALPN,
     upstreams::peer::HttpPeer,
 };
-use tokio::net::{TcpStream, UnixStream};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    time::Instant,
+};
 
 use super::Failure;
 use crate::{
@@ -45,13 +48,11 @@ impl Dialer {
 
     /// One new connection, within the connect timeout (name lookup and TLS included).
     pub(super) async fn dial(&self, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
-        match tokio::time::timeout(self.timeout, self.dial_unbounded(address, speak)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::ConnectTimeout),
-        }
+        let deadline = Instant::now() + self.timeout;
+        within(deadline, self.dial_until(deadline, address, speak)).await
     }
 
-    async fn dial_unbounded(&self, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
+    async fn dial_until(&self, deadline: Instant, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
         match address {
             BackendAddress::Unix(path) => match &self.tls {
                 None => UnixStream::connect(path).await.map(Stream::Unix).map_err(refused),
@@ -59,17 +60,25 @@ impl Dialer {
             },
             BackendAddress::Tcp(address) => self.dial_tcp(*address, speak).await,
             BackendAddress::Name { host, port } => {
-                let mut last = Failure::Connect(Arc::from("the name has no address"));
-                let addresses = tokio::net::lookup_host((&**host, *port)).await.map_err(refused)?;
-                for address in addresses {
-                    match self.dial_tcp(address, speak).await {
-                        Ok(stream) => return Ok(stream),
-                        Err(failure) => last = failure,
-                    }
-                }
-                Err(last)
+                let addresses = tokio::net::lookup_host((&**host, *port)).await.map_err(refused)?.collect();
+                self.dial_first(deadline, addresses, speak).await
             }
         }
+    }
+
+    /// One address of a name after the other. Each gets its share of the time that is left, so that one that swallows
+    /// everything does not stand for all.
+    async fn dial_first(&self, deadline: Instant, addresses: Vec<SocketAddr>, speak: Speak) -> Result<Stream, Failure> {
+        let mut last = Failure::Connect(Arc::from("the name has no address"));
+        let count = addresses.len() as u32;
+        for (tried, address) in (0..count).zip(addresses) {
+            let share = deadline.saturating_duration_since(Instant::now()) / (count - tried);
+            match within(Instant::now() + share, self.dial_tcp(address, speak)).await {
+                Ok(stream) => return Ok(stream),
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
     }
 
     async fn dial_tcp(&self, address: SocketAddr, speak: Speak) -> Result<Stream, Failure> {
@@ -120,6 +129,10 @@ impl Tls {
         }
         Ok(Stream::Boxed(Box::new(stream)))
     }
+}
+
+async fn within<T>(deadline: Instant, dialling: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout_at(deadline, dialling).await.unwrap_or(Err(Failure::ConnectTimeout))
 }
 
 fn refused(error: io::Error) -> Failure {

@@ -6,8 +6,8 @@
 use std::{
     io,
     pin::{Pin, pin},
-    task::{Context, Poll, Waker, ready},
-    time::Instant,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::{AnswerLimits, Failure, Outgoing};
 use crate::{
-    net::{OutQueue, Stream, Watchdog},
+    net::{OutQueue, Stream, Watchdog, compact},
     wire::{AnswerFraming, BodyDecoder, Decoded, Fields, Framing, Parsed, ResponseHead, body},
 };
 
@@ -47,8 +47,6 @@ pub struct Exchange {
     chunked: bool,
     /// The request is queued whole.
     request_ended: bool,
-    /// What had been written when the backend last took no more.
-    stalled_at: Option<u64>,
     answer: Answer,
 }
 
@@ -89,23 +87,25 @@ impl Exchange {
             method: request.method.clone(),
             chunked: request.framing == Framing::Chunked,
             request_ended: matches!(request.framing, Framing::None | Framing::Length(0)),
-            stalled_at: None,
             answer: Answer::Awaited { any_byte: false },
         }
     }
 
     /// Whether the connection had carried an exchange before.
-    pub fn is_reused(&self) -> bool {
+    fn is_reused(&self) -> bool {
         self.connection.exchanges > 1
     }
 
     /// Ready when another piece of the request body may be sent.
     pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        match self.poll_out(cx) {
-            Poll::Ready(result) => Poll::Ready(result.map_err(|error| self.write_failure(&error))),
-            Poll::Pending if self.connection.out.len() < SEND_MAX => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
+        while !self.connection.out.is_empty() {
+            match self.poll_write(cx) {
+                Poll::Ready(result) => result.map_err(|error| self.io_failure(&error))?,
+                Poll::Pending if self.connection.out.len() < SEND_MAX => break,
+                Poll::Pending => return Poll::Pending,
+            }
         }
+        Poll::Ready(Ok(()))
     }
 
     /// Queues a piece of the request body.
@@ -130,7 +130,6 @@ impl Exchange {
             self.connection.out.push_slice(&end);
         }
         self.request_ended = true;
-        self.answer_is_due();
     }
 
     /// The next head: interim ones first, then the final one.
@@ -149,14 +148,14 @@ impl Exchange {
                     return Poll::Ready(Ok(head));
                 }
             }
-            // A client's pace is not the backend's fault; that it takes nothing, or gives no answer, is.
-            if (self.request_ended || self.stalled_at.is_some()) && self.poll_deadline(cx).is_ready() {
-                return Poll::Ready(Err(Failure::AnswerTimeout));
-            }
-            match ready!(self.poll_fill(READ_HEAD, cx)) {
-                Ok(0) => return Poll::Ready(Err(self.closed())),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(self.read_failure(&error))),
+            match self.poll_fill(READ_HEAD, cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.closed())),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.io_failure(&error))),
+                Poll::Pending if self.poll_answer_overdue(cx).is_ready() => {
+                    return Poll::Ready(Err(Failure::AnswerTimeout));
+                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
@@ -167,19 +166,19 @@ impl Exchange {
         loop {
             let Answer::Body { decoder, .. } = &mut self.answer else { return Poll::Ready(None) };
             match decoder.decode(&mut self.connection.input)? {
-                Decoded::Data(piece) => return Poll::Ready(Some(Ok(piece))),
+                Decoded::Data(piece) => return Poll::Ready(Some(Ok(compact(piece)))),
                 Decoded::End => return Poll::Ready(None),
                 Decoded::NeedMore => {}
             }
-            let wanted = decoder.remaining().map_or(READ_BODY, |left| (left as usize).clamp(1024, READ_BODY));
+            let wanted = decoder.remaining().map_or(READ_BODY, |left| left.clamp(1024, READ_BODY as u64) as usize);
             let Poll::Ready(read) = self.poll_fill(wanted, cx) else {
-                // Time in which nobody asked for more, because the client is slow, does not count.
-                if !self.connection.watchdog.is_set() {
-                    self.set_deadline(self.limits.read_timeout);
-                }
-                return self.poll_deadline(cx).map(|()| Some(Err(Failure::ReadTimeout)));
+                // Silence is counted from the first time that nothing was there: a client that takes its time is not it.
+                return match self.poll_overdue(self.limits.read_timeout, cx) {
+                    Poll::Ready(()) => Poll::Ready(Some(Err(Failure::ReadTimeout))),
+                    Poll::Pending => Poll::Pending,
+                };
             };
-            self.set_deadline(None);
+            self.connection.watchdog.set(None);
             match read {
                 Ok(0) => {
                     let Answer::Body { decoder, .. } = &mut self.answer else { return Poll::Ready(None) };
@@ -189,6 +188,11 @@ impl Exchange {
                 Err(error) => return Poll::Ready(Some(Err(Failure::from(error)))),
             }
         }
+    }
+
+    /// Whether the answer ended with its head: nothing of a body is to come.
+    pub fn is_ended(&self) -> bool {
+        matches!(&self.answer, Answer::Body { decoder, .. } if decoder.is_ended())
     }
 
     /// The trailer section, once the body has ended.
@@ -221,7 +225,7 @@ impl Exchange {
         let framing = head.framing(&self.method)?;
         let persists = head.keep_alive() && framing != AnswerFraming::UntilClose;
         self.answer = Answer::Body { decoder: BodyDecoder::for_answer(framing), persists };
-        self.set_deadline(None);
+        self.connection.watchdog.set(None);
         Ok(())
     }
 
@@ -232,34 +236,26 @@ impl Exchange {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        match self.poll_out(cx) {
+        if self.connection.out.is_empty() {
+            return Ok(());
+        }
+        match self.poll_write(cx) {
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
             // A backend may answer (413, 401) and close before it has read the request: its answer counts (RFC 9112 §9.5).
             Poll::Ready(Err(_)) if self.has_answer() => Ok(()),
-            Poll::Ready(Err(error)) => Err(self.write_failure(&error)),
+            Poll::Ready(Err(error)) => Err(self.io_failure(&error)),
         }
     }
 
-    /// Writes what is queued. The deadline moves on with every byte that the backend takes.
-    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Connection { out, stream, .. } = &mut self.connection;
-        if out.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
+    /// Writes what is queued; every byte that the backend takes shows that it is alive.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Connection { stream, out, watchdog, .. } = &mut self.connection;
+        let before = out.sent();
         let flushed = out.poll_flush(stream, cx);
-        let stalled_at = flushed.is_pending().then(|| out.sent());
-        if stalled_at.is_none() || stalled_at != self.stalled_at {
-            self.stalled_at = stalled_at;
-            self.answer_is_due();
+        if out.sent() != before {
+            watchdog.set(None);
         }
         flushed
-    }
-
-    /// From now on the backend has its whole time for the answer.
-    fn answer_is_due(&mut self) {
-        if matches!(self.answer, Answer::Awaited { .. }) {
-            self.set_deadline(self.limits.answer_timeout);
-        }
     }
 
     /// Looks whether an answer has come although the request could not be written whole.
@@ -281,12 +277,23 @@ impl Exchange {
         pin!(stream.read_buf(input)).poll(cx)
     }
 
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.connection.watchdog.poll_expired(cx)
+    /// The answer is waited for once the backend has the whole request, or while it takes no more of it; a client that
+    /// is still sending has its own deadlines.
+    fn poll_answer_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.request_ended && self.connection.out.is_empty() {
+            self.connection.watchdog.set(None);
+            return Poll::Pending;
+        }
+        self.poll_overdue(self.limits.answer_timeout, cx)
     }
 
-    fn set_deadline(&mut self, timeout: Option<std::time::Duration>) {
-        self.connection.watchdog.set(timeout.map(|timeout| Instant::now() + timeout));
+    /// Ready when `timeout` has passed since the backend was first waited for.
+    fn poll_overdue(&mut self, timeout: Option<Duration>, cx: &mut Context<'_>) -> Poll<()> {
+        let watchdog = &mut self.connection.watchdog;
+        if !watchdog.is_set() {
+            watchdog.set(timeout.map(|timeout| Instant::now() + timeout));
+        }
+        watchdog.poll_expired(cx)
     }
 
     fn closed(&self) -> Failure {
@@ -296,15 +303,11 @@ impl Exchange {
         }
     }
 
-    fn read_failure(&self, error: &io::Error) -> Failure {
+    fn io_failure(&self, error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => self.closed(),
             kind => Failure::Io(kind),
         }
-    }
-
-    fn write_failure(&self, error: &io::Error) -> Failure {
-        self.read_failure(error)
     }
 }
 

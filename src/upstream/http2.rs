@@ -3,13 +3,13 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, client};
 
-use super::{AnswerLimits, Failure, Outgoing};
+use super::{AnswerLimits, Failure, Outgoing, pool::Lease};
 use crate::{
     net::{Stream, Watchdog},
     wire::{Fields, Framing, ResponseHead, Scheme},
@@ -33,6 +33,8 @@ pub struct Exchange {
     trailers: Option<Fields>,
     limits: AnswerLimits,
     watchdog: Watchdog,
+    /// One stream more on its connection.
+    _lease: Lease,
 }
 
 /// Shakes hands and drives the connection in a task of its own until it ends.
@@ -53,22 +55,27 @@ pub(super) async fn handshake(stream: Stream, limits: &AnswerLimits) -> Result<H
 }
 
 impl Exchange {
-    /// Sends the head as soon as the connection has room for another stream.
-    pub(super) async fn begin(handle: Handle, request: &Outgoing, limits: AnswerLimits) -> Result<Self, Failure> {
+    /// Sends the head (`head_of` makes it) on the lease's connection; an error says that it has ended or is going away,
+    /// and that nothing of this request was sent on it.
+    pub(super) async fn begin(
+        handle: Handle,
+        lease: Lease,
+        head: http::Request<()>,
+        ends_with_head: bool,
+        limits: AnswerLimits,
+    ) -> Result<Self, Failure> {
         let mut handle = handle.ready().await?;
-        let bodiless = matches!(request.framing, Framing::None | Framing::Length(0));
-        let (response, send) = handle.send_request(request_of(request)?, bodiless)?;
-        let mut watchdog = Watchdog::default();
-        watchdog.set(limits.answer_timeout.map(|timeout| Instant::now() + timeout));
+        let (response, send) = handle.send_request(head, ends_with_head)?;
         Ok(Self {
             response,
             send,
             waiting: Bytes::new(),
-            request_ended: bodiless,
+            request_ended: ends_with_head,
             body: None,
             trailers: None,
             limits,
-            watchdog,
+            watchdog: Watchdog::default(),
+            _lease: lease,
         })
     }
 
@@ -77,18 +84,20 @@ impl Exchange {
         while !self.waiting.is_empty() {
             self.send.reserve_capacity(self.waiting.len());
             let granted = match ready!(self.send.poll_capacity(cx)) {
-                Some(granted) => granted?,
+                Some(Ok(0)) => continue,
+                Some(granted) => granted.map_err(|error| failure_of(&error))?,
                 // The backend has reset the stream or wants no more of the body; its answer tells.
                 None => {
                     self.waiting.clear();
                     break;
                 }
             };
+            // The backend takes bytes: it is alive.
+            self.watchdog.set(None);
             let piece = self.waiting.split_to(granted.min(self.waiting.len()));
             if self.send.send_data(piece, false).is_err() {
                 self.waiting.clear();
             }
-            self.answer_is_due();
         }
         Poll::Ready(Ok(()))
     }
@@ -96,7 +105,6 @@ impl Exchange {
     /// Queues a piece of the request body; to be called after `poll_send_ready`.
     pub fn send(&mut self, piece: Bytes) {
         self.waiting = piece;
-        self.answer_is_due();
     }
 
     /// The request body is complete; to be called after `poll_send_ready`.
@@ -109,22 +117,30 @@ impl Exchange {
             Some(trailers) => self.send.send_trailers(trailers.to_header_map()),
             None => self.send.send_data(Bytes::new(), true),
         };
-        self.answer_is_due();
     }
 
-    /// The answer's head.
+    /// The next head: interim ones first, then the final one.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
+        if let Poll::Ready(Some(Ok(interim))) = self.response.poll_informational(cx) {
+            return Poll::Ready(Ok(ResponseHead::from_http2(interim.status().as_u16(), interim.headers())));
+        }
         if let Poll::Ready(result) = Pin::new(&mut self.response).poll(cx) {
-            let (parts, body) = result?.into_parts();
+            let (parts, body) = result.map_err(|error| failure_of(&error))?.into_parts();
             self.body = Some(body);
-            self.set_deadline(None);
+            self.watchdog.set(None);
             return Poll::Ready(Ok(ResponseHead::from_http2(parts.status.as_u16(), &parts.headers)));
         }
-        // A client's pace is not the backend's fault; that it takes nothing, or gives no answer, is.
-        if (self.request_ended || !self.waiting.is_empty()) && self.watchdog.poll_expired(cx).is_ready() {
-            return Poll::Ready(Err(Failure::AnswerTimeout));
+        // While the client is still sending, the backend is not what is waited for, unless it takes no more.
+        if !self.request_ended && self.waiting.is_empty() {
+            self.watchdog.set(None);
+            return Poll::Pending;
         }
-        Poll::Pending
+        self.poll_overdue(self.limits.answer_timeout, cx).map(|()| Err(Failure::AnswerTimeout))
+    }
+
+    /// Whether the answer ended with its head: no body, no trailers (a gRPC answer may be head only).
+    pub fn is_ended(&self) -> bool {
+        self.body.as_ref().is_some_and(RecvStream::is_end_stream)
     }
 
     /// The next piece of the answer's body; `None` when it is complete.
@@ -134,7 +150,7 @@ impl Exchange {
             Poll::Ready(Some(Ok(piece))) => {
                 // What was taken is paid back at once; the reader's own queue is what bounds memory.
                 let _window = body.flow_control().release_capacity(piece.len());
-                self.set_deadline(None);
+                self.watchdog.set(None);
                 Poll::Ready(Some(Ok(piece)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
@@ -144,13 +160,8 @@ impl Exchange {
                 }
                 Poll::Ready(None)
             }
-            Poll::Pending => {
-                // Time in which nobody asked for more, because the client is slow, does not count.
-                if !self.watchdog.is_set() {
-                    self.set_deadline(self.limits.read_timeout);
-                }
-                self.watchdog.poll_expired(cx).map(|()| Some(Err(Failure::ReadTimeout)))
-            }
+            // Silence is counted from the first time that nothing was there: a client that takes its time is not it.
+            Poll::Pending => self.poll_overdue(self.limits.read_timeout, cx).map(|()| Some(Err(Failure::ReadTimeout))),
         }
     }
 
@@ -159,15 +170,12 @@ impl Exchange {
         self.trailers.take()
     }
 
-    /// From now on the backend has its whole time for the answer.
-    fn answer_is_due(&mut self) {
-        if self.body.is_none() {
-            self.set_deadline(self.limits.answer_timeout);
+    /// Ready when `timeout` has passed since the backend was first waited for.
+    fn poll_overdue(&mut self, timeout: Option<Duration>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.watchdog.is_set() {
+            self.watchdog.set(timeout.map(|timeout| Instant::now() + timeout));
         }
-    }
-
-    fn set_deadline(&mut self, timeout: Option<std::time::Duration>) {
-        self.watchdog.set(timeout.map(|timeout| Instant::now() + timeout));
+        self.watchdog.poll_expired(cx)
     }
 }
 
@@ -180,7 +188,18 @@ impl Drop for Exchange {
     }
 }
 
-fn request_of(request: &Outgoing) -> Result<http::Request<()>, Failure> {
+/// What went wrong before an answer. A connection that ended, or a stream that the backend surely did not look at
+/// (RFC 9113 §6.8, §8.7), says nothing about the request: it may be sent again where it is idempotent.
+fn failure_of(error: &h2::Error) -> Failure {
+    let unseen = error.reason() == Some(h2::Reason::REFUSED_STREAM) || (error.is_go_away() && error.is_remote());
+    if unseen || error.is_io() {
+        return Failure::Closed { reused: true };
+    }
+    Failure::Http2(error.reason().unwrap_or(h2::Reason::INTERNAL_ERROR))
+}
+
+/// The head as HTTP/2 takes it; an error is a target that is no URI.
+pub(super) fn head_of(request: &Outgoing) -> Result<http::Request<()>, Failure> {
     let scheme = match request.scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",

@@ -6,11 +6,11 @@ use crate::metrics::{Family, GaugeFamily, HistogramFamily, Registry, buckets};
 
 /// Handles shared by all upstreams; the key's `u16` is the upstream's index.
 pub struct Metrics {
-    /// Exchanges by result: `ok` or a failure's word.
+    /// Exchanges by result: `ok`, `cancelled` or a failure's word.
     pub exchanges: Arc<Family<(u16, &'static str)>>,
-    /// Seconds to a new connection.
+    /// Time to connect, name lookup and TLS included.
     pub connect: Arc<HistogramFamily<u16>>,
-    /// Seconds from the request to the head of its answer.
+    /// Time from a request to the head of its answer.
     pub first_byte: Arc<HistogramFamily<u16>>,
     /// Requests sent once more.
     pub retries: Arc<Family<u16>>,
@@ -37,7 +37,7 @@ impl Metrics {
         Arc::new(Self {
             exchanges: registry.family(
                 "tidegate_upstream_requests_total",
-                "Exchanges with backends, by result; anything but `ok` is a fault of the backend or of the way to it",
+                "Exchanges with backends, by result: `ok`, `cancelled` (the client went first), or a fault of the backend",
                 &["upstream", "result"],
                 move |(index, result): &(u16, &'static str)| vec![name(*index), (*result).to_owned()],
             ),

@@ -108,11 +108,18 @@ pub enum Affinity {
     Token(String),
 }
 
-/// One server, chosen and counted: its load is one higher for as long as this lives.
+/// One server, chosen for one exchange: its load is one higher for as long as this lives, and the result is counted at
+/// the end.
 pub struct Chosen {
     upstream: Arc<Upstream>,
     server: usize,
+    /// How the exchange went, as far as is known; counted when it is over.
+    result: &'static str,
+    counted: bool,
 }
+
+/// The result of an exchange whose client went away before the answer.
+const CANCELLED: &str = "cancelled";
 
 /// One request and its answer, on either version of HTTP.
 pub enum Exchange {
@@ -168,7 +175,7 @@ impl Upstream {
         tried.push(server);
         self.servers[server].load.fetch_add(1, Ordering::Relaxed);
         self.metrics.in_flight.add(self.index, 1);
-        Some(Chosen { upstream: self.clone(), server })
+        Some(Chosen { upstream: self.clone(), server, result: CANCELLED, counted: false })
     }
 
     /// Whether a request that could not be sent may be tried with another server.
@@ -179,12 +186,6 @@ impl Upstream {
     /// Counts a request that is sent once more.
     pub fn count_retry(&self) {
         self.metrics.retries.add(self.index, 1);
-    }
-
-    /// Counts how an exchange went.
-    pub fn count_result(&self, result: Result<(), &Failure>) {
-        let word = result.map_or_else(Failure::label, |()| "ok");
-        self.metrics.exchanges.add((self.index, word), 1);
     }
 
     /// Counts the time to the answer's head.
@@ -232,14 +233,16 @@ impl Upstream {
 }
 
 impl Chosen {
-    /// Index of the upstream in the configuration.
-    pub fn upstream_index(&self) -> usize {
-        usize::from(self.upstream.index)
+    /// Says how the exchange went; what is said last is counted, once, when this is dropped.
+    pub fn settle(&mut self, result: Result<(), &Failure>) {
+        self.result = result.map_or_else(Failure::label, |()| "ok");
     }
 
-    /// Counts how an exchange with this server went.
-    pub fn count_result(&self, result: Result<(), &Failure>) {
-        self.upstream.count_result(result);
+    /// Counts the exchange now, though its load lasts: it has become a tunnel.
+    pub fn count(&mut self) {
+        if !std::mem::replace(&mut self.counted, true) {
+            self.upstream.metrics.exchanges.add((self.upstream.index, self.result), 1);
+        }
     }
 
     /// The server's address as configured.
@@ -290,19 +293,36 @@ impl Chosen {
 
     async fn begin_http2(&self, request: &Outgoing, limits: AnswerLimits) -> Result<Exchange, Failure> {
         let id = self.server().id;
-        if let Some(handle) = pool::http2(id) {
-            match http2::Exchange::begin(handle, request, limits).await {
+        let ends_with_head = matches!(request.framing, Framing::None | Framing::Length(0));
+        loop {
+            let head = http2::head_of(request)?;
+            let lease = pool::http2(id, self.upstream.config.idle_timeout);
+            let reused = lease.shared().dialled.initialized();
+            let dial = async || http2::handshake(self.dial_counted(Speak::Http2).await?, &limits).await;
+            let dialled = lease.shared().dialled.get_or_init(dial).await.clone();
+            let handle = match dialled {
+                Ok(handle) => handle,
+                Err(failure) => {
+                    pool::forget_http2(id, lease.shared());
+                    return Err(failure);
+                }
+            };
+            let shared = lease.shared().clone();
+            match http2::Exchange::begin(handle, lease, head, ends_with_head, limits).await {
                 Ok(exchange) => {
-                    self.upstream.metrics.reused.add(self.upstream.index, 1);
+                    if reused {
+                        self.upstream.metrics.reused.add(self.upstream.index, 1);
+                    }
                     return Ok(Exchange::Http2(Box::new(exchange)));
                 }
-                // The connection has ended or is going away: nothing of this request was sent on it.
-                Err(_) => pool::set_http2(id, None),
+                // A kept connection has ended or is going away: nothing of this request was sent on it.
+                Err(_) if reused => pool::forget_http2(id, &shared),
+                Err(failure) => {
+                    pool::forget_http2(id, &shared);
+                    return Err(failure);
+                }
             }
         }
-        let handle = http2::handshake(self.dial_counted(Speak::Http2).await?, &limits).await?;
-        pool::set_http2(id, Some(handle.clone()));
-        Ok(Exchange::Http2(Box::new(http2::Exchange::begin(handle, request, limits).await?)))
     }
 
     async fn dial_counted(&self, speak: Speak) -> Result<Stream, Failure> {
@@ -330,20 +350,13 @@ impl Chosen {
 
 impl Drop for Chosen {
     fn drop(&mut self) {
+        self.count();
         self.server().load.fetch_sub(1, Ordering::Relaxed);
         self.upstream.metrics.in_flight.add(self.upstream.index, -1);
     }
 }
 
 impl Exchange {
-    /// Whether the connection had carried an exchange before.
-    pub fn is_reused(&self) -> bool {
-        match self {
-            Self::Http1(exchange) => exchange.is_reused(),
-            Self::Http2(_) => true,
-        }
-    }
-
     /// Ready when another piece of the request body may be sent.
     pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         match self {
@@ -368,7 +381,7 @@ impl Exchange {
         }
     }
 
-    /// The next head: interim ones first (HTTP/1.1), then the final one.
+    /// The next head: interim ones first, then the final one.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
         match self {
             Self::Http1(exchange) => exchange.poll_head(cx),
@@ -381,6 +394,14 @@ impl Exchange {
         match self {
             Self::Http1(exchange) => exchange.poll_body(cx),
             Self::Http2(exchange) => exchange.poll_body(cx),
+        }
+    }
+
+    /// Whether the answer ended with its head; to be asked once that is here.
+    pub fn is_ended(&self) -> bool {
+        match self {
+            Self::Http1(exchange) => exchange.is_ended(),
+            Self::Http2(exchange) => exchange.is_ended(),
         }
     }
 

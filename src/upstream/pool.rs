@@ -5,17 +5,25 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use super::{http1::Connection, http2::Handle};
+use tokio::sync::OnceCell;
+
+use super::{Failure, http1::Connection, http2::Handle};
 
 /// One server, whatever the upstream; unique in the process.
 pub(super) type ServerId = u64;
 
 /// How often connections are looked at that were closed by the other side or have rested long enough.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Streams that a connection is trusted with before it says how many it takes (RFC 9113 §6.5.2 recommends 100).
+const STREAMS_BEFORE_SETTINGS: usize = 100;
 
 static RESTING: AtomicI64 = AtomicI64::new(0);
 
@@ -26,7 +34,7 @@ thread_local! {
 #[derive(Default)]
 struct Pool {
     http1: HashMap<ServerId, Vec<Idle>, foldhash::fast::RandomState>,
-    http2: HashMap<ServerId, Handle, foldhash::fast::RandomState>,
+    http2: HashMap<ServerId, Vec<Rested>, foldhash::fast::RandomState>,
     sweeping: bool,
 }
 
@@ -38,6 +46,24 @@ struct Idle {
 
 /// One connection in the count of those at rest.
 struct Counted;
+
+/// One HTTP/2 connection in the pool.
+struct Rested {
+    shared: Arc<Shared>,
+    /// It carries nothing: closed once this has come.
+    until: Option<Instant>,
+    timeout: Duration,
+}
+
+/// One HTTP/2 connection, from the moment that somebody dials it.
+pub(super) struct Shared {
+    /// One dial for all who want the connection meanwhile, and one failure.
+    pub(super) dialled: OnceCell<Result<Handle, Failure>>,
+    streams: AtomicUsize,
+}
+
+/// One stream's place on an HTTP/2 connection.
+pub(super) struct Lease(Arc<Shared>);
 
 /// HTTP/1.1 connections at rest, over all threads.
 pub(super) fn resting() -> i64 {
@@ -64,22 +90,35 @@ pub(super) fn keep(server: ServerId, connection: Connection, timeout: Duration, 
         if list.len() < most {
             list.push(Idle { connection, until: Instant::now() + timeout, _counted: Counted::new() });
         }
-        if !std::mem::replace(&mut pool.sweeping, true) {
-            tokio::spawn(sweep());
-        }
+        pool.begin_sweeping();
     });
 }
 
-/// This thread's HTTP/2 connection to that server.
-pub(super) fn http2(server: ServerId) -> Option<Handle> {
-    POOL.with_borrow(|pool| pool.http2.get(&server).cloned())
+/// A place on this thread's first HTTP/2 connection to that server with room for a stream; on a new one, which the caller
+/// dials, if there is none. A connection without streams is kept for `timeout`.
+pub(super) fn http2(server: ServerId, timeout: Duration) -> Lease {
+    POOL.with_borrow_mut(|pool| {
+        let list = pool.http2.entry(server).or_default();
+        let lease = match list.iter().find(|rested| rested.shared.has_room()) {
+            Some(rested) => Lease::new(&rested.shared),
+            None => {
+                let shared = Arc::new(Shared { dialled: OnceCell::new(), streams: AtomicUsize::new(0) });
+                let lease = Lease::new(&shared);
+                list.push(Rested { shared, until: None, timeout });
+                lease
+            }
+        };
+        pool.begin_sweeping();
+        lease
+    })
 }
 
-/// Remembers (or forgets) this thread's HTTP/2 connection to that server.
-pub(super) fn set_http2(server: ServerId, handle: Option<Handle>) {
-    POOL.with_borrow_mut(|pool| match handle {
-        Some(handle) => pool.http2.insert(server, handle),
-        None => pool.http2.remove(&server),
+/// Takes a connection that has failed or is going away out of the pool; what it still carries goes on.
+pub(super) fn forget_http2(server: ServerId, shared: &Arc<Shared>) {
+    POOL.with_borrow_mut(|pool| {
+        if let Some(list) = pool.http2.get_mut(&server) {
+            list.retain(|rested| !Arc::ptr_eq(&rested.shared, shared));
+        }
     });
 }
 
@@ -93,12 +132,64 @@ async fn sweep() {
                 list.retain_mut(|idle| idle.until > now && idle.connection.is_quiet());
                 !list.is_empty()
             });
-            pool.sweeping = !pool.http1.is_empty();
+            pool.http2.retain(|_, list| {
+                list.retain_mut(|rested| rested.is_wanted(now));
+                !list.is_empty()
+            });
+            pool.sweeping = !(pool.http1.is_empty() && pool.http2.is_empty());
             !pool.sweeping
         });
         if empty {
             return;
         }
+    }
+}
+
+impl Pool {
+    fn begin_sweeping(&mut self) {
+        if !std::mem::replace(&mut self.sweeping, true) {
+            tokio::spawn(sweep());
+        }
+    }
+}
+
+impl Rested {
+    fn is_wanted(&mut self, now: Instant) -> bool {
+        if self.shared.streams.load(Ordering::Relaxed) > 0 {
+            self.until = None;
+            return true;
+        }
+        *self.until.get_or_insert(now + self.timeout) > now
+    }
+}
+
+impl Shared {
+    /// Whether one more stream fits. What a connection takes that is still being dialled is not known yet.
+    fn has_room(&self) -> bool {
+        let most = match self.dialled.get() {
+            None => STREAMS_BEFORE_SETTINGS,
+            Some(Ok(handle)) => handle.current_max_send_streams().max(1),
+            Some(Err(_)) => 0,
+        };
+        self.streams.load(Ordering::Relaxed) < most
+    }
+}
+
+impl Lease {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.streams.fetch_add(1, Ordering::Relaxed);
+        Self(shared.clone())
+    }
+
+    /// The connection that the place is on.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
