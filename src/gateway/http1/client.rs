@@ -226,8 +226,9 @@ impl Http1Client {
 
     fn write_status_line(&mut self, status: u16, reason: &[u8]) {
         let out = self.out.text();
-        // Invariant: writing to a Vec can't fail.
-        let _ = write!(out, "HTTP/1.1 {status} ");
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+        out.push(b' ');
         out.extend_from_slice(if reason.is_empty() { reason_for(status).as_bytes() } else { reason });
         out.extend_from_slice(b"\r\n");
     }
@@ -335,7 +336,7 @@ impl Client for Http1Client {
         if let BodyLength::Exact(length) = length
             && !head.fields.contains("content-length")
         {
-            write_line(self.out.text(), b"Content-Length", length.to_string().as_bytes());
+            write_line(self.out.text(), b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
         }
         if self.chunked {
             self.out.text().extend_from_slice(b"Transfer-Encoding: chunked\r\n");
