@@ -75,7 +75,15 @@ impl Facts {
 
     /// The request's id: 32 hexadecimal digits, made here unless a trusted proxy gave one.
     pub(super) fn request_id(&mut self) -> &str {
-        self.request_id.get_or_insert_with(|| format!("{:032x}", fastrand::u128(..)))
+        self.request_id.get_or_insert_with(|| {
+            let mut bits = fastrand::u128(..);
+            // Quicker than the formatter, which is asked for each request that goes on to a backend.
+            let digits = std::iter::repeat_with(|| {
+                bits = bits.rotate_left(4);
+                char::from(b"0123456789abcdef"[(bits & 15) as usize])
+            });
+            digits.take(32).collect()
+        })
     }
 }
 

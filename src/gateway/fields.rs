@@ -33,6 +33,10 @@ pub(super) struct Way {
     pub(super) client: IpAddr,
 }
 
+/// Room for what is mostly added to a request.
+const ADDED_LINES: usize = 8;
+const ADDED_BYTES: usize = 256;
+
 impl Gateway {
     /// Looks whether the peer is a trusted proxy, and who the client is then; also takes the scheme over from it.
     pub(super) fn way(&self, request: &mut RequestHead, info: &ClientInfo) -> Way {
@@ -53,7 +57,7 @@ impl Gateway {
     /// The request as the backend is to see it.
     pub(super) fn outgoing(&self, visit: &mut Visit<'_>, info: &ClientInfo, lane: Lane) -> Outgoing {
         let (route, request, way) = (visit.route(self), visit.request, visit.way);
-        let mut fields = request.fields.clone();
+        let mut fields = request.fields.clone_with_room(ADDED_LINES, ADDED_BYTES);
         strip_hop_by_hop(&mut fields);
         let edited = || route.request_fields.remove.iter().chain(route.request_fields.set.iter().map(|(name, _)| name));
         fields.retain(|name, _| {
@@ -130,7 +134,11 @@ impl Gateway {
         if info.client.is_some() {
             append(fields, "X-Forwarded-For", &peer);
             if !fields.contains("x-real-ip") {
-                fields.push("X-Real-IP", canonical(way.client).to_string());
+                if way.trusted {
+                    fields.push("X-Real-IP", canonical(way.client).to_string());
+                } else {
+                    fields.push("X-Real-IP", &peer);
+                }
             }
         }
         for (name, value) in [
@@ -310,10 +318,11 @@ fn port_of(authority: &str, scheme: Scheme) -> &str {
 
 /// Adds a member to a list that a trusted proxy began, or begins it.
 fn append(fields: &mut Fields, name: &str, member: &str) {
-    let mut list: Vec<u8> = fields.all(name).collect::<Vec<_>>().join(&b", "[..]);
-    if !list.is_empty() {
-        list.extend_from_slice(b", ");
+    if !fields.contains(name) {
+        return fields.push(name, member);
     }
+    let mut list: Vec<u8> = fields.all(name).collect::<Vec<_>>().join(&b", "[..]);
+    list.extend_from_slice(b", ");
     list.extend_from_slice(member.as_bytes());
     fields.set(name, list);
 }

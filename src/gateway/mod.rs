@@ -103,7 +103,7 @@ impl Gateway {
     /// Serves one connection to its end, tunnels and all.
     pub async fn serve(self: Arc<Self>, stream: Stream, info: ClientInfo) {
         if info.http2 {
-            http2::serve(self, stream, info).await;
+            Box::pin(http2::serve(self, stream, info)).await;
         } else {
             http1::serve(self, stream, info).await;
         }

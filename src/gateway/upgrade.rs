@@ -1,6 +1,8 @@
 //! The tunnel lane's beginning: a WebSocket handshake, checked on both sides, and then the tunnel (RFC 6455 §4).
 
-use std::sync::Arc;
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
 
 use super::{
     Gateway, Visit,
@@ -12,44 +14,55 @@ use super::{
     transfer::{Sending, Transfer, body_length},
 };
 use crate::{
-    access_log::Kind,
+    access_log::{Kind, Record},
     clock::Now,
+    net::Stream,
     tunnel::{self, HandshakeResult, StopPhase, Terms},
-    upstream::Failure,
+    upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, strip_hop_by_hop},
 };
 
 /// Bytes that a peer of a tunnel leaves unacknowledged for this long: it has gone.
 const UNACKNOWLEDGED_MAX: std::time::Duration = std::time::Duration::from_secs(120);
 
-/// Takes a request that asks for a WebSocket: tunnels, and gives nothing back, or answers it and gives the client back.
+/// A tunnel that carries bytes; gives nothing but its end.
+pub(super) type OpenTunnel = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What both sides have agreed to: the client has its 101, and the bytes are next.
+pub(super) struct Agreed {
+    chosen: Chosen,
+    backend: Stream,
+    backend_first: Bytes,
+    facts: Facts,
+    route: usize,
+    upstream: usize,
+}
+
+/// Takes a request that asks for a WebSocket: gives the tunnel to be opened, or answers the request.
 pub(super) async fn serve(
     gateway: &Arc<Gateway>,
-    mut client: Http1Client,
+    client: &mut Http1Client,
     request: &mut RequestHead,
-) -> Option<Http1Client> {
+) -> Option<Agreed> {
     let way = gateway.way(request, client.info());
     let mut facts = Facts::new(Now::read(), way.client);
-    let (route, upstream) = match gateway.route(&mut client, request, &mut facts) {
+    let (route, upstream) = match gateway.route(client, request, &mut facts) {
         Ok(Some((route, upstream))) if gateway.config.routes[route].websocket.enabled => (route, upstream),
         // No tunnels here: an ordinary request, whose Upgrade goes no further.
         _ => {
-            gateway.journey(&mut client, request).await;
-            return Some(client);
+            gateway.journey(client, request).await;
+            return None;
         }
     };
     let mut visit = Visit { request, way, route, upstream, facts };
-    let outcome = match gateway.shake_hands(&mut client, &mut visit).await {
-        Ok(Handshake::Switched(transfer, head)) => {
-            gateway.tunnel(client, visit, transfer, head).await;
-            return None;
-        }
+    let outcome = match gateway.shake_hands(client, &mut visit).await {
+        Ok(Handshake::Switched(transfer, head)) => return gateway.switch(client, visit, transfer, head).await,
         Ok(Handshake::Refused) => Ok(()),
         Ok(Handshake::Declined(transfer, head)) => {
             gateway.tunnels.refused(route, HandshakeResult::Declined);
             let length = body_length(&visit.request.method, &head);
-            gateway.start(&mut client, &mut visit, head, length, Some(&transfer.chosen), None);
-            transfer.finish(&mut client).await
+            gateway.start(client, &mut visit, head, length, Some(&transfer.chosen), None);
+            transfer.finish(client).await
         }
         Err(fault) => {
             gateway.tunnels.refused(route, result_of(&fault));
@@ -57,10 +70,10 @@ pub(super) async fn serve(
         }
     };
     if let Err(fault) = outcome {
-        failure::fail(&mut client, visit.request, &mut visit.facts, &fault).await;
+        failure::fail(client, visit.request, &mut visit.facts, &fault).await;
     }
-    gateway.record(&mut visit.facts, visit.request, &client);
-    Some(client)
+    gateway.record(&mut visit.facts, visit.request, client);
+    None
 }
 
 /// What a handshake came to.
@@ -123,33 +136,29 @@ impl Gateway {
         Handshake::Refused
     }
 
-    /// Tells the client that the tunnel is open, and carries bytes until it has ended.
-    async fn tunnel(&self, mut client: Http1Client, mut visit: Visit<'_>, transfer: Transfer, mut head: ResponseHead) {
+    /// Tells the client that the tunnel is open. `None` if it can't be told any more.
+    async fn switch(
+        &self,
+        client: &mut Http1Client,
+        mut visit: Visit<'_>,
+        transfer: Transfer,
+        mut head: ResponseHead,
+    ) -> Option<Agreed> {
         visit.facts.status = 101;
         self.switch_fields(&mut head, &visit);
         super::fields::set_sticky_cookie(&mut head, visit.request, &transfer.chosen);
         client.switch(&head);
-        if let Err(fault) = flush(&mut client).await {
+        if let Err(fault) = flush(client).await {
             self.tunnels.refused(visit.route, HandshakeResult::ClientGone);
             visit.facts.failure = fault.label();
-            return self.record(&mut visit.facts, visit.request, &client);
+            self.record(&mut visit.facts, visit.request, client);
+            return None;
         }
-        self.log_open(&mut visit, &client);
-        let idle = visit.route(self).websocket.idle_timeout;
-        let timeouts = &self.config.timeouts;
-        let (linger, close) = (timeouts.tunnel_linger, timeouts.tunnel_close);
-        let terms = Terms { idle, linger, close, send: UNACKNOWLEDGED_MAX };
-        // The load of the server counts open tunnels too: `chosen` lives as long as this one.
         let Transfer { mut chosen, exchange, .. } = transfer;
         chosen.count();
-        let Some((backend, backend_first)) = exchange.into_upgraded() else { return };
-        let has_address = client.info().client.is_some();
-        let (stream, client_first) = client.into_parts();
-        let open = self.tunnels.open(visit.route, visit.upstream);
-        let ended =
-            tunnel::run(stream, client_first, backend, backend_first, &terms, self.stopper.signal(), open).await;
-        drop(chosen);
-        self.log_close(&visit, has_address, &ended);
+        let (backend, backend_first) = exchange.into_upgraded()?;
+        let Visit { route, upstream, facts, .. } = visit;
+        Some(Agreed { chosen, backend, backend_first, facts, route, upstream })
     }
 
     /// Of the backend's 101 the client gets what belongs to the handshake, under our own hop fields.
@@ -161,20 +170,55 @@ impl Gateway {
         head.fields.push("Connection", "Upgrade");
         head.fields.push("Upgrade", "websocket");
     }
+}
 
-    fn log_open(&self, visit: &mut Visit<'_>, client: &Http1Client) {
-        if self.access_log.is_on() {
-            visit.facts.request_id();
-            let mut record = self.line(&visit.facts, visit.request, Kind::TunnelOpen);
-            record.client = client.info().client.map(|_| visit.facts.client);
-            self.access_log.write(&record);
-        }
+impl Agreed {
+    /// Lets go of what the handshake needed, and opens the tunnel.
+    pub(super) fn open(self, gateway: Arc<Gateway>, client: Http1Client, request: RequestHead) -> OpenTunnel {
+        let Self { chosen, backend, backend_first, facts, route, upstream } = self;
+        let terms = Terms {
+            idle: gateway.config.routes[route].websocket.idle_timeout,
+            linger: gateway.config.timeouts.tunnel_linger,
+            close: gateway.config.timeouts.tunnel_close,
+            send: UNACKNOWLEDGED_MAX,
+        };
+        let has_address = client.info().client.is_some();
+        // What the log says at the end is kept for nothing but the log.
+        let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
+        let (stream, client_first) = client.into_parts();
+        let open = gateway.tunnels.open(route, upstream);
+        let tunnel = tunnel::run(stream, client_first, backend, backend_first, &terms, gateway.stopper.signal(), open);
+        // Boxed by itself: moved into the future below, it would be held twice.
+        let tunnel = Box::pin(tunnel);
+        Box::pin(async move {
+            let ended = tunnel.await;
+            // The load of a server counts open tunnels too.
+            drop(chosen);
+            if let Some(logged) = logged {
+                logged.close(&gateway, &ended);
+            }
+        })
+    }
+}
+
+/// What the two lines of a tunnel have in common.
+struct Logged {
+    request: RequestHead,
+    facts: Facts,
+    has_address: bool,
+}
+
+impl Logged {
+    /// Writes the first line.
+    fn open(gateway: &Gateway, mut facts: Facts, request: RequestHead, has_address: bool) -> Self {
+        facts.request_id();
+        let logged = Self { request, facts, has_address };
+        gateway.access_log.write(&logged.line(gateway, Kind::TunnelOpen));
+        logged
     }
 
-    fn log_close(&self, visit: &Visit<'_>, has_address: bool, ended: &tunnel::Ended) {
-        if !self.access_log.is_on() {
-            return;
-        }
+    /// Writes the last line.
+    fn close(&self, gateway: &Gateway, ended: &tunnel::Ended) {
         let kind = Kind::TunnelClose {
             reason: ended.reason.label(),
             code: ended.code,
@@ -182,11 +226,16 @@ impl Gateway {
             bytes_up: ended.bytes_up,
             bytes_down: ended.bytes_down,
         };
-        let mut record = self.line(&visit.facts, visit.request, kind);
+        let mut record = self.line(gateway, kind);
         record.now = Now::read();
-        record.client = has_address.then_some(visit.facts.client);
         record.duration = ended.duration;
-        self.access_log.write(&record);
+        gateway.access_log.write(&record);
+    }
+
+    fn line<'r>(&'r self, gateway: &'r Gateway, kind: Kind<'r>) -> Record<'r> {
+        let mut record = gateway.line(&self.facts, &self.request, kind);
+        record.client = self.has_address.then_some(self.facts.client);
+        record
     }
 }
 

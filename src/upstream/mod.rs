@@ -262,7 +262,7 @@ impl Chosen {
     pub async fn begin(&self, request: &Outgoing, may_reuse: bool) -> Result<Exchange, Failure> {
         let limits = self.upstream.limits;
         if self.upstream.config.protocol == UpstreamProtocol::Http2 {
-            return self.begin_http2(request, limits).await;
+            return Box::pin(self.begin_http2(request, limits)).await;
         }
         let kept = if may_reuse { pool::take(self.server().id) } else { None };
         let connection = match kept {
@@ -328,7 +328,8 @@ impl Chosen {
     async fn dial_counted(&self, speak: Speak) -> Result<Stream, Failure> {
         let started = Instant::now();
         let address = &self.upstream.config.servers[self.server].address;
-        let dialled = self.upstream.dialer.dial(address, speak).await;
+        // The room that a TLS handshake needs is not carried about by every request that finds a connection.
+        let dialled = Box::pin(self.upstream.dialer.dial(address, speak)).await;
         let suspect_until = match &dialled {
             Ok(_) => {
                 self.upstream.metrics.connect.observe_duration(self.upstream.index, started.elapsed());

@@ -25,6 +25,17 @@ impl Fields {
         Self { text: Vec::new(), lines: Vec::new() }
     }
 
+    /// The same lines, with room for `lines` more of `bytes` in all.
+    pub fn clone_with_room(&self, lines: usize, bytes: usize) -> Self {
+        let mut clone = Self {
+            text: Vec::with_capacity(self.text.len() + bytes),
+            lines: Vec::with_capacity(self.lines.len() + lines),
+        };
+        clone.text.extend_from_slice(&self.text);
+        clone.lines.extend_from_slice(&self.lines);
+        clone
+    }
+
     /// Appends one line. The caller has checked both for the bytes that a field may not hold.
     pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (name, value) = (name.as_ref(), value.as_ref());
@@ -39,9 +50,10 @@ impl Fields {
         });
     }
 
-    /// Copies a whole head into the empty arena, so that its lines need only be pointed at by `push_part`.
-    pub(super) fn adopt(&mut self, head: &[u8]) {
+    /// Copies a whole head into the empty arena, so that its `lines` need only be pointed at by `push_part`.
+    pub(super) fn adopt(&mut self, head: &[u8], lines: usize) {
         self.clear();
+        self.lines.reserve(lines);
         self.text.extend_from_slice(head);
     }
 
@@ -144,6 +156,7 @@ impl Fields {
 
     /// Writes every line as HTTP/1.1 does: `name: value CRLF` (RFC 9112 §5).
     pub fn write_http1(&self, out: &mut Vec<u8>) {
+        out.reserve(self.iter().map(|(name, value)| name.len() + value.len() + 4).sum());
         for (name, value) in self.iter() {
             write_line(out, name, value);
         }

@@ -232,7 +232,7 @@ impl RequestHead {
         authority: Option<&str>,
     ) -> Result<Gathered<'h>, Refusal> {
         let mut gathered = Gathered::default();
-        self.fields.adopt(head);
+        self.fields.adopt(head, lines.len());
         for line in lines {
             let name = line.name.as_bytes();
             match (gathered.take(name, line.value, self.version)?, authority) {

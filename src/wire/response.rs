@@ -109,7 +109,7 @@ impl ResponseHead {
         let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
         self.reason.extend_from_slice(head.get(13..end).unwrap_or_default());
 
-        self.fields.adopt(head);
+        self.fields.adopt(head, response.headers.len());
         let mut lengths = 0;
         let mut is_plain = true;
         for line in response.headers.iter() {

@@ -109,7 +109,7 @@ impl Client for Http1Client {
         if let BodyLength::Exact(length) = length
             && !head.fields.contains("content-length")
         {
-            write_line(self.out.text(), b"Content-Length", length.to_string().as_bytes());
+            write_line(self.out.text(), b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
         }
         if self.chunked {
             self.out.text().extend_from_slice(b"Transfer-Encoding: chunked\r\n");

@@ -1,6 +1,6 @@
 //! One HTTP/1.x connection: what it keeps between requests, and how it ends.
 
-use std::{future::poll_fn, io::Write, pin::Pin, sync::Arc, task::Context, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Context, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
@@ -182,8 +182,9 @@ impl Http1Client {
 
     pub(super) fn write_status_line(&mut self, status: u16, reason: &[u8]) {
         let out = self.out.text();
-        // Invariant: writing to a Vec can't fail.
-        let _ = write!(out, "HTTP/1.1 {status} ");
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+        out.push(b' ');
         out.extend_from_slice(if reason.is_empty() { reason_for(status).as_bytes() } else { reason });
         out.extend_from_slice(b"\r\n");
     }

@@ -12,42 +12,55 @@ use std::sync::Arc;
 pub(super) use connection::Http1Client;
 use read::Next;
 
-use super::{Gateway, failure, upgrade};
+use super::{
+    Gateway, failure,
+    upgrade::{self, OpenTunnel},
+};
 use crate::{
     net::{ClientInfo, Stream},
     wire::RequestHead,
 };
 
-/// Serves one connection until it ends.
+/// Serves one connection until it ends. Once it is a tunnel, nothing is held of what requests needed.
 pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) {
+    let tunnel = Box::pin(serve_requests(gateway, stream, info)).await;
+    if let Some(tunnel) = tunnel {
+        tunnel.await;
+    }
+}
+
+/// Serves requests until the connection ends, or until it has become the tunnel that this gives back.
+async fn serve_requests(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) -> Option<OpenTunnel> {
     let mut client = Http1Client::new(&gateway, stream, info);
     let mut request = RequestHead::default();
     loop {
         match client.next_request(&mut request).await {
             Next::Request => {}
-            Next::Ended => return,
+            Next::Ended => return None,
             Next::Refused(refusal) => {
                 client.reset_for_refusal();
                 failure::refuse(&gateway, &mut client, &request, refusal).await;
-                return Box::pin(client.close()).await;
+                Box::pin(client.close()).await;
+                return None;
             }
             Next::TooSlow => {
                 client.reset_for_refusal();
                 failure::too_slow(&gateway, &mut client, &request).await;
-                return Box::pin(client.close()).await;
+                Box::pin(client.close()).await;
+                return None;
             }
         }
         if request.wants_websocket {
-            match Box::pin(upgrade::serve(&gateway, client, &mut request)).await {
-                Some(returned) => client = returned,
-                None => return,
+            let agreed = Box::pin(upgrade::serve(&gateway, &mut client, &mut request)).await;
+            if let Some(agreed) = agreed {
+                return Some(agreed.open(gateway, client, request));
             }
         } else {
             gateway.journey(&mut client, &mut request).await;
         }
         if !client.may_go_on().await {
-            // The buffer that it reads with is no part of a connection at rest.
-            return Box::pin(client.close()).await;
+            Box::pin(client.close()).await;
+            return None;
         }
     }
 }
