@@ -99,8 +99,10 @@ impl OutQueue {
             self.advance(written);
             self.held_back = true;
         }
-        ready!(Pin::new(stream).poll_flush(cx))?;
-        self.held_back = false;
+        if self.held_back {
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            self.held_back = false;
+        }
         Poll::Ready(Ok(()))
     }
 
