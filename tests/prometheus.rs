@@ -32,6 +32,12 @@ fn what_is_scraped_finds_favour_with_promtool() {
 }
 
 #[test]
+fn everything_that_is_declared_keeps_the_naming_rules() {
+    let (registry, _) = whole();
+    assert_eq!(registry.lint(), Vec::<String>::new());
+}
+
+#[test]
 fn the_example_of_a_scrape_is_sound() {
     promtool(&shipped(), &["check", "config", "prometheus.yml"], "");
 }

@@ -49,7 +49,7 @@ impl Dialer {
     /// One new connection, within the connect timeout (name lookup and TLS included).
     pub(super) async fn dial(&self, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
         let deadline = Instant::now() + self.timeout;
-        within(deadline, self.dial_until(deadline, address, speak)).await
+        within(deadline, Box::pin(self.dial_until(deadline, address, speak))).await
     }
 
     async fn dial_until(&self, deadline: Instant, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
@@ -73,7 +73,7 @@ impl Dialer {
         let count = addresses.len() as u32;
         for (tried, address) in (0..count).zip(addresses) {
             let share = deadline.saturating_duration_since(Instant::now()) / (count - tried);
-            match within(Instant::now() + share, self.dial_tcp(address, speak)).await {
+            match within(Instant::now() + share, Box::pin(self.dial_tcp(address, speak))).await {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => last = failure,
             }

@@ -47,6 +47,8 @@ pub struct Exchange {
     chunked: bool,
     /// The request is queued whole.
     request_ended: bool,
+    /// Writing has failed: nothing more of the request is taken, but an answer may have come before (RFC 9112 §9.5).
+    deaf: bool,
     answer: Answer,
 }
 
@@ -87,6 +89,7 @@ impl Exchange {
             method: request.method.clone(),
             chunked: request.framing == Framing::Chunked,
             request_ended: matches!(request.framing, Framing::None | Framing::Length(0)),
+            deaf: false,
             answer: Answer::Awaited { any_byte: false },
         }
     }
@@ -96,16 +99,11 @@ impl Exchange {
         self.connection.exchanges > 1
     }
 
-    /// Ready when another piece of the request body may be sent.
+    /// Ready when another piece of the request body may be sent. Once writing has failed it never is: then the answer,
+    /// which is polled for as well, tells what happened.
     pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        while !self.connection.out.is_empty() {
-            match self.poll_write(cx) {
-                Poll::Ready(result) => result.map_err(|error| self.io_failure(&error))?,
-                Poll::Pending if self.connection.out.len() < SEND_MAX => break,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(Ok(()))
+        self.poll_write(cx);
+        if self.deaf || self.connection.out.len() >= SEND_MAX { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     /// Queues a piece of the request body.
@@ -134,7 +132,7 @@ impl Exchange {
 
     /// The next head: interim ones first, then the final one.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
-        self.poll_flush(cx)?;
+        self.poll_write(cx);
         loop {
             if !self.connection.input.is_empty() {
                 self.answer_started();
@@ -162,7 +160,7 @@ impl Exchange {
 
     /// The next piece of the answer's body; `None` when it is complete.
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
-        self.poll_flush(cx)?;
+        self.poll_write(cx);
         loop {
             let Answer::Body { decoder, .. } = &mut self.answer else { return Poll::Ready(None) };
             match decoder.decode(&mut self.connection.input)? {
@@ -207,7 +205,7 @@ impl Exchange {
     pub(super) fn into_reusable(self) -> Option<Connection> {
         let Answer::Body { decoder, persists } = &self.answer else { return None };
         // RFC 9112 §9.2: bytes after the answer belong to no request; the connection is not used again.
-        let clean = decoder.is_ended() && *persists && self.request_ended;
+        let clean = decoder.is_ended() && *persists && self.request_ended && !self.deaf;
         let mut connection = self.connection;
         (clean && connection.out.is_empty() && connection.input.is_empty()).then(|| {
             connection.input = BytesMut::new();
@@ -235,40 +233,24 @@ impl Exchange {
         }
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        if self.connection.out.is_empty() {
-            return Ok(());
-        }
-        match self.poll_write(cx) {
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
-            // A backend may answer (413, 401) and close before it has read the request: its answer counts (RFC 9112 §9.5).
-            Poll::Ready(Err(_)) if self.has_answer() => Ok(()),
-            Poll::Ready(Err(error)) => Err(self.io_failure(&error)),
-        }
-    }
-
     /// Writes what is queued; every byte that the backend takes shows that it is alive.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    ///
+    /// A backend may answer (413, 401) and close before it has read the request: its answer counts (RFC 9112 §9.5). So a
+    /// write that fails ends nothing but the writing; the next read gives that answer, or the end of the connection.
+    fn poll_write(&mut self, cx: &mut Context<'_>) {
         let Connection { stream, out, watchdog, .. } = &mut self.connection;
+        if out.is_empty() {
+            return;
+        }
         let before = out.sent();
         let flushed = out.poll_flush(stream, cx);
         if out.sent() != before {
             watchdog.set(None);
         }
-        flushed
-    }
-
-    /// Looks whether an answer has come although the request could not be written whole.
-    fn has_answer(&mut self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        let came = matches!(self.poll_fill(READ_HEAD, &mut context), Poll::Ready(Ok(read)) if read > 0);
-        if came || !self.connection.input.is_empty() {
-            // What is left of the request will never be taken; the connection ends with this exchange.
-            self.connection.out = OutQueue::default();
-            self.request_ended = false;
-            return true;
+        if matches!(flushed, Poll::Ready(Err(_))) {
+            *out = OutQueue::default();
+            self.deaf = true;
         }
-        matches!(self.answer, Answer::Body { .. })
     }
 
     fn poll_fill(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -280,7 +262,7 @@ impl Exchange {
     /// The answer is waited for once the backend has the whole request, or while it takes no more of it; a client that
     /// is still sending has its own deadlines.
     fn poll_answer_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.request_ended && self.connection.out.is_empty() {
+        if !self.request_ended && !self.deaf && self.connection.out.is_empty() {
             self.connection.watchdog.set(None);
             return Poll::Pending;
         }

@@ -262,6 +262,7 @@ impl Chosen {
     pub async fn begin(&self, request: &Outgoing, may_reuse: bool) -> Result<Exchange, Failure> {
         let limits = self.upstream.limits;
         if self.upstream.config.protocol == UpstreamProtocol::Http2 {
+            // Seldom waited for, and large.
             return Box::pin(self.begin_http2(request, limits)).await;
         }
         let kept = if may_reuse { pool::take(self.server().id) } else { None };
@@ -270,14 +271,14 @@ impl Chosen {
                 self.upstream.metrics.reused.add(self.upstream.index, 1);
                 connection
             }
-            None => http1::Connection::new(self.dial_counted(Speak::Http1).await?),
+            None => http1::Connection::new(Box::pin(self.dial_counted(Speak::Http1)).await?),
         };
         Ok(Exchange::Http1(Box::new(http1::Exchange::begin(connection, request, limits))))
     }
 
     /// Starts an exchange that is to become a tunnel: HTTP/1.1 on a connection of its own (RFC 9110 §7.8).
     pub async fn begin_upgrade(&self, request: &Outgoing) -> Result<Exchange, Failure> {
-        let connection = http1::Connection::new(self.dial_counted(Speak::Http1).await?);
+        let connection = http1::Connection::new(Box::pin(self.dial_counted(Speak::Http1)).await?);
         Ok(Exchange::Http1(Box::new(http1::Exchange::begin(connection, request, self.upstream.limits))))
     }
 
@@ -298,7 +299,7 @@ impl Chosen {
             let head = http2::head_of(request)?;
             let lease = pool::http2(id, self.upstream.config.idle_timeout);
             let reused = lease.shared().dialled.initialized();
-            let dial = async || http2::handshake(self.dial_counted(Speak::Http2).await?, &limits).await;
+            let dial = async || http2::handshake(Box::pin(self.dial_counted(Speak::Http2)).await?, &limits).await;
             let dialled = lease.shared().dialled.get_or_init(dial).await.clone();
             let handle = match dialled {
                 Ok(handle) => handle,

@@ -95,7 +95,7 @@ proptest! {
                 Step::Slice(ref bytes) => queue.push_slice(bytes),
                 Step::Poll => {
                     let flushed = queue.poll_flush(&mut stream, &mut cx);
-                    prop_assert_eq!(flushed.is_ready(), queue.is_empty());
+                    prop_assert!(flushed.is_pending() || queue.is_empty());
                     continue;
                 }
             }

@@ -20,7 +20,7 @@ async fn the_one_kept_last_is_taken_first_and_only_by_its_server() {
     drop(first_end);
     assert!(take(1).is_some());
     // The other one has been closed meanwhile.
-    tokio::task::yield_now().await;
+    tokio::time::sleep(SECOND / 100).await;
     assert!(take(1).is_none());
     drop(second_end);
 }
@@ -30,6 +30,7 @@ async fn one_that_spoke_out_of_turn_is_not_taken() {
     let (connection, mut end) = connection();
     keep(1, connection, SECOND, 8);
     end.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.unwrap();
+    tokio::time::sleep(SECOND / 100).await;
     assert!(take(1).is_none());
 }
 
