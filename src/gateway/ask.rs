@@ -275,7 +275,7 @@ impl Gateway {
             fields::set_sticky_cookie(&mut head, visit.request, chosen);
         }
         if let Some(status) = status.filter(|_| self.config.cache.status_field) {
-            let mut text = Vec::new();
+            let mut text = Vec::with_capacity(96);
             status.write(&mut text);
             head.fields.push("Cache-Status", text);
         }
