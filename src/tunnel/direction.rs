@@ -67,7 +67,8 @@ impl Direction {
     pub(super) fn new(mut tracker: FrameTracker, first: Bytes) -> Self {
         tracker.feed(&first);
         Self {
-            kept: first,
+            // An empty piece may still hold the whole buffer that the head was read into.
+            kept: if first.is_empty() { Bytes::new() } else { first },
             tracker,
             phase: Phase::Passing,
             passed: 0,

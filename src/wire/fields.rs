@@ -19,6 +19,10 @@ struct Line {
     value_length: u32,
 }
 
+/// Room beside the lines of a head that was read.
+const ADDED_LINES: usize = 2;
+const ADDED_BYTES: usize = 128;
+
 impl Fields {
     /// No lines, no memory.
     pub const fn new() -> Self {
@@ -53,7 +57,9 @@ impl Fields {
     /// Copies a whole head into the empty arena, so that its `lines` need only be pointed at by `push_part`.
     pub(super) fn adopt(&mut self, head: &[u8], lines: usize) {
         self.clear();
-        self.lines.reserve(lines);
+        // With room for the few lines that are mostly added on the way.
+        self.lines.reserve(lines + ADDED_LINES);
+        self.text.reserve(head.len() + ADDED_BYTES);
         self.text.extend_from_slice(head);
     }
 
