@@ -72,7 +72,7 @@ impl OutQueue {
 
     /// Bytes not yet written.
     pub fn len(&self) -> usize {
-        self.front.len() - self.front_sent + self.rest_bytes
+        self.unwritten()
     }
 
     /// Whether everything is written, and nothing held back by the stream.
@@ -87,7 +87,7 @@ impl OutQueue {
 
     /// Writes until everything is out; `Pending` when the peer takes no more. How much went out, `sent` tells.
     pub fn poll_flush(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.len() > 0 {
+        while self.unwritten() > 0 {
             let written = if self.rest.is_empty() {
                 ready!(Pin::new(&mut *stream).poll_write(cx, &self.front[self.front_sent..]))?
             } else {
@@ -104,6 +104,10 @@ impl OutQueue {
             self.held_back = false;
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn unwritten(&self) -> usize {
+        self.front.len() - self.front_sent + self.rest_bytes
     }
 
     fn text_behind(&mut self) -> &mut Vec<u8> {

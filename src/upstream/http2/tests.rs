@@ -68,10 +68,9 @@ fn answer_all(mut connection: server::Connection<tokio::net::TcpStream, Bytes>) 
 async fn one_dial_serves_all_who_ask_meanwhile() {
     let (upstream, listener) = upstream().await;
     let backend = tokio::spawn(async move {
-        let first = answer_all(accepted(&listener, 100).await);
+        let _answering = answer_all(accepted(&listener, 100).await);
         let more = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await;
         assert!(more.is_err(), "one connection is enough");
-        first
     });
     let asked = (0..5).map(|_| {
         let upstream = upstream.clone();
@@ -85,7 +84,7 @@ async fn one_dial_serves_all_who_ask_meanwhile() {
     for asked in asked.collect::<Vec<_>>() {
         assert_eq!(asked.await.unwrap(), 200);
     }
-    let _answering = backend.await.unwrap();
+    backend.await.unwrap();
 }
 
 #[tokio::test]
@@ -120,12 +119,12 @@ async fn a_connection_that_goes_away_is_replaced() {
         going.graceful_shutdown();
         assert!(going.accept().await.is_none());
         drop(going);
-        answer_all(accepted(&listener, 100).await)
+        let _answering = answer_all(accepted(&listener, 100).await);
     });
     assert_eq!(head(&mut begin(&upstream, Framing::None).await.unwrap()).await.unwrap().status, 200);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(head(&mut begin(&upstream, Framing::None).await.unwrap()).await.unwrap().status, 200);
-    let _answering = backend.await.unwrap();
+    backend.await.unwrap();
 }
 
 #[tokio::test]
