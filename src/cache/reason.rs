@@ -59,13 +59,15 @@ pub enum Reason {
     Invalidated,
     /// A 304 whose strong validator is not the stored one's (RFC 9111 §4.3.4).
     ValidatorMismatch,
+    /// A 5xx in answer to a validation: what is stored stays (RFC 9111 §4.3.3).
+    ServerError,
     /// The body broke off, or had another length than announced.
     Incomplete,
 }
 
 impl Reason {
     /// All of them, for metrics and documents.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Hit,
         Self::UriMiss,
         Self::VaryMiss,
@@ -94,6 +96,7 @@ impl Reason {
         Self::NoRoom,
         Self::Invalidated,
         Self::ValidatorMismatch,
+        Self::ServerError,
         Self::Incomplete,
     ];
 
@@ -128,6 +131,7 @@ impl Reason {
             Self::NoRoom => "no_room",
             Self::Invalidated => "invalidated",
             Self::ValidatorMismatch => "validator_mismatch",
+            Self::ServerError => "server_error",
             Self::Incomplete => "incomplete",
         }
     }

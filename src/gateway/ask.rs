@@ -219,7 +219,11 @@ impl Gateway {
             flush(client).await?;
             return Ok(Led::Answered);
         }
-        match self.cache.storable(&exchange, &head) {
+        // RFC 9111 §4.3.3: an error says nothing about what is stored, however long it calls itself fresh.
+        let is_validation_error = stored.is_some() && head.status >= 500;
+        let weighed =
+            if is_validation_error { Err(Reason::ServerError) } else { self.cache.storable(&exchange, &head) };
+        match weighed {
             Ok(plan) => self.store(client, visit, leader, self.edited(visit, plan), transfer, head, reason).await?,
             Err(detail) => {
                 leader.pass(detail, head.status, answered);

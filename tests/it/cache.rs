@@ -510,6 +510,24 @@ async fn an_error_to_a_validation_leaves_what_is_stored() {
 }
 
 #[tokio::test]
+async fn an_error_to_a_validation_is_not_stored_however_fresh_it_says_it_is() {
+    let make = by(|_, number| match number {
+        1 => reply(200).field("Cache-Control", "max-age=0").field("ETag", "\"v\"").body("old"),
+        2 => reply(503).field("Cache-Control", "max-age=600").body("trouble"),
+        _ => reply(304).field("ETag", "\"v\""),
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut client = gateway.connect().await;
+    client.get("/a").await;
+    let trouble = client.get("/a").await;
+    assert_eq!(trouble.status, 503, "{}", client.transcript());
+    assert_eq!(trouble.cache_status(), "tidegate; fwd=stale; detail=server_error");
+    let after = client.get("/a").await;
+    assert_eq!((after.status, after.text().as_str()), (200, "old"), "{}", client.transcript());
+}
+
+#[tokio::test]
 async fn a_stale_answer_stands_in_for_an_error_where_it_says_so_and_for_head_too() {
     let make = by(|_, number| match number {
         1 => {
