@@ -10,7 +10,7 @@ use super::{
     facts::CacheWord,
     failure::Fault,
     fields,
-    transfer::{Transfer, body_length},
+    transfer::Transfer,
 };
 use crate::{
     cache::{
@@ -37,8 +37,7 @@ impl Gateway {
         status: Option<CacheStatus>,
         pieces: Vec<Bytes>,
     ) -> Result<(), Fault> {
-        let length = body_length(&visit.request.method, &head);
-        self.start(client, visit, head, length, Some(&transfer.chosen), status);
+        self.start(client, visit, head, transfer.length, Some(&transfer.chosen), status);
         pieces.into_iter().for_each(|piece| client.push(piece));
         transfer.finish(client).await
     }

@@ -12,7 +12,7 @@ use super::{
     facts::CacheWord,
     failure::Fault,
     fields::Lane,
-    transfer::{Sending, Transfer, body_length},
+    transfer::{Sending, Transfer},
 };
 use crate::{
     cache::{
@@ -259,13 +259,8 @@ impl Gateway {
         head: ResponseHead,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let (pieces, ended) = match transfer.take_ready(WHOLE_MAX).await {
-            Ok(taken) => taken,
-            Err(failure) => {
-                transfer.broke_off(&failure);
-                return Err(failure.into());
-            }
-        };
+        let (pieces, ended) = transfer.take_ready(WHOLE_MAX).await?;
+        let announced = transfer.length;
         if ended {
             let body = joined_pieces(pieces);
             let kept = leader.store_whole(plan, &body);
@@ -277,7 +272,7 @@ impl Gateway {
                 self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), status);
             } else {
                 // What passes through is what the backend sent, Age and all.
-                let length = match body_length(&visit.request.method, &head) {
+                let length = match announced {
                     BodyLength::None => BodyLength::None,
                     _ => BodyLength::Exact(body.len() as u64),
                 };
@@ -292,10 +287,9 @@ impl Gateway {
                 for piece in pieces {
                     fill.push(piece);
                 }
-                let length = body_length(&visit.request.method, &head);
                 let status = forwarded(reason, true, None);
                 if conditional::evaluate(visit.request, reader.answer()) == Condition::Proceed {
-                    self.start(client, visit, head, length, Some(&transfer.chosen), Some(status));
+                    self.start(client, visit, head, announced, Some(&transfer.chosen), Some(status));
                     tokio::spawn(pump(transfer, fill));
                     return self.read_on(client, reader).await;
                 }

@@ -15,9 +15,7 @@ impl Gateway {
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
         let (transfer, head) = self.open(client, visit, &outgoing, sending).await?;
         self.invalidate(visit, &head);
-        let length = transfer.body_length(&visit.request.method, &head);
-        self.start(client, visit, head, length, Some(&transfer.chosen), None);
-        transfer.finish(client).await
+        self.stream(client, visit, transfer, head, None, Vec::new()).await
     }
 
     /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).

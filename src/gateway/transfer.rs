@@ -23,6 +23,8 @@ use crate::{
 pub(super) struct Transfer {
     pub(super) chosen: Chosen,
     pub(super) exchange: Exchange,
+    /// How long the answer's body is, as its head said.
+    pub(super) length: BodyLength,
     /// The request body is not yet at its end.
     uploading: bool,
     /// An answer that is to switch protocols was asked for.
@@ -92,10 +94,15 @@ impl Transfer {
         let begun = unless_gone(client, begun).await?;
         let exchange = begun.inspect_err(|failure| chosen.settle(Err(failure)))?;
         let uploading = !matches!(request.framing, Framing::None | Framing::Length(0));
-        let mut transfer = Self { chosen, exchange, uploading, upgrade };
+        let mut transfer = Self { chosen, exchange, length: BodyLength::Unknown, uploading, upgrade };
         match transfer.final_head(client).await {
             Ok(head) => {
                 transfer.chosen.settle(Ok(()));
+                transfer.length = match body_length(&request.method, &head) {
+                    // Over HTTP/2 a head may end the answer without saying so in a field.
+                    BodyLength::Unknown if transfer.exchange.is_ended() => BodyLength::Exact(0),
+                    length => length,
+                };
                 Ok((transfer, head))
             }
             Err(fault) => {
@@ -165,14 +172,6 @@ impl Transfer {
             }
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// How long the body of the answer is that began with `head`.
-    pub(super) fn body_length(&self, method: &http::Method, head: &ResponseHead) -> BodyLength {
-        match body_length(method, head) {
-            BodyLength::Unknown if self.exchange.is_ended() => BodyLength::Exact(0),
-            length => length,
-        }
     }
 
     /// Brings the answer's body to the client and ends the answer. Gives the connection back where it may be kept.
@@ -281,7 +280,7 @@ impl Fault {
 }
 
 /// How long an answer's body is, as its head says it.
-pub(super) fn body_length(method: &http::Method, head: &ResponseHead) -> BodyLength {
+fn body_length(method: &http::Method, head: &ResponseHead) -> BodyLength {
     // RFC 9112 §6.3: these never have one, whatever the fields say.
     if method == http::Method::HEAD || matches!(head.status, 204 | 304) {
         return BodyLength::None;

@@ -11,7 +11,7 @@ use super::{
     failure::{self, Fault, OwnAnswer},
     fields::Lane,
     http1::Http1Client,
-    transfer::{Sending, Transfer, body_length},
+    transfer::{Sending, Transfer},
 };
 use crate::{
     access_log::{Kind, Record},
@@ -60,9 +60,7 @@ pub(super) async fn serve(
         Ok(Handshake::Refused) => Ok(()),
         Ok(Handshake::Declined(transfer, head)) => {
             gateway.tunnels.refused(route, HandshakeResult::Declined);
-            let length = body_length(&visit.request.method, &head);
-            gateway.start(client, &mut visit, head, length, Some(&transfer.chosen), None);
-            transfer.finish(client).await
+            gateway.stream(client, &mut visit, transfer, head, None, Vec::new()).await
         }
         Err(fault) => {
             gateway.tunnels.refused(route, result_of(&fault));
