@@ -70,7 +70,15 @@ impl Clock {
 
 /// As RFC 9111 has it, without guessing and without a stale-if-error of its own.
 pub(crate) fn rfc() -> Policy {
-    Policy { store_set_cookie: true, client_cache_control: true, heuristic: None, stale_if_error: Duration::ZERO }
+    Policy {
+        store_set_cookie: true,
+        client_cache_control: true,
+        heuristic: None,
+        stale_if_error: Duration::ZERO,
+        stale_while_revalidate: Duration::ZERO,
+        default_ttl: None,
+        targeted_fields: ["cdn-cache-control".into()].into(),
+    }
 }
 
 /// The same with heuristic freshness up to a day.

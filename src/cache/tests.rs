@@ -12,7 +12,10 @@ const KEY: &[u8] = b"key";
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=100");
 
 fn cache(capacity: u64, max_object: u64) -> Arc<Cache> {
-    Cache::new(&config::Cache { capacity, max_object, status_field: true }, &Registry::new())
+    Cache::new(
+        &config::Cache { capacity, max_object, status_field: true, ..config::Cache::default() },
+        &Registry::new(),
+    )
 }
 
 fn put(

@@ -234,6 +234,8 @@ fn route_cache(settled: &RouteCache) -> raw::RouteCache {
         stale_if_error: set(Period(settled.stale_if_error)),
         set_cookie: set(set_cookie),
         client_cache_control: set(client_cache_control),
+        stale_while_revalidate: set(Period(settled.stale_while_revalidate)),
+        default_ttl: set(Period(settled.default_ttl.unwrap_or_default())),
     }
 }
 

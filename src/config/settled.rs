@@ -91,8 +91,8 @@ pub struct Admin {
     pub hosts: Vec<String>,
 }
 
-/// The cache of the whole gateway.
-#[derive(Clone, Debug, PartialEq)]
+/// The cache of the whole gateway. By default there is none.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cache {
     /// Bytes of memory for stored answers; 0 switches the cache off.
     pub capacity: u64,
@@ -100,6 +100,22 @@ pub struct Cache {
     pub max_object: u64,
     /// `Cache-Status` (RFC 9211) on answers.
     pub status_field: bool,
+    /// Fields that tell this cache alone what `Cache-Control` tells all (RFC 9213), in lower case; the first that is there
+    /// and valid counts.
+    pub targeted_fields: Arc<[Box<str>]>,
+    /// Where the hottest entries are kept between two runs.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// The file that hands the hottest entries on from one process to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Written at stop, read at start.
+    pub path: PathBuf,
+    /// Bytes that are written at most.
+    pub bytes: u64,
+    /// How long the stop may take for it.
+    pub time: Duration,
 }
 
 /// The access log.
@@ -382,6 +398,40 @@ pub struct RouteCache {
     pub heuristic: Option<Duration>,
     /// Serve stale on 500, 502, 503, 504 for this long after freshness ended (RFC 5861 §4), where the answer says nothing.
     pub stale_if_error: Duration,
+    /// Serve stale at once, and refresh meanwhile, for this long after freshness ended (RFC 5861 §3), where the answer says
+    /// nothing.
+    pub stale_while_revalidate: Duration,
+    /// Lifetime of a 200 that says nothing about caching at all; `None` gives it none, as RFC 9111 has it.
+    pub default_ttl: Option<Duration>,
+    /// What makes two requests the same to the store, beside scheme and authority and path.
+    pub key: KeyShape,
+    /// A Range request for something that is not stored: fetch the whole for everybody (`true`), or only the part asked for.
+    pub range_fill: bool,
+    /// Networks from which `PURGE` is obeyed; from others it is an ordinary method.
+    pub purge_from: Vec<IpNet>,
+}
+
+/// How a request's key is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyShape {
+    /// Which parameters of the query count.
+    pub query: QueryShape,
+    /// Their order does not count.
+    pub sort_query: bool,
+    /// Request fields, in lower case, whose values count too.
+    pub fields: Vec<String>,
+}
+
+/// Which parameters of the query tell two requests apart. A name that ends in `*` stands for all that begin like it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum QueryShape {
+    /// All of them, byte for byte.
+    #[default]
+    All,
+    /// All but these.
+    Ignore(Vec<String>),
+    /// These alone; none of them ignores the query.
+    Keep(Vec<String>),
 }
 
 /// WebSockets of a route.

@@ -84,7 +84,7 @@ impl Gateway {
             .collect::<Result<_, _>>()?;
         Ok(Arc::new(Self {
             routes: RouteTable::new(&config.routes),
-            policies: config.routes.iter().map(policy_of).collect(),
+            policies: config.routes.iter().map(|route| policy_of(&config, route)).collect(),
             upstreams,
             cache: Cache::new(&config.cache, registry),
             metrics: Metrics::new(registry, &config),
@@ -236,11 +236,14 @@ fn is_ask(request: &RequestHead) -> bool {
         && matches!(request.framing, Framing::None | Framing::Length(0))
 }
 
-fn policy_of(route: &Route) -> cache::Policy {
+fn policy_of(config: &Config, route: &Route) -> cache::Policy {
     cache::Policy {
         store_set_cookie: route.cache.store_set_cookie,
         client_cache_control: route.cache.client_cache_control,
         heuristic: route.cache.heuristic,
         stale_if_error: route.cache.stale_if_error,
+        stale_while_revalidate: route.cache.stale_while_revalidate,
+        default_ttl: route.cache.default_ttl,
+        targeted_fields: config.cache.targeted_fields.clone(),
     }
 }

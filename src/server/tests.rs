@@ -119,7 +119,7 @@ fn config(listeners: Vec<Listener>) -> Config {
         listeners,
         admin: None,
         threads: 2,
-        cache: config::Cache { capacity: 0, max_object: 0, status_field: false },
+        cache: config::Cache::default(),
         access_log: config::AccessLog { target: LogTarget::Off, format: LogFormat::Json, queue: 16 },
         limits: limits(),
         timeouts: config::Timeouts {

@@ -28,7 +28,10 @@ const FRESH: (&str, &str) = ("Cache-Control", "max-age=3600");
 const MEBIBYTE: u64 = 1024 * 1024;
 
 fn cache(capacity: u64, max_object: u64) -> Arc<Cache> {
-    Cache::new(&config::Cache { capacity, max_object, status_field: true }, &Registry::new())
+    Cache::new(
+        &config::Cache { capacity, max_object, status_field: true, ..config::Cache::default() },
+        &Registry::new(),
+    )
 }
 
 fn roomy() -> Arc<Cache> {

@@ -15,7 +15,7 @@ mod validate;
 pub mod vary;
 mod wants;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use answer::Answer;
 pub(crate) use reuse::{Reuse, reuse, stale_usable};
@@ -40,6 +40,12 @@ pub struct Policy {
     pub heuristic: Option<Duration>,
     /// Serve stale on 500, 502, 503, 504 for this long after freshness ended, where the answer says nothing (RFC 5861 §4).
     pub stale_if_error: Duration,
+    /// Serve stale and refresh meanwhile for this long after freshness ended, where the answer says nothing (RFC 5861 §3).
+    pub stale_while_revalidate: Duration,
+    /// Lifetime of a 200 without Cache-Control and Expires; `None` gives it none.
+    pub default_ttl: Option<Duration>,
+    /// Targeted fields (RFC 9213), in lower case; the first that is there and valid counts instead of Cache-Control.
+    pub targeted_fields: Arc<[Box<str>]>,
 }
 
 /// One request to the backend and its times.

@@ -74,6 +74,12 @@ settings! {
         heuristic: Either<bool, Period<false>> = { Either::This(true) },
         /// How long after its lifetime an answer may stand in for a backend's 500, 502, 503 or 504 (RFC 5861 §4).
         stale_if_error: Period<true> = { Period(std::time::Duration::ZERO) },
+        /// How long after its lifetime an answer is still given at once, and renewed meanwhile (RFC 5861 §3), where the answer
+        /// itself does not say.
+        stale_while_revalidate: Period<true> = { Period(std::time::Duration::ZERO) },
+        /// Lifetime of a 200 that says nothing about caching: neither `Cache-Control` nor `Expires`. Only for backends that
+        /// are known to give everybody the same. `0` gives none.
+        default_ttl: Period<true> = { Period(std::time::Duration::ZERO) },
         /// Answers with `Set-Cookie` that are not `public`.
         set_cookie: SetCookie = { SetCookie::Refuse },
         /// `Cache-Control` of requests (RFC 9111 §5.2.1).

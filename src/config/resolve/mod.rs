@@ -9,7 +9,7 @@ mod upstreams;
 
 pub(super) use routes::takes_everything;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     AccessLog, Admin, Cache, Config, Forward, Limits, Timeouts,
@@ -51,7 +51,13 @@ fn admin(written: &raw::Admin) -> Option<Admin> {
 fn cache(written: &raw::Cache) -> Cache {
     let capacity = if written.enabled.value { written.capacity.value.0 } else { 0 };
     let max_object = written.max_object.as_ref().map_or((capacity / 8).min(MAX_OBJECT_DEFAULT), |size| size.value.0);
-    Cache { capacity, max_object, status_field: written.status_field.value }
+    Cache {
+        capacity,
+        max_object,
+        status_field: written.status_field.value,
+        targeted_fields: Arc::from(["cdn-cache-control".into()]),
+        snapshot: None,
+    }
 }
 
 fn access_log(written: &raw::AccessLog) -> AccessLog {

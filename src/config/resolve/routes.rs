@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{HEURISTIC_DEFAULT, body_limit, named_twice, upstreams::Upstreams};
 use crate::config::{
-    FieldEdits, FieldMatch, HostPattern, Limits, Origins, Route, RouteAction, RouteCache, RouteMatch, RouteWebSocket,
-    Timeouts,
+    FieldEdits, FieldMatch, HostPattern, KeyShape, Limits, Origins, Route, RouteAction, RouteCache, RouteMatch,
+    RouteWebSocket, Timeouts,
     problem::{Place, Problem, Problems},
     raw,
     shape::{Either, Names},
@@ -234,6 +234,11 @@ fn cache(written: &Either<bool, raw::RouteCache>) -> RouteCache {
         client_cache_control: table.client_cache_control.value == raw::ClientCacheControl::Honour,
         heuristic,
         stale_if_error: table.stale_if_error.value.0,
+        stale_while_revalidate: table.stale_while_revalidate.value.0,
+        default_ttl: (!table.default_ttl.value.0.is_zero()).then_some(table.default_ttl.value.0),
+        key: KeyShape::default(),
+        range_fill: false,
+        purge_from: Vec::new(),
     }
 }
 

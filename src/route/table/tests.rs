@@ -4,7 +4,7 @@ use http::Method;
 
 use super::*;
 use crate::{
-    config::{FieldEdits, FieldMatch, Origins, RouteCache, RouteWebSocket},
+    config::{FieldEdits, FieldMatch, KeyShape, Origins, RouteCache, RouteWebSocket},
     wire::Fields,
 };
 
@@ -30,6 +30,11 @@ fn route(hosts: &[&str], path: &str) -> Route {
             client_cache_control: true,
             heuristic: None,
             stale_if_error: std::time::Duration::ZERO,
+            stale_while_revalidate: std::time::Duration::ZERO,
+            default_ttl: None,
+            key: KeyShape::default(),
+            range_fill: false,
+            purge_from: Vec::new(),
         },
         websocket: RouteWebSocket {
             enabled: true,
