@@ -6,7 +6,7 @@
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
 //! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`. [`Lookup::Part`]: the
-//!    304, or the bytes that are wanted.
+//!    304, or the bytes that are wanted. [`Lookup::StaleWhileRevalidate`]: like a hit, and 3. behind the client's back.
 //! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
 //!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
@@ -84,6 +84,15 @@ pub enum Lookup {
         /// Which bytes; not the whole.
         wanted: Wanted,
     },
+    /// Answer from the store although it is stale, and refresh it meanwhile (RFC 5861 §3).
+    StaleWhileRevalidate {
+        /// The answer.
+        stored: Arc<Stored>,
+        /// For the Age field.
+        age: u64,
+        /// Freshness left: nothing, or less.
+        ttl: i64,
+    },
     /// Stored, but to be validated first, with [`policy::validation_fields`] (none, if it has no validator).
     Revalidate {
         /// The answer to validate.
@@ -155,9 +164,14 @@ impl Cache {
             return absent(Lookup::Pass(Reason::Authorization));
         }
         let age = stored.answer.age(now);
-        match policy::reuse(&stored.answer, &directives, age) {
+        match policy::reuse(&stored.answer, &directives, policy, age) {
             Reuse::Usable if is_ranged => part_of(stored, request, age),
             Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
+            Reuse::UsableWhileRevalidating if !is_ranged => {
+                Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age }
+            }
+            // What refreshes an answer fetches all of it: not the client's part.
+            Reuse::UsableWhileRevalidating => absent(Lookup::Pass(Reason::Range)),
             Reuse::Validate(_) if is_ranged => absent(Lookup::Pass(Reason::Range)),
             Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }

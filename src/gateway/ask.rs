@@ -59,19 +59,30 @@ impl Gateway {
                 }
                 Ok(flush(client).await?)
             }
+            // Until refreshing has a task of its own, the client waits for it.
+            Lookup::StaleWhileRevalidate { stored, .. } => self.revalidate(client, visit, stored, Reason::Stale).await,
             Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
-            Lookup::Revalidate { stored, reason } if visit.request.method == Method::GET => {
-                Box::pin(self.fill(client, visit, Some(stored), reason)).await
-            }
-            Lookup::Revalidate { stored, reason } => {
-                let pass = Pass { reason: Some(reason), stored: Some(stored), ..Pass::default() };
-                Box::pin(self.pass(client, visit, pass)).await
-            }
+            Lookup::Revalidate { stored, reason } => self.revalidate(client, visit, stored, reason).await,
             Lookup::Pass(reason) => {
                 Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
         }
+    }
+
+    /// Asks the backend whether a stored answer still stands. An answer to HEAD is no fetch that others could share.
+    async fn revalidate<C: Client>(
+        self: &Arc<Self>,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        stored: Arc<Stored>,
+        reason: Reason,
+    ) -> Result<(), Fault> {
+        if visit.request.method == Method::GET {
+            return Box::pin(self.fill(client, visit, Some(stored), reason)).await;
+        }
+        let pass = Pass { reason: Some(reason), stored: Some(stored), ..Pass::default() };
+        Box::pin(self.pass(client, visit, pass)).await
     }
 
     /// Asks the backend for this client alone and stores nothing.

@@ -136,7 +136,7 @@ fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead, p
         },
         State::Streaming(pipe) => {
             let directives = Wants::of(&request.fields).directives(request, policy.client_cache_control);
-            policy::reuse(pipe.answer(), &directives, pipe.answer().age(now)) == Reuse::Usable
+            policy::reuse(pipe.answer(), &directives, policy, pipe.answer().age(now)) == Reuse::Usable
         }
         _ => true,
     }

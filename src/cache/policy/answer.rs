@@ -51,6 +51,8 @@ pub struct Answer {
     pub shared_with_authorization: bool,
     /// `stale-if-error` in seconds, where the answer says one (RFC 5861 §4).
     pub stale_if_error: Option<u64>,
+    /// `stale-while-revalidate` in seconds, where the answer says one (RFC 5861 §3).
+    pub stale_while_revalidate: Option<u64>,
 }
 
 /// What an answer's own words decide, found while weighing whether it may be stored.
@@ -91,6 +93,7 @@ impl Answer {
                 || directives.no_cache,
             shared_with_authorization: directives.public || directives.must_revalidate || directives.s_maxage.is_some(),
             stale_if_error: directives.stale_if_error,
+            stale_while_revalidate: directives.stale_while_revalidate,
             head,
         }
     }
