@@ -6,7 +6,8 @@
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
 //! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`. [`Lookup::Part`]: the
-//!    304, or the bytes that are wanted. [`Lookup::StaleWhileRevalidate`]: like a hit, and 3. behind the client's back.
+//!    304, or the bytes that are wanted. [`Lookup::StaleWhileRevalidate`]: like a hit, and
+//!    [`Cache::begin_refresh`] behind the client's back.
 //! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
 //!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
@@ -181,6 +182,19 @@ impl Cache {
     /// look-up before it.
     pub fn begin_fill(self: &Arc<Self>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
         fill::begin(self, key, request, policy, now)
+    }
+
+    /// Becomes the leader of a refresh of `stored` ([`Lookup::StaleWhileRevalidate`]); `None` if somebody fetches it
+    /// already, or has just tried. Once per answer, and at most every [`fill::REFRESH_PAUSE`].
+    pub fn begin_refresh(
+        self: &Arc<Self>,
+        key: &[u8],
+        request: &RequestHead,
+        policy: &Policy,
+        stored: &Arc<Stored>,
+        now: Now,
+    ) -> Option<Leader> {
+        fill::begin_refresh(self, key, request, policy, stored, now)
     }
 
     /// Whether the answer may be stored (RFC 9111 §3); says why not.

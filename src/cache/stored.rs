@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{
     Answer,
     account::{ALLOCATION_OVERHEAD, CHUNK_OVERHEAD, Charge, ENTRY_OVERHEAD},
+    fill::RefreshGate,
 };
 use crate::wire::Fields;
 
@@ -18,6 +19,8 @@ pub struct Stored {
     pub answer: Arc<Answer>,
     /// The whole body, shared with every reader.
     pub body: Arc<Body>,
+    /// Who refreshes it, once it is stale.
+    pub(super) refresh: RefreshGate,
     charge: Charge,
 }
 
@@ -38,7 +41,7 @@ pub(crate) struct Resource {
 
 impl Stored {
     pub(crate) fn new(answer: Arc<Answer>, body: Arc<Body>, charge: Charge) -> Arc<Self> {
-        Arc::new(Self { answer, body, charge })
+        Arc::new(Self { answer, body, refresh: RefreshGate::default(), charge })
     }
 
     /// What an answer costs beside its body.

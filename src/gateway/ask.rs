@@ -7,8 +7,9 @@ use http::Method;
 use super::{
     Gateway, Visit,
     answer::collapsed,
+    background::Kind,
     client::{Client, flush, unless_gone},
-    facts::CacheWord,
+    facts::{CacheWord, Facts},
     failure::Fault,
     fetch::{Growing, Settled, Trouble, Whole},
     fields::Lane,
@@ -20,7 +21,8 @@ use crate::{
         conditional::{self, Condition},
     },
     clock::Now,
-    wire::ResponseHead,
+    net::ClientInfo,
+    wire::{RequestHead, ResponseHead},
 };
 
 /// How often a request may find that its leader went away, before it fetches for itself.
@@ -55,8 +57,12 @@ impl Gateway {
                 }
                 Ok(flush(client).await?)
             }
-            // Until refreshing has a task of its own, the client waits for it.
-            Lookup::StaleWhileRevalidate { stored, .. } => self.revalidate(client, visit, stored, Reason::Stale).await,
+            Lookup::StaleWhileRevalidate { stored, age, ttl } => {
+                visit.facts.cache = CacheWord::Stale;
+                self.answer_stored(client, visit, &stored, age, CacheStatus::Refreshing { ttl });
+                self.refresh(visit, client.info(), &stored);
+                Ok(flush(client).await?)
+            }
             Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
             Lookup::Revalidate { stored, reason } => self.revalidate(client, visit, stored, reason).await,
             Lookup::Pass(reason) => {
@@ -64,6 +70,23 @@ impl Gateway {
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
         }
+    }
+
+    /// Asks for a stale answer anew, behind the back of the client that it has just been given to; with that client's
+    /// fields, and without its conditions. Once for all who are given it meanwhile.
+    fn refresh(self: &Arc<Self>, visit: &mut Visit<'_>, info: &ClientInfo, stored: &Arc<Stored>) {
+        let leader = KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            self.cache.begin_refresh(key, visit.request, &self.policies[visit.route], stored, visit.facts.now)
+        });
+        let Some(leader) = leader else { return };
+        // What is stored is the answer to a GET, and a HEAD may have been given it.
+        let request = RequestHead { method: Method::GET, ..visit.request.clone() };
+        let facts =
+            Facts { request_id: visit.facts.request_id.clone(), ..Facts::new(visit.facts.now, visit.way.client) };
+        let mut visit = Visit { request: &request, facts, ..*visit };
+        let fetch = self.fetch(&mut visit, info, leader, Some(stored.clone()));
+        self.go_on(Kind::Refresh, fetch, request);
     }
 
     /// Asks the backend whether a stored answer still stands. An answer to HEAD is no fetch that others could share.
@@ -183,7 +206,9 @@ impl Gateway {
         let opened = fetch.opening.with_client(client).await;
         visit.facts.server = fetch.opening.server();
         if let Err(Fault::Client(fault)) = opened {
-            self.adopt(fetch, visit.request);
+            if fetch.leader.serves_others() {
+                self.go_on(Kind::Orphan, fetch, visit.request.clone());
+            }
             return Err(fault.into());
         }
         match self.settle(fetch, visit.request, opened).await {

@@ -1,5 +1,6 @@
-//! Fetches that have no client of their own: those whose client went away before the head of the answer came. They go on
-//! for who waits and for who may come; each costs a backend a request, so there is a bound.
+//! Fetches that have no client of their own: those whose client went away before the head of the answer came, and refreshes
+//! of what is given stale meanwhile (RFC 5861 §3). They serve who waits and who may come; each costs a backend a request,
+//! so there are bounds.
 //!
 //! What is still under way when the gateway has stopped is dropped with its event loop.
 
@@ -24,16 +25,25 @@ use crate::{
 /// Fetches at a time whose client has left; past it they are dropped, and who waits for one tries anew.
 const ORPHANS_MAX: usize = 256;
 
+/// Refreshes at a time; past it a stale answer is given unrefreshed, until the next try or the end of its window.
+const REFRESHES_MAX: usize = 256;
+
+/// For how long a refresh that nobody waits for may be without an answer's head.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Why a fetch has no client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// Its client went away before the head came.
     Orphan,
+    /// It renews a stale answer (RFC 5861 §3).
+    Refresh,
 }
 
 /// The fetches in the background, counted and bounded.
 pub(super) struct Background {
     orphans: Arc<Semaphore>,
+    refreshes: Arc<Semaphore>,
     running: Arc<GaugeFamily<Kind>>,
     ended: Arc<Family<(Kind, &'static str)>>,
 }
@@ -49,9 +59,10 @@ impl Background {
     pub(super) fn new(registry: &Registry) -> Self {
         Self {
             orphans: Arc::new(Semaphore::new(ORPHANS_MAX)),
+            refreshes: Arc::new(Semaphore::new(REFRESHES_MAX)),
             running: registry.gauge_family(
                 "tidegate_cache_background_fetches",
-                "Fetches into the cache that go on without a client now. kind=orphan: the client that asked first has left.",
+                "Fetches into the cache that go on without a client now. kind=orphan: the client that asked first has left. kind=refresh: a stale answer is given meanwhile (stale-while-revalidate).",
                 &["kind"],
                 |kind: &Kind| vec![kind.label().to_owned()],
             ),
@@ -68,6 +79,7 @@ impl Background {
     fn place(&self, kind: Kind) -> Option<Place> {
         let places = match kind {
             Kind::Orphan => &self.orphans,
+            Kind::Refresh => &self.refreshes,
         };
         let Ok(_permit) = places.clone().try_acquire_owned() else {
             self.ended.add((kind, "refused"), 1);
@@ -78,12 +90,10 @@ impl Background {
 }
 
 impl Gateway {
-    /// Goes on with a fetch whose client has left, unless it would serve nobody else. `request` is the client's.
-    pub(super) fn adopt(self: &Arc<Self>, fetch: Fetch, request: &RequestHead) {
-        if fetch.leader.serves_others()
-            && let Some(place) = self.background.place(Kind::Orphan)
-        {
-            tokio::spawn(self.clone().fetch_alone(fetch, request.clone(), place));
+    /// Makes the fetch that was begun for `request` a task of its own, if there is a place for it.
+    pub(super) fn go_on(self: &Arc<Self>, kind: Kind, fetch: Fetch, request: RequestHead) {
+        if let Some(place) = self.background.place(kind) {
+            tokio::spawn(self.clone().fetch_alone(fetch, request, place));
         }
     }
 
@@ -110,12 +120,14 @@ impl Kind {
         match self {
             // As long as a request would: what takes longer is mostly a long-poll, and of no use to others.
             Self::Orphan => FOLLOW_MAX,
+            Self::Refresh => REFRESH_PATIENCE,
         }
     }
 
     fn label(self) -> &'static str {
         match self {
             Self::Orphan => "orphan",
+            Self::Refresh => "refresh",
         }
     }
 }

@@ -19,6 +19,7 @@ mod http2;
 mod leavers;
 mod limits;
 mod passes;
+mod refreshes;
 mod refuses;
 mod routes;
 mod stop;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 
-use super::{DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
+use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
     cache::{Answer, Cache, Exchange, Plan, Reason, Stored, stored::Body},
     clock::Now,
@@ -27,11 +27,13 @@ pub(super) struct Duty {
     pub(super) key: Box<[u8]>,
     pub(super) flight: Arc<Flight>,
     settled: bool,
+    /// Of a refresh: until it has ended, nobody begins another.
+    _claim: Option<Claim>,
 }
 
 impl Leader {
-    pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>) -> Self {
-        Self { duty: Duty { cache, key, flight, settled: false } }
+    pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
+        Self { duty: Duty { cache, key, flight, settled: false, _claim } }
     }
 
     /// Whether somebody waits for this fetch now.

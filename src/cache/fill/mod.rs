@@ -7,6 +7,7 @@ mod filling;
 mod flight;
 mod leader;
 mod pipe;
+mod refresh;
 
 use std::{
     sync::Arc,
@@ -18,6 +19,9 @@ pub(crate) use flight::Flights;
 use flight::{Flight, State, Wait, remove};
 pub use leader::Leader;
 pub use pipe::{FillFailed, Reader};
+use refresh::Claim;
+pub use refresh::REFRESH_PAUSE;
+pub(crate) use refresh::RefreshGate;
 
 use super::{
     Cache, Lookup, Policy, Reason, Stored,
@@ -100,7 +104,28 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let flight = Flight::new(request.fields.clone(), solo);
     flights.push(flight.clone());
     drop(shard);
-    Begin::Leader(Leader::new(cache.clone(), key.into(), flight))
+    Begin::Leader(Leader::new(cache.clone(), key.into(), flight, None))
+}
+
+/// Leads a refresh; see [`Cache::begin_refresh`].
+pub(super) fn begin_refresh(
+    cache: &Arc<Cache>,
+    key: &[u8],
+    request: &RequestHead,
+    policy: &Policy,
+    stored: &Arc<Stored>,
+    now: Now,
+) -> Option<Leader> {
+    let claim = Claim::of(stored, now.instant)?;
+    let mut shard = cache.flights.shard(key);
+    let flights = shard.entry(key.into()).or_default();
+    if flights.iter().any(|flight| may_join(cache, key, flight, request, policy, now)) {
+        return None;
+    }
+    let flight = Flight::new(request.fields.clone(), false);
+    flights.push(flight.clone());
+    drop(shard);
+    Some(Leader::new(cache.clone(), key.into(), flight, Some(claim)))
 }
 
 /// Whether this fetch can't serve others, so that waiting for it would be in vain: HEAD has no body to share; an answer that
