@@ -209,8 +209,7 @@ impl Cache {
         }
     }
 
-    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`], or a
-    /// leader that was too slow). If such an answer may be stored, the next request queues again; else says why not, and the
+    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If such an answer may be stored, the next request queues again; else says why not, and the
     /// key stays marked.
     pub fn weigh_passed(&self, key: &[u8], exchange: &Exchange<'_>, head: &ResponseHead) -> Option<Reason> {
         // A 304 to the client's own condition speaks for the answer that it stands for (RFC 9110 §15.4.5).

@@ -116,10 +116,10 @@ impl Gateway {
             return self.answer_stale(client, visit, stored, &Trouble::of(opened), reason).await;
         }
         let (transfer, head) = opened?;
-        if reason == Some(Reason::Uncacheable) || detail == Some(Reason::SlowFetch) {
+        if reason == Some(Reason::Uncacheable) {
             detail = self.weigh_passed(visit, &head).or(detail);
         }
-        let status = reason.map(|reason| forwarded(reason, false, detail));
+        let status = reason.map(|reason| Why { reason, detail }.forwarded(false, None));
         self.stream(client, visit, transfer, head, status, Vec::new()).await
     }
 
@@ -163,10 +163,12 @@ impl Gateway {
         for _ in 0..FILLS_TRIED {
             let policy = &self.policies[visit.route];
             match self.cache.begin_fill(&key, visit.request, policy, visit.facts.now) {
-                Begin::Leader(leader) => match self.lead(client, visit, leader, stored.take(), reason).await? {
-                    Led::Answered => return Ok(()),
-                    Led::Again => {}
-                },
+                Begin::Leader(leader) => {
+                    let why = Why { reason, detail: None };
+                    if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                        return Ok(());
+                    }
+                }
                 Begin::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
                 Begin::Follower(follower) => match unless_gone(client, follower.head(visit.request)).await? {
                     FollowerOutcome::Streaming(reader) => {
@@ -178,9 +180,11 @@ impl Gateway {
                         let pass = Pass { reason: Some(reason), detail: Some(detail), stored };
                         return self.pass(client, visit, pass).await;
                     }
-                    FollowerOutcome::TooSlow => {
-                        let pass = Pass { reason: Some(reason), detail: Some(Reason::SlowFetch), stored };
-                        return self.pass(client, visit, pass).await;
+                    FollowerOutcome::TooSlow(leader) => {
+                        let why = Why { reason, detail: Some(Reason::SlowFetch) };
+                        if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                            return Ok(());
+                        }
                     }
                     FollowerOutcome::NotMyVariant | FollowerOutcome::LeaderGone => {}
                 },
@@ -199,7 +203,7 @@ impl Gateway {
         visit: &mut Visit<'_>,
         leader: Leader,
         stored: Option<Arc<Stored>>,
-        reason: Reason,
+        why: Why,
     ) -> Result<Led, Fault> {
         visit.facts.cache = CacheWord::Miss;
         let mut fetch = self.fetch(visit, client.info(), leader, stored);
@@ -212,10 +216,13 @@ impl Gateway {
             return Err(fault.into());
         }
         match self.settle(fetch, visit.request, opened).await {
-            Settled::StoodIn(stored, trouble) => self.answer_stale(client, visit, &stored, &trouble, reason).await?,
+            Settled::StoodIn(stored, trouble) => {
+                self.answer_stale(client, visit, &stored, &trouble, why.reason).await?
+            }
             Settled::Validated(stored, detail) => {
                 visit.facts.cache = CacheWord::Revalidated;
-                let kept = detail.is_none();
+                let (reason, kept) = (why.reason, detail.is_none());
+                let detail = detail.or(why.detail);
                 let status =
                     CacheStatus::Forwarded { reason, status: Some(304), stored: kept, collapsed: false, detail };
                 self.answer_stored(client, visit, &stored, stored.answer.age(Now::read()), status);
@@ -223,12 +230,12 @@ impl Gateway {
             }
             Settled::Again => return Ok(Led::Again),
             Settled::Whole(whole) => {
-                self.answer_whole(client, visit, whole, reason);
+                self.answer_whole(client, visit, whole, why);
                 flush(client).await?;
             }
-            Settled::Growing(growing) => self.answer_growing(client, visit, growing, reason).await?,
+            Settled::Growing(growing) => self.answer_growing(client, visit, growing, why).await?,
             Settled::Unshared(transfer, head, pieces, detail) => {
-                let status = forwarded(reason, false, Some(detail));
+                let status = why.forwarded(false, Some(detail));
                 self.stream(client, visit, transfer, head, Some(status), pieces).await?;
             }
             Settled::Failed(fault) => return Err(fault),
@@ -237,9 +244,9 @@ impl Gateway {
     }
 
     /// Queues an answer that is here as a whole.
-    fn answer_whole<C: Client>(&self, client: &mut C, visit: &mut Visit<'_>, whole: Whole, reason: Reason) {
+    fn answer_whole<C: Client>(&self, client: &mut C, visit: &mut Visit<'_>, whole: Whole, why: Why) {
         let Whole { head, body, length, chosen, kept } = whole;
-        let status = forwarded(reason, kept.is_ok(), kept.as_ref().err().copied());
+        let status = why.forwarded(kept.is_ok(), kept.as_ref().err().copied());
         if let Ok(stored) = &kept
             && conditional::evaluate(visit.request, &stored.answer) == Condition::NotModified
         {
@@ -257,9 +264,9 @@ impl Gateway {
         client: &mut C,
         visit: &mut Visit<'_>,
         mut growing: Growing,
-        reason: Reason,
+        why: Why,
     ) -> Result<(), Fault> {
-        let status = forwarded(reason, true, None);
+        let status = why.forwarded(true, None);
         if conditional::evaluate(visit.request, growing.reader.answer()) == Condition::NotModified {
             return self.read(client, visit, growing.pump(), status).await;
         }
@@ -281,13 +288,26 @@ struct Pass {
     stored: Option<Arc<Stored>>,
 }
 
+/// Why a request leads a fetch.
+#[derive(Clone, Copy)]
+struct Why {
+    reason: Reason,
+    /// What the reason does not tell.
+    detail: Option<Reason>,
+}
+
 /// What leading came to.
+#[derive(PartialEq, Eq)]
 enum Led {
     Answered,
     /// The validation was about something else: fetch again.
     Again,
 }
 
-fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
-    CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
+impl Why {
+    /// What Cache-Status says when the answer is stored, or not and why.
+    fn forwarded(self, stored: bool, detail: Option<Reason>) -> CacheStatus {
+        let detail = detail.or(self.detail);
+        CacheStatus::Forwarded { reason: self.reason, status: None, stored, collapsed: false, detail }
+    }
 }

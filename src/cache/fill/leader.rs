@@ -48,11 +48,12 @@ impl Leader {
 
     /// The answer, of this status, is not to be stored: the waiting are told to fetch for themselves. If the reason lies in
     /// the resource, nobody queues for this key for a while, where that spares anybody something: others waited, or the
-    /// client asked with conditions, which only a request of its own brings to the backend. `now` is when the head arrived.
+    /// client had waited itself, or asked with conditions, which only a request of its own brings to the backend. `now` is
+    /// when the head arrived.
     pub fn pass(self, reason: Reason, status: u16, now: Now) {
         let Duty { cache, key, flight, .. } = &self.duty;
         cache.metrics.refused.add(reason, 1);
-        let spares = flight.followers.load(Relaxed) > 0 || flight.is_conditional();
+        let spares = flight.followers.load(Relaxed) > 0 || flight.is_second_try() || flight.is_conditional();
         if spares && reason.concerns_the_resource() {
             // An error says nothing about what is stored (RFC 9111 §4.3.3).
             let replaces = status < 500
