@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Gateway, Visit, client::Client, facts::CacheWord, failure::Fault, fields::Lane, transfer::Sending};
+use super::{Gateway, Visit, client::Client, facts::CacheWord, failure::Fault, fields::Lane, opening::Sending};
 use crate::{
     cache::{self, Purge, Purged, policy::tags::invalidated_groups},
     wire::{Framing, ResponseHead, Scheme},
@@ -16,7 +16,7 @@ impl Gateway {
         visit.facts.cache = CacheWord::None;
         let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
-        let (transfer, head) = self.open(client, visit, &outgoing, sending).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, sending).await?;
         self.invalidate(visit, &head);
         self.stream(client, visit, transfer, head, None, Vec::new()).await
     }

@@ -11,7 +11,8 @@ use super::{
     failure::{self, Fault, OwnAnswer},
     fields::Lane,
     http1::Http1Client,
-    transfer::{Sending, Transfer},
+    opening::Sending,
+    transfer::Transfer,
 };
 use crate::{
     access_log::{Kind, Record},
@@ -114,7 +115,7 @@ impl Gateway {
             return Ok(self.refuse(client, visit, OwnAnswer { status: foreign.status(), message, fields: &[] }).await);
         }
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
-        let (transfer, head) = self.open(client, visit, &outgoing, Sending::Upgrade).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, Sending::Upgrade).await?;
         if head.status != 101 {
             return Ok(Handshake::Declined(transfer, head));
         }

@@ -39,11 +39,17 @@ pub(super) struct Flight {
     pub(super) doomed: AtomicBool,
     /// How many have joined.
     pub(super) followers: AtomicUsize,
+    /// How many of them wait now.
+    waiting: AtomicUsize,
     /// Somebody gave up waiting for its head.
     overdue: AtomicBool,
     state: Mutex<State>,
     changed: Notify,
 }
+
+/// One who waits for a flight.
+#[derive(Debug)]
+pub(super) struct Wait(Arc<Flight>);
 
 /// How far it has come.
 #[derive(Clone, Debug)]
@@ -99,6 +105,7 @@ impl Flight {
             solo,
             doomed: AtomicBool::new(false),
             followers: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             overdue: AtomicBool::new(false),
             state: Mutex::new(State::Waiting),
             changed: Notify::new(),
@@ -113,6 +120,23 @@ impl Flight {
                 State::Streaming(pipe) => pipe.is_keeping() && pipe.answer().vary.matches(request),
                 _ => false,
             }
+    }
+
+    /// Somebody joins, and waits until what this gives is dropped.
+    pub(super) fn join(self: &Arc<Self>) -> Wait {
+        self.followers.fetch_add(1, Relaxed);
+        self.waiting.fetch_add(1, Relaxed);
+        Wait(self.clone())
+    }
+
+    /// Whether somebody waits for it now.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiting.load(Relaxed) > 0
+    }
+
+    /// Whether anybody but its leader's client may be served by it.
+    pub(super) fn is_solo(&self) -> bool {
+        self.solo
     }
 
     /// Whether the leader's client asked with conditions of its own, which a fetch for everybody leaves out.
@@ -150,6 +174,20 @@ impl Flight {
                 state => return state,
             }
         }
+    }
+}
+
+impl std::ops::Deref for Wait {
+    type Target = Flight;
+
+    fn deref(&self) -> &Flight {
+        &self.0
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Relaxed);
     }
 }
 

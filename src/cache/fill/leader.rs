@@ -34,6 +34,16 @@ impl Leader {
         Self { duty: Duty { cache, key, flight, settled: false } }
     }
 
+    /// Whether somebody waits for this fetch now.
+    pub fn is_awaited(&self) -> bool {
+        self.duty.flight.is_awaited()
+    }
+
+    /// Whether others may wait for this fetch: not for one that only its own client can be served by.
+    pub fn serves_others(&self) -> bool {
+        !self.duty.flight.is_solo()
+    }
+
     /// The answer, of this status, is not to be stored: the waiting are told to fetch for themselves. If the reason lies in
     /// the resource, nobody queues for this key for a while, where that spares anybody something: others waited, or the
     /// client asked with conditions, which only a request of its own brings to the backend. `now` is when the head arrived.

@@ -9,13 +9,13 @@ mod leader;
 mod pipe;
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
-use flight::{Flight, State, remove};
+use flight::{Flight, State, Wait, remove};
 pub use leader::Leader;
 pub use pipe::{FillFailed, Reader};
 
@@ -44,7 +44,7 @@ pub enum Begin {
 pub struct Follower {
     cache: Arc<Cache>,
     key: Box<[u8]>,
-    flight: Arc<Flight>,
+    flight: Wait,
     /// When it waits no longer.
     deadline: Instant,
     /// The request asks for something newer than what is stored.
@@ -85,8 +85,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let flights = shard.entry(key.into()).or_default();
     let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request, policy, now));
     if let Some(flight) = joined.filter(|flight| !flight.is_overdue()) {
-        flight.followers.fetch_add(1, Relaxed);
-        let (cache, key, flight) = (cache.clone(), key.into(), flight.clone());
+        let (cache, key, flight) = (cache.clone(), key.into(), flight.join());
         return Begin::Follower(Follower {
             cache,
             key,
