@@ -25,4 +25,5 @@ mod streams;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod websocket_http2;
 mod zlib;
