@@ -9,6 +9,7 @@
 mod support;
 
 mod attacks;
+mod browser;
 mod cache;
 mod direct;
 mod evil_backend;
