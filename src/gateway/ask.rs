@@ -67,7 +67,7 @@ impl Gateway {
                 let pass = Pass { reason: Some(reason), stored: Some(stored), ..Pass::default() };
                 Box::pin(self.pass(client, visit, pass)).await
             }
-            Lookup::Pass(reason) => {
+            Lookup::Range { reason, .. } | Lookup::Pass(reason) => {
                 Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
