@@ -21,7 +21,7 @@ pub enum Reason {
     Method,
     /// A GET or HEAD with a body.
     RequestBody,
-    /// A Range that the store does not answer.
+    /// The answer to a Range that is neither a 200 nor a 206: it may be about the Range.
     Range,
     /// If-Match or If-Unmodified-Since: the backend's business (RFC 9110 §13.1).
     Precondition,
@@ -31,6 +31,8 @@ pub enum Reason {
     Off,
     /// An earlier answer for this key was not storable or kept others waiting; nobody queues for a while.
     Uncacheable,
+    /// Parts of it are stored, but not all that is wanted (RFC 9111 §3.3).
+    Gap,
     /// Another's fetch for this key did not get its head in time; this request went on alone.
     SlowFetch,
     /// The answer says `private` (RFC 9111 §5.2.2.7).
@@ -45,7 +47,7 @@ pub enum Reason {
     TooManyTags,
     /// Neither a lifetime nor a validator, or a status that needs explicit freshness (RFC 9111 §3).
     NoFreshness,
-    /// A 206 or a Content-Range: parts are not stored.
+    /// A 206 whose bytes have no certain place: several ranges, a whole of unknown length, or fields left out (If-Range).
     Partial,
     /// A 304 with nothing stored to update.
     NotModified,
@@ -69,7 +71,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics and documents.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Hit,
         Self::UriMiss,
         Self::VaryMiss,
@@ -84,6 +86,7 @@ impl Reason {
         Self::Authorization,
         Self::Off,
         Self::Uncacheable,
+        Self::Gap,
         Self::SlowFetch,
         Self::Private,
         Self::NoStore,
@@ -120,6 +123,7 @@ impl Reason {
             Self::Authorization => "authorization",
             Self::Off => "off",
             Self::Uncacheable => "uncacheable",
+            Self::Gap => "gap",
             Self::SlowFetch => "slow_fetch",
             Self::Private => "private",
             Self::NoStore => "no_store",
@@ -145,6 +149,7 @@ impl Reason {
         match self {
             Self::UriMiss | Self::Uncacheable => "uri-miss",
             Self::VaryMiss => "vary-miss",
+            Self::Gap => "partial",
             Self::Stale | Self::NoCache => "stale",
             Self::Method => "method",
             Self::RequestNoCache

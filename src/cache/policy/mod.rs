@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod conditional;
+pub mod content_range;
 pub mod date;
 mod directives;
 mod freshness;
