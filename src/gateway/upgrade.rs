@@ -17,13 +17,10 @@ use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, HandshakeResult, StopPhase, Terms},
+    tunnel::{self, HandshakeResult, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
-
-/// Bytes that a peer of a tunnel leaves unacknowledged for this long: it has gone.
-const UNACKNOWLEDGED_MAX: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// A client whose exchange may become a tunnel.
 pub(super) trait TunnelClient: Client {
@@ -197,18 +194,12 @@ impl Agreed {
         request: RequestHead,
     ) -> Option<OpenTunnel> {
         let Self { chosen, backend, backend_first, facts, route, upstream } = self;
-        let terms = Terms {
-            idle: gateway.config.routes[route].websocket.idle_timeout,
-            linger: gateway.config.timeouts.tunnel_linger,
-            close: gateway.config.timeouts.tunnel_close,
-            send: UNACKNOWLEDGED_MAX,
-        };
         let has_address = client.info().client.is_some();
         let (stream, client_first) = client.into_stream()?;
         // What the log says at the end is kept for nothing but the log.
         let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
         let open = gateway.tunnels.open(route, upstream);
-        let tunnel = tunnel::run(stream, client_first, backend, backend_first, &terms, gateway.stopper.signal(), open);
+        let tunnel = tunnel::run(stream, client_first, backend, backend_first, Arc::clone(&gateway.terms[route]), open);
         // Boxed by itself: moved into the future below, it would be held twice.
         let tunnel = Box::pin(tunnel);
         Some(Box::pin(async move {
