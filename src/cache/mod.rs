@@ -25,6 +25,7 @@ mod account;
 pub mod fill;
 pub mod key;
 mod metrics;
+mod parts;
 pub mod policy;
 mod purge;
 mod reason;
@@ -38,6 +39,7 @@ use account::{Account, Charge};
 pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
 use fill::{DONT_QUEUE, Flights};
 use metrics::Metrics;
+pub use parts::{Gap, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
 use policy::{Reuse, Wants};
 pub use purge::{Purge, Purged};
@@ -101,6 +103,14 @@ pub enum Lookup {
         /// Why.
         reason: Reason,
     },
+    /// A GET with Range that can't be answered from the store: fetch what is wanted beside all others, through
+    /// [`Cache::begin_range`].
+    Range {
+        /// How to ask for it.
+        ask: RangeAsk,
+        /// Why.
+        reason: Reason,
+    },
     /// Fetch it through [`Cache::begin_fill`]; the answer may be stored.
     Miss(Reason),
     /// Fetch it without queueing, and don't store: the request or an earlier answer forbids it.
@@ -142,12 +152,12 @@ impl Cache {
         if directives.no_store {
             return absent(Lookup::Pass(Reason::RequestNoStore));
         }
-        // RFC 9110 §14.2: Range is for GET alone. A part that the store can't give is not fetched for everybody.
+        // RFC 9110 §14.2: Range is for GET alone.
         let is_ranged = wants.range && !is_head;
         // An answer to HEAD is not stored, so nobody need queue for one.
         let missing = |reason| {
             absent(match reason {
-                _ if is_ranged => Lookup::Pass(Reason::Range),
+                _ if is_ranged => Lookup::Range { ask: RangeAsk::AsSent, reason },
                 _ if is_head => Lookup::Pass(reason),
                 _ => Lookup::Miss(reason),
             })
@@ -155,9 +165,8 @@ impl Cache {
         let stored = match self.store.find(key, &request.fields) {
             Found::Stored(stored) => stored,
             Found::OtherVariants => return missing(Reason::VaryMiss),
-            Found::DontQueue(until) if now.instant < until && !is_ranged => {
-                return absent(Lookup::Pass(Reason::Uncacheable));
-            }
+            Found::DontQueue(until) if now.instant < until && is_ranged => return missing(Reason::Uncacheable),
+            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
             Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
         };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
@@ -166,14 +175,14 @@ impl Cache {
         }
         let age = stored.answer.age(now);
         match policy::reuse(&stored.answer, &directives, policy, age) {
-            Reuse::Usable if is_ranged => part_of(stored, request, age),
+            reuse if is_ranged => match parts::look(stored, request, reuse, age) {
+                ask @ Lookup::Range { .. } => absent(ask),
+                hit => hit,
+            },
+            // RFC 9111 §3.3: parts answer nothing but ranges.
+            _ if !stored.is_whole() => missing(Reason::Gap),
             Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
-            Reuse::UsableWhileRevalidating if !is_ranged => {
-                Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age }
-            }
-            // What refreshes an answer fetches all of it: not the client's part.
-            Reuse::UsableWhileRevalidating => absent(Lookup::Pass(Reason::Range)),
-            Reuse::Validate(_) if is_ranged => absent(Lookup::Pass(Reason::Range)),
+            Reuse::UsableWhileRevalidating => Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age },
             Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }
     }
@@ -290,7 +299,7 @@ impl Cache {
             refused = Some(Reason::NoRoom);
         }
         let charge = paid.unwrap_or_else(|| Charge::none(&self.account));
-        let merged = Stored::new(Arc::new(answer), stored.body.clone(), charge);
+        let merged = Stored::with_parts(Arc::new(answer), stored.body.clone(), stored.parts.clone(), charge);
         let kept = refused.is_none().then(|| merged.clone());
         self.flights.locked(key, || self.store.replace(key, stored, kept));
         if let Some(reason) = refused {
@@ -313,15 +322,6 @@ impl Cache {
             self.store.settle();
             charge.grow_to(bytes)
         }
-    }
-}
-
-/// A hit for a request with Range.
-fn part_of(stored: Arc<Stored>, request: &RequestHead, age: u64) -> Lookup {
-    let ttl = stored.answer.ttl(age);
-    match policy::range::evaluate(request, &stored.answer) {
-        Wanted::Whole => Lookup::Hit { stored, age, ttl },
-        wanted => Lookup::Part { stored, age, ttl, wanted },
     }
 }
 

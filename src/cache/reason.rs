@@ -21,7 +21,7 @@ pub enum Reason {
     Method,
     /// A GET or HEAD with a body.
     RequestBody,
-    /// A Range that the store does not answer.
+    /// The answer to a Range that is neither a 200 nor a 206: it may be about the Range.
     Range,
     /// If-Match or If-Unmodified-Since: the backend's business (RFC 9110 §13.1).
     Precondition,
@@ -31,6 +31,8 @@ pub enum Reason {
     Off,
     /// An earlier answer for this key was not storable or kept others waiting; nobody queues for a while.
     Uncacheable,
+    /// Parts of it are stored, but not all that is wanted (RFC 9111 §3.3).
+    Gap,
     /// Another's fetch for this key did not get its head in time; this request went on alone.
     SlowFetch,
     /// The answer says `private` (RFC 9111 §5.2.2.7).
@@ -41,9 +43,11 @@ pub enum Reason {
     VaryStar,
     /// `Set-Cookie` without `public` or `s-maxage`, and the route does not store those.
     SetCookie,
+    /// More tags or groups than can be purged by ([`super::policy::tags`]).
+    TooManyTags,
     /// Neither a lifetime nor a validator, or a status that needs explicit freshness (RFC 9111 §3).
     NoFreshness,
-    /// A 206 or a Content-Range: parts are not stored.
+    /// A 206 whose bytes have no certain place: several ranges, a whole of unknown length, or fields left out (If-Range).
     Partial,
     /// A 304 with nothing stored to update.
     NotModified,
@@ -67,7 +71,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics and documents.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Hit,
         Self::UriMiss,
         Self::VaryMiss,
@@ -82,11 +86,13 @@ impl Reason {
         Self::Authorization,
         Self::Off,
         Self::Uncacheable,
+        Self::Gap,
         Self::SlowFetch,
         Self::Private,
         Self::NoStore,
         Self::VaryStar,
         Self::SetCookie,
+        Self::TooManyTags,
         Self::NoFreshness,
         Self::Partial,
         Self::NotModified,
@@ -117,11 +123,13 @@ impl Reason {
             Self::Authorization => "authorization",
             Self::Off => "off",
             Self::Uncacheable => "uncacheable",
+            Self::Gap => "gap",
             Self::SlowFetch => "slow_fetch",
             Self::Private => "private",
             Self::NoStore => "no_store",
             Self::VaryStar => "vary_star",
             Self::SetCookie => "set_cookie",
+            Self::TooManyTags => "too_many_tags",
             Self::NoFreshness => "no_freshness",
             Self::Partial => "partial",
             Self::NotModified => "not_modified",
@@ -141,6 +149,7 @@ impl Reason {
         match self {
             Self::UriMiss | Self::Uncacheable => "uri-miss",
             Self::VaryMiss => "vary-miss",
+            Self::Gap => "partial",
             Self::Stale | Self::NoCache => "stale",
             Self::Method => "method",
             Self::RequestNoCache
@@ -162,6 +171,7 @@ impl Reason {
                 | Self::NoStore
                 | Self::VaryStar
                 | Self::SetCookie
+                | Self::TooManyTags
                 | Self::NoFreshness
                 | Self::MustUnderstand
                 | Self::TooLarge

@@ -1,24 +1,26 @@
-//! What lies in the store: whole answers, several of them under one key.
+//! What lies in the store: answers, several of them under one key.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::{
-    Answer,
+    Answer, Parts,
     account::{ALLOCATION_OVERHEAD, CHUNK_OVERHEAD, Charge, ENTRY_OVERHEAD},
     fill::RefreshGate,
 };
 use crate::wire::Fields;
 
-/// One stored answer, whole and immutable.
+/// One stored answer, immutable; whole, or some parts of it.
 #[derive(Debug)]
 pub struct Stored {
-    /// The head and what was worked out of it.
+    /// The head and what was worked out of it; that of the whole, also where only parts are held.
     pub answer: Arc<Answer>,
-    /// The whole body, shared with every reader.
+    /// The body, or the parts of it that are held, shared with every reader.
     pub body: Arc<Body>,
+    /// Which bytes are held; `None`: all of them.
+    pub(crate) parts: Option<Arc<Parts>>,
     /// Who refreshes it, once it is stale.
     pub(super) refresh: RefreshGate,
     charge: Charge,
@@ -40,8 +42,50 @@ pub(crate) struct Resource {
 }
 
 impl Stored {
+    /// A whole answer.
     pub(crate) fn new(answer: Arc<Answer>, body: Arc<Body>, charge: Charge) -> Arc<Self> {
-        Arc::new(Self { answer, body, refresh: RefreshGate::default(), charge })
+        Self::with_parts(answer, body, None, charge)
+    }
+
+    /// An answer of which only these parts are held, if any are named.
+    pub(crate) fn with_parts(
+        answer: Arc<Answer>,
+        body: Arc<Body>,
+        parts: Option<Arc<Parts>>,
+        charge: Charge,
+    ) -> Arc<Self> {
+        Arc::new(Self { answer, body, parts, refresh: RefreshGate::default(), charge })
+    }
+
+    /// Whether the whole body is held; else it answers only ranges (RFC 9111 §3.3).
+    pub fn is_whole(&self) -> bool {
+        self.parts.is_none()
+    }
+
+    /// Bytes of the whole body, held or not.
+    pub fn length(&self) -> u64 {
+        self.answer.length.unwrap_or(self.body.length)
+    }
+
+    /// Whether all these bytes are held.
+    pub(crate) fn holds(&self, wanted: &Range<u64>) -> bool {
+        self.parts.as_ref().is_none_or(|parts| parts.runs.cover(wanted))
+    }
+
+    /// These bytes, which are held, in pieces; nothing is copied.
+    pub fn slice(&self, wanted: &Range<u64>) -> impl Iterator<Item = Bytes> {
+        let place = match &self.parts {
+            Some(parts) => parts.runs.place(wanted).unwrap_or(0..0),
+            None => wanted.clone(),
+        };
+        let mut start = 0;
+        self.body.chunks.iter().filter_map(move |chunk| {
+            let end = start + chunk.len() as u64;
+            let (from, to) = (place.start.max(start), place.end.min(end));
+            let piece = (from < to).then(|| chunk.slice((from - start) as usize..(to - start) as usize));
+            start = end;
+            piece
+        })
     }
 
     /// What an answer costs beside its body.
@@ -71,7 +115,7 @@ impl Body {
         &self.chunks
     }
 
-    /// Bytes in all.
+    /// Bytes in all that are held.
     pub fn length(&self) -> u64 {
         self.length
     }

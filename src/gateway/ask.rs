@@ -65,7 +65,7 @@ impl Gateway {
             }
             Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
             Lookup::Revalidate { stored, reason } => self.revalidate(client, visit, stored, reason).await,
-            Lookup::Pass(reason) => {
+            Lookup::Range { reason, .. } | Lookup::Pass(reason) => {
                 Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),

@@ -46,7 +46,7 @@ use crate::{
     metrics::Registry,
     net::{ClientInfo, Stream},
     route::RouteTable,
-    tunnel::{Stopper, TunnelMetrics},
+    tunnel::{Stopper, Terms, Tunnels},
     upstream::{self, Outgoing, Upstream},
     wire::{Framing, HeadLimits, RequestHead, strip_nominated},
 };
@@ -61,7 +61,9 @@ pub struct Gateway {
     cache: Arc<Cache>,
     background: Background,
     metrics: Metrics,
-    tunnels: TunnelMetrics,
+    tunnels: Tunnels,
+    /// By route: what it asks of its tunnels.
+    terms: Vec<Arc<Terms>>,
     access_log: AccessLog,
     head_limits: HeadLimits,
     stopper: Stopper,
@@ -88,6 +90,7 @@ impl Gateway {
             .enumerate()
             .map(|(index, upstream)| Upstream::new(upstream, index, &config.limits, upstream_metrics.clone()))
             .collect::<Result<_, _>>()?;
+        let stopper = Stopper::new();
         Ok(Arc::new(Self {
             routes: RouteTable::new(&config.routes),
             policies: config.routes.iter().map(|route| policy_of(&config, route)).collect(),
@@ -95,14 +98,15 @@ impl Gateway {
             cache: Cache::new(&config.cache, registry),
             background: Background::new(registry),
             metrics: Metrics::new(registry, &config),
-            tunnels: TunnelMetrics::register(registry, &route_names, &names),
+            tunnels: Tunnels::new(registry, &route_names, &names, stopper.clone()),
             access_log,
             head_limits: HeadLimits {
                 target_bytes: config.limits.target_bytes,
                 head_bytes: config.limits.head_bytes,
                 fields: config.limits.fields,
             },
-            stopper: Stopper::new(),
+            terms: config.routes.iter().map(|route| Arc::new(Terms::new(&route.websocket, &config.timeouts))).collect(),
+            stopper,
             config,
         }))
     }

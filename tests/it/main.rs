@@ -9,6 +9,7 @@
 mod support;
 
 mod attacks;
+mod browser;
 mod cache;
 mod direct;
 mod evil_backend;
@@ -28,4 +29,5 @@ mod streams;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod websocket_http2;
 mod zlib;

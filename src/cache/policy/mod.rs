@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod conditional;
+pub mod content_range;
 pub mod date;
 mod directives;
 mod freshness;
@@ -11,6 +12,8 @@ mod kept;
 pub mod range;
 mod reuse;
 mod storable;
+mod structured;
+pub mod tags;
 mod validate;
 pub mod vary;
 mod wants;

@@ -40,7 +40,7 @@ fn every_reason_has_a_word_of_its_own_and_a_known_forward_word() {
     let words: HashSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
     assert_eq!(words.len(), Reason::ALL.len());
     for reason in Reason::ALL {
-        let known = ["bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale"];
+        let known = ["bypass", "method", "uri-miss", "vary-miss", "partial", "miss", "request", "stale"];
         assert!(known.contains(&reason.forward_word()));
         assert!(reason.label().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
     }
