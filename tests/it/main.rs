@@ -20,6 +20,7 @@ mod limits;
 mod passes;
 mod refuses;
 mod routes;
+mod rules;
 mod stop;
 mod streams;
 mod tls;
