@@ -101,3 +101,5 @@ impl Plan {
 
 #[cfg(test)]
 pub(crate) use super::testing;
+#[cfg(test)]
+mod tests;
