@@ -41,7 +41,7 @@ use fill::{DONT_QUEUE, Flights};
 use metrics::Metrics;
 pub use parts::{Gap, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
-use policy::{Reuse, Wants};
+use policy::{Headed, Reuse, Wants};
 pub use purge::{Purge, Purged};
 pub use reason::Reason;
 pub use status::CacheStatus;
@@ -208,14 +208,7 @@ impl Cache {
 
     /// Whether the answer may be stored (RFC 9111 §3); says why not.
     pub fn storable(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
-        if self.account.capacity() == 0 {
-            return Err(Reason::Off);
-        }
-        let plan = policy::storable(exchange, head)?;
-        match plan.answer.length {
-            Some(length) if length > self.max_object => Err(Reason::TooLarge),
-            _ => Ok(plan),
-        }
+        self.within_bounds(policy::storable(exchange, head)?)
     }
 
     /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If such an answer may be stored, the next request queues again; else says why not, and the
@@ -255,6 +248,37 @@ impl Cache {
         self.merge(key, exchange, stored, not_modified, |_| {}).map(|(stored, _)| stored)
     }
 
+    /// Whether the answer to a POST may be stored for GETs to come (RFC 9110 §9.3.3); says why not. To be filled through
+    /// [`Cache::begin_unasked`], after the POST's own invalidation.
+    pub fn storable_for_get(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
+        self.within_bounds(policy::storable_for_get(exchange, head)?)
+    }
+
+    /// The right to store an answer that came without anybody's having asked for it by GET. Nobody waits for it.
+    pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+        fill::begin_unasked(self, key, request, now)
+    }
+
+    /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes
+    /// it out if another has taken its place (RFC 9111 §4.3.5). `edit` changes the refreshed head.
+    pub fn headed(
+        &self,
+        key: &[u8],
+        exchange: &Exchange<'_>,
+        stored: &Arc<Stored>,
+        head: &ResponseHead,
+        edit: impl FnOnce(&mut ResponseHead),
+    ) {
+        match policy::headed(&stored.answer, head) {
+            // Why it may be kept no longer, if so, has been counted.
+            Headed::Same => drop(self.merge(key, exchange, stored, head, edit)),
+            Headed::Other => self.flights.locked(key, || {
+                self.store.replace(key, stored, None);
+            }),
+            Headed::Unknown => {}
+        }
+    }
+
     /// Whether this stored answer may be sent although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).
     pub fn stale_usable(
         &self,
@@ -277,6 +301,14 @@ impl Cache {
     /// Bytes held by stored answers and fills, with their overhead; never above the capacity.
     pub fn held_bytes(&self) -> u64 {
         self.account.held()
+    }
+
+    fn within_bounds(&self, plan: Plan) -> Result<Plan, Reason> {
+        match plan.answer.length {
+            _ if self.account.capacity() == 0 => Err(Reason::Off),
+            Some(length) if length > self.max_object => Err(Reason::TooLarge),
+            _ => Ok(plan),
+        }
     }
 
     /// See [`Cache::freshen`]; says beside it why the merged answer may be kept no longer, if so.
