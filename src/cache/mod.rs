@@ -24,6 +24,7 @@ mod account;
 pub mod fill;
 mod index;
 pub mod key;
+mod look;
 mod metrics;
 pub mod policy;
 mod purge;
@@ -37,9 +38,10 @@ use std::sync::{Arc, Weak};
 use account::{Account, Charge};
 pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
 use fill::{DONT_QUEUE, Flights};
+pub use look::{EntryView, TOP_MAX, TopBy, TopEntry};
 use metrics::{Metrics, Validation};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
-use policy::{Reuse, Wants};
+use policy::{Headed, Reuse, Wants};
 use purge::Purges;
 pub use purge::{Purge, Purged};
 pub use reason::Reason;
@@ -211,14 +213,7 @@ impl Cache {
 
     /// Whether the answer may be stored (RFC 9111 §3); says why not.
     pub fn storable(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
-        if self.account.capacity() == 0 {
-            return Err(Reason::Off);
-        }
-        let plan = policy::storable(exchange, head)?;
-        match plan.answer.length {
-            Some(length) if length > self.max_object => Err(Reason::TooLarge),
-            _ => Ok(plan),
-        }
+        self.within_bounds(policy::storable(exchange, head)?)
     }
 
     /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`], or a
@@ -259,6 +254,42 @@ impl Cache {
         self.merge(key, exchange, stored, not_modified, |_| {}, |_| false).map(|(stored, _)| stored)
     }
 
+    /// Whether the answer to a POST may be stored for GETs to come (RFC 9110 §9.3.3); says why not. To be filled through
+    /// [`Cache::begin_unasked`], after the POST's own invalidation.
+    pub fn storable_for_get(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
+        self.within_bounds(policy::storable_for_get(exchange, head)?)
+    }
+
+    /// The right to store an answer that came without anybody's having asked for it by GET. Nobody waits for it.
+    pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead) -> Leader {
+        fill::begin_unasked(self, key, request)
+    }
+
+    /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes
+    /// it out if another has taken its place (RFC 9111 §4.3.5). `edit` changes the refreshed head.
+    pub fn headed(
+        &self,
+        key: &[u8],
+        exchange: &Exchange<'_>,
+        stored: &Arc<Stored>,
+        head: &ResponseHead,
+        edit: impl FnOnce(&mut ResponseHead),
+    ) {
+        match policy::headed(&stored.answer, head) {
+            // Why it may be kept no longer, if so, has been counted.
+            Headed::Same => {
+                // No fetch tells whether a soft purge came since; going by seconds, one of the same second has.
+                let ended_since =
+                    |_: &Answer| stored.answer.ended().is_some_and(|age| age >= stored.answer.age(exchange.requested));
+                drop(self.merge(key, exchange, stored, head, edit, ended_since));
+            }
+            Headed::Other => self.flights.locked(key, || {
+                self.store.replace(key, stored, None, || false);
+            }),
+            Headed::Unknown => {}
+        }
+    }
+
     /// Whether this stored answer may be sent although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).
     pub fn stale_usable(
         &self,
@@ -274,6 +305,14 @@ impl Cache {
     /// Bytes held by stored answers and fills, with their overhead; never above the capacity.
     pub fn held_bytes(&self) -> u64 {
         self.account.held()
+    }
+
+    fn within_bounds(&self, plan: Plan) -> Result<Plan, Reason> {
+        match plan.answer.length {
+            _ if self.account.capacity() == 0 => Err(Reason::Off),
+            Some(length) if length > self.max_object => Err(Reason::TooLarge),
+            _ => Ok(plan),
+        }
     }
 
     /// See [`Cache::freshen`]; says beside it why the merged answer may be kept no longer, if so. `is_struck`: whether a purge

@@ -175,12 +175,10 @@ impl Store {
     /// Strikes the answers that are purged, or makes them stale from `soft` on; says how many.
     pub(crate) fn strike(&self, what: &Purged, soft: Option<Now>) -> u64 {
         let mut struck = 0;
-        for shard in self.index.shards(what) {
-            self.index.visit(shard, what, |resource| {
-                struck += resource.strike(what, soft);
-                true
-            });
-        }
+        self.visit(what, |resource| {
+            struck += resource.strike(what, soft);
+            true
+        });
         struck
     }
 
@@ -221,6 +219,25 @@ impl Store {
         if self.marked_until(key).is_some() {
             self.table.invalidate(key);
         }
+    }
+
+    /// Shows the resources that may hold an answer of these, until `visit` returns false. A part of the index is locked meanwhile.
+    pub(crate) fn visit(&self, what: &Purged, mut visit: impl FnMut(&Arc<Resource>) -> bool) {
+        let mut goes_on = true;
+        for shard in self.index.shards(what) {
+            self.index.visit(shard, what, |resource| {
+                goes_on = goes_on && visit(resource);
+                goes_on
+            });
+        }
+    }
+
+    /// All resources, in no order, beside whoever changes the table meanwhile. Nothing is marked as asked for.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = Arc<Resource>> {
+        self.table.iter().filter_map(|(_, entry)| match entry {
+            Entry::Resource(resource) => Some(resource),
+            Entry::DontQueue(_) => None,
+        })
     }
 
     /// Does what moka has put off: admission, eviction, giving back memory.

@@ -97,6 +97,9 @@ impl Gateway {
             return self.answer_stale(client, visit, stored, opened, failure, reason).await;
         }
         let (transfer, head) = opened?;
+        if let (&Method::HEAD, 200, Some(stored)) = (&visit.request.method, head.status, &stored) {
+            self.headed(visit, stored, &head);
+        }
         if reason == Some(Reason::Uncacheable) || detail == Some(Reason::SlowFetch) {
             detail = self.weigh_passed(visit, &head).or(detail);
         }
@@ -112,6 +115,17 @@ impl Gateway {
             visit.write_key(self, key);
             self.cache.weigh_passed(key, &exchange, head)
         })
+    }
+
+    /// What a HEAD tells about the stored answer to GET (RFC 9111 §4.3.5).
+    fn headed(&self, visit: &Visit<'_>, stored: &Arc<Stored>, head: &ResponseHead) {
+        let (policy, requested) = (&self.policies[visit.route], visit.facts.now);
+        let exchange = cache::Exchange { request: visit.request, policy, requested, answered: Now::read() };
+        let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, head, visit.route(self));
+        KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            self.cache.headed(key, &exchange, stored, head, edit);
+        });
     }
 
     /// How the backend failed, if the stored answer may be sent in place of what came.
@@ -260,7 +274,7 @@ impl Gateway {
     /// Keeps an answer and sends it: at once if it is small and here, else by a task that goes on whatever happens to
     /// this client.
     #[expect(clippy::too_many_arguments, reason = "the whole state of a fetch that has just got its head")]
-    async fn store<C: Client>(
+    pub(super) async fn store<C: Client>(
         self: &Arc<Self>,
         client: &mut C,
         visit: &mut Visit<'_>,
@@ -314,7 +328,7 @@ impl Gateway {
     }
 
     /// The stored answer carries the route's edits, so that a hit need not do them again.
-    fn edited(&self, visit: &Visit<'_>, plan: Plan) -> Plan {
+    pub(super) fn edited(&self, visit: &Visit<'_>, plan: Plan) -> Plan {
         let route = visit.route(self);
         if !self.config.forward.via && route.response_fields.is_empty() {
             return plan;

@@ -113,6 +113,13 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     Begin::Leader(Leader::new(cache.clone(), key.into(), flight))
 }
 
+/// Leads a fetch that nobody may join; see [`Cache::begin_unasked`].
+pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead) -> Leader {
+    let flight = Flight::new(request.fields.clone(), true, false, cache.purges.count());
+    cache.flights.shard(key).entry(key.into()).or_default().push(flight.clone());
+    Leader::new(cache.clone(), key.into(), flight)
+}
+
 /// Whether this fetch can't serve others, so that waiting for it would be in vain: HEAD has no body to share; an answer that
 /// each use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and so is one to
 /// an identified client (RFC 9111 §3.5), unless the last answer said otherwise.

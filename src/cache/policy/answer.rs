@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     date,
     directives::ResponseDirectives,
-    freshness::{date_of, initial_age},
+    freshness::{Lifetime, LifetimeSource, date_of, initial_age},
     kept::kept_head,
     tags::{self, Tags, Words},
     vary::Vary,
@@ -41,6 +41,10 @@ pub struct Answer {
     pub modified_seconds: Option<i64>,
     /// Seconds for which the answer is fresh, counted from age 0 (RFC 9111 §4.2.1).
     pub lifetime: u64,
+    /// Where the lifetime comes from.
+    pub lifetime_source: LifetimeSource,
+    /// Which of [`super::Policy::targeted_fields`] decided; `None`: Cache-Control did.
+    pub targeted: Option<usize>,
     /// Age at `received` (RFC 9111 §4.2.3, corrected_initial_age).
     pub initial_age: Duration,
     /// When the head arrived.
@@ -76,7 +80,7 @@ pub(crate) struct Terms {
     pub(crate) directives: ResponseDirectives,
     pub(crate) vary: Vary,
     pub(crate) tags: Tags,
-    pub(crate) lifetime: u64,
+    pub(crate) lifetime: Lifetime,
     pub(crate) length: Option<u64>,
 }
 
@@ -98,7 +102,9 @@ impl Answer {
             etag: field("etag"),
             last_modified: field("last-modified"),
             modified_seconds,
-            lifetime,
+            lifetime: lifetime.seconds,
+            lifetime_source: lifetime.source,
+            targeted: directives.targeted,
             initial_age: initial_age(&received_head.fields, requested, answered),
             received: answered.instant,
             vary,
