@@ -59,19 +59,30 @@ impl Gateway {
                 }
                 Ok(flush(client).await?)
             }
+            // Until refreshing has a task of its own, the client waits for it.
+            Lookup::StaleWhileRevalidate { stored, .. } => self.revalidate(client, visit, stored, Reason::Stale).await,
             Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
-            Lookup::Revalidate { stored, reason } if visit.request.method == Method::GET => {
-                Box::pin(self.fill(client, visit, Some(stored), reason)).await
-            }
-            Lookup::Revalidate { stored, reason } => {
-                let pass = Pass { reason: Some(reason), stored: Some(stored), ..Pass::default() };
-                Box::pin(self.pass(client, visit, pass)).await
-            }
+            Lookup::Revalidate { stored, reason } => self.revalidate(client, visit, stored, reason).await,
             Lookup::Pass(reason) => {
                 Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
         }
+    }
+
+    /// Asks the backend whether a stored answer still stands. An answer to HEAD is no fetch that others could share.
+    async fn revalidate<C: Client>(
+        self: &Arc<Self>,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        stored: Arc<Stored>,
+        reason: Reason,
+    ) -> Result<(), Fault> {
+        if visit.request.method == Method::GET {
+            return Box::pin(self.fill(client, visit, Some(stored), reason)).await;
+        }
+        let pass = Pass { reason: Some(reason), stored: Some(stored), ..Pass::default() };
+        Box::pin(self.pass(client, visit, pass)).await
     }
 
     /// Asks the backend for this client alone and stores nothing.
@@ -86,6 +97,9 @@ impl Gateway {
             return self.answer_stale(client, visit, stored, opened, failure, reason).await;
         }
         let (transfer, head) = opened?;
+        if let (&Method::HEAD, 200, Some(stored)) = (&visit.request.method, head.status, &stored) {
+            self.headed(visit, stored, &head);
+        }
         if reason == Some(Reason::Uncacheable) || detail == Some(Reason::SlowFetch) {
             detail = self.weigh_passed(visit, &head).or(detail);
         }
@@ -101,6 +115,17 @@ impl Gateway {
             visit.write_key(self, key);
             self.cache.weigh_passed(key, &exchange, head)
         })
+    }
+
+    /// What a HEAD tells about the stored answer to GET (RFC 9111 §4.3.5).
+    fn headed(&self, visit: &Visit<'_>, stored: &Arc<Stored>, head: &ResponseHead) {
+        let (policy, requested) = (&self.policies[visit.route], visit.facts.now);
+        let exchange = cache::Exchange { request: visit.request, policy, requested, answered: Now::read() };
+        let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, head, visit.route(self));
+        KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            self.cache.headed(key, &exchange, stored, head, edit);
+        });
     }
 
     /// How the backend failed, if the stored answer may be sent in place of what came.
@@ -249,7 +274,7 @@ impl Gateway {
     /// Keeps an answer and sends it: at once if it is small and here, else by a task that goes on whatever happens to
     /// this client.
     #[expect(clippy::too_many_arguments, reason = "the whole state of a fetch that has just got its head")]
-    async fn store<C: Client>(
+    pub(super) async fn store<C: Client>(
         self: &Arc<Self>,
         client: &mut C,
         visit: &mut Visit<'_>,
@@ -303,7 +328,7 @@ impl Gateway {
     }
 
     /// The stored answer carries the route's edits, so that a hit need not do them again.
-    fn edited(&self, visit: &Visit<'_>, plan: Plan) -> Plan {
+    pub(super) fn edited(&self, visit: &Visit<'_>, plan: Plan) -> Plan {
         let route = visit.route(self);
         if !self.config.forward.via && route.response_fields.is_empty() {
             return plan;

@@ -159,6 +159,11 @@ impl Transfer {
         Poll::Pending
     }
 
+    /// Whether the request is still being sent.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.uploading
+    }
+
     /// Moves the request body on as far as both ends let it.
     fn poll_upload<C: Client>(&mut self, client: &mut C, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         while self.uploading {

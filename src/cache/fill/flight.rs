@@ -14,7 +14,10 @@ use tokio::sync::Notify;
 
 use super::pipe::Pipe;
 use crate::{
-    cache::{Reason, Stored},
+    cache::{
+        Reason, Stored,
+        key::{base_of, is_under},
+    },
     wire::Fields,
 };
 
@@ -35,6 +38,10 @@ pub(super) struct Flight {
     pub(super) fields: Fields,
     /// Nobody waits for this one.
     solo: bool,
+    /// Something is stored that it validates.
+    pub(super) validates: bool,
+    /// How many purges there had been when it began.
+    pub(super) since: u64,
     /// The key was invalidated since: not to be stored, nobody joins. Written and read under the shard's lock.
     pub(super) doomed: AtomicBool,
     /// How many have joined.
@@ -69,17 +76,17 @@ impl Flights {
         Self { shards, hasher }
     }
 
-    /// The lock of this key's shard.
+    /// The lock of this key's shard, where all keys of the same base are.
     pub(super) fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
         // The table in a shard takes the low bits of the same hash; the upper ones choose the shard.
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hasher.hash_one(base_of(key));
         self.shards[(hash >> 48) as usize % SHARDS].lock()
     }
 
-    /// Dooms the fetches of this key, and does `also` under the key's lock.
-    pub(crate) fn doom<T>(&self, key: &[u8], also: impl FnOnce() -> T) -> T {
-        let mut shard = self.shard(key);
-        for flight in shard.remove(key).into_iter().flatten() {
+    /// Dooms the fetches under this base of keys, and does `also` under their lock.
+    pub(crate) fn doom<T>(&self, base: &[u8], also: impl FnOnce() -> T) -> T {
+        let mut shard = self.shard(base);
+        for flight in shard.extract_if(|key, _| is_under(key, base)).flat_map(|(_, flights)| flights) {
             flight.doomed.store(true, Relaxed);
         }
         also()
@@ -93,10 +100,12 @@ impl Flights {
 }
 
 impl Flight {
-    pub(super) fn new(fields: Fields, solo: bool) -> Arc<Self> {
+    pub(super) fn new(fields: Fields, solo: bool, validates: bool, since: u64) -> Arc<Self> {
         Arc::new(Self {
             fields,
             solo,
+            validates,
+            since,
             doomed: AtomicBool::new(false),
             followers: AtomicUsize::new(0),
             overdue: AtomicBool::new(false),

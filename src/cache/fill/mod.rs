@@ -51,6 +51,8 @@ pub struct Follower {
     demanding: bool,
     /// The request has `Authorization`.
     identified: bool,
+    /// How many purges there had been when it joined.
+    since: u64,
 }
 
 /// What became of the wait.
@@ -74,13 +76,19 @@ pub enum FollowerOutcome {
 pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
     let mut shard = cache.flights.shard(key);
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
-    let demanding = match cache.lookup(key, request, policy, now) {
-        Lookup::Hit { stored, .. } => return Begin::Stored(stored),
+    let found = cache.look(key, request, policy, now);
+    let validates = matches!(found, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
+    let demanding = match found {
+        Lookup::Hit { stored, .. } => {
+            cache.count_given(&stored);
+            return Begin::Stored(stored);
+        }
         Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,
     };
     let identified = request.fields.contains("authorization");
+    let purges = cache.purges.count();
     let solo = is_solo(cache, key, request, identified);
     let flights = shard.entry(key.into()).or_default();
     let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request, policy, now));
@@ -94,14 +102,22 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
             deadline: now.instant + FOLLOW_MAX,
             demanding,
             identified,
+            since: purges,
         });
     }
     // Who finds a fetch that others have given up waiting for keeps nobody waiting for another like it.
     let solo = solo || joined.is_some();
-    let flight = Flight::new(request.fields.clone(), solo);
+    let flight = Flight::new(request.fields.clone(), solo, validates, purges);
     flights.push(flight.clone());
     drop(shard);
     Begin::Leader(Leader::new(cache.clone(), key.into(), flight))
+}
+
+/// Leads a fetch that nobody may join; see [`Cache::begin_unasked`].
+pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead) -> Leader {
+    let flight = Flight::new(request.fields.clone(), true, false, cache.purges.count());
+    cache.flights.shard(key).entry(key.into()).or_default().push(flight.clone());
+    Leader::new(cache.clone(), key.into(), flight)
 }
 
 /// Whether this fetch can't serve others, so that waiting for it would be in vain: HEAD has no body to share; an answer that
@@ -135,8 +151,11 @@ fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead, p
             _ => true,
         },
         State::Streaming(pipe) => {
+            if cache.purges.strike(key, pipe.answer(), flight.since, cache.purges.count()) {
+                return false;
+            }
             let directives = Wants::of(&request.fields).directives(request, policy.client_cache_control);
-            policy::reuse(pipe.answer(), &directives, pipe.answer().age(now)) == Reuse::Usable
+            policy::reuse(pipe.answer(), &directives, policy, pipe.answer().age(now)) == Reuse::Usable
         }
         _ => true,
     }
@@ -173,7 +192,9 @@ impl Follower {
             State::NotStorable(reason) => return FollowerOutcome::NotStorable(*reason),
             State::Waiting | State::Gone => return FollowerOutcome::LeaderGone,
         };
-        if !answer.vary.matches(&request.fields) {
+        // A purge that came between the fetch and this request: only now can it be told whether it is about the answer.
+        let is_struck = self.cache.purges.strike(&self.key, answer, self.flight.since, self.since);
+        if is_struck || !answer.vary.matches(&request.fields) {
             return FollowerOutcome::NotMyVariant;
         }
         if self.identified && !answer.shared_with_authorization {
