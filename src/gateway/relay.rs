@@ -66,12 +66,9 @@ impl Gateway {
             .filter_map(|name| head.fields.get_str(name).and_then(|value| same_origin_target(visit.request, value)));
         let mut key = Vec::new();
         for target in std::iter::once(visit.request.target.as_str()).chain(named) {
-            // A GET may have come by another route than this request, by one that fields choose for example.
-            let routes = (0..self.config.routes.len()).filter(|&at| !self.config.routes[at].matches.fields.is_empty());
-            for route in std::iter::once(None).chain(routes.map(Some)) {
-                visit.write_key_of(&mut key, target, route);
-                self.cache.invalidate(&key);
-            }
+            // The base alone: a GET may have come another way than this request, or by a route that fields choose.
+            cache::key::build(&mut key, visit.request.scheme, &visit.request.authority, target);
+            self.cache.invalidate(&key);
         }
     }
 

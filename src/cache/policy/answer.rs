@@ -1,6 +1,9 @@
 //! An answer as it is kept: the head, and everything worked out of it once so that a hit parses nothing.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
@@ -62,7 +65,15 @@ pub struct Answer {
     pub tags: Words,
     /// And its groups, which belong to its origin (RFC 9875).
     pub groups: Words,
+    /// How long the backend took for it: what giving it again spares.
+    pub took: Duration,
+    /// Age at which a soft purge ended its freshness.
+    pub(crate) ended: Ended,
 }
+
+/// An age in seconds from which an answer is stale, however long it was to be fresh.
+#[derive(Debug)]
+pub(crate) struct Ended(AtomicU64);
 
 /// What an answer's own words decide, found while weighing whether it may be stored.
 pub(crate) struct Terms {
@@ -108,6 +119,8 @@ impl Answer {
             stale_while_revalidate: directives.stale_while_revalidate,
             tags,
             groups,
+            took: answered.instant.saturating_duration_since(requested.instant),
+            ended: Ended::default(),
             head,
         }
     }
@@ -139,7 +152,17 @@ impl Answer {
     /// Seconds of freshness left at this age; negative when stale.
     pub fn ttl(&self, age: u64) -> i64 {
         let whole = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-        whole(self.lifetime).saturating_sub(whole(age))
+        whole(self.lifetime.min(self.ended.age())).saturating_sub(whole(age))
+    }
+
+    /// It is stale from this age on: a soft purge. Only a validation makes it fresh again.
+    pub(crate) fn end_freshness(&self, age: u64) {
+        self.ended.0.fetch_min(age, Relaxed);
+    }
+
+    /// The age at which a soft purge ended its freshness, if one did.
+    pub fn ended(&self) -> Option<u64> {
+        Some(self.ended.age()).filter(|&age| age != u64::MAX)
     }
 
     /// Whether a request that came while the answer was being fetched may be given it: not if each use needs a
@@ -161,6 +184,24 @@ impl Answer {
             self.head.fields.memory() + self.head.reason.len() + self.http1.len() + self.not_modified_http1.len();
         (size_of::<Self>() + heads + validators + words + self.vary.memory()) as u64
             + (8 + allocations) as u64 * ALLOCATION_OVERHEAD
+    }
+}
+
+impl Ended {
+    fn age(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Default for Ended {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Clone for Ended {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.age()))
     }
 }
 
