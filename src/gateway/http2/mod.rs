@@ -4,6 +4,7 @@
 //! what has to wait becomes a task of its own. What has become a tunnel (RFC 8441) goes on as one stream among the others.
 
 mod client;
+mod cork;
 mod stream;
 
 use std::{
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, ext::Protocol, server, server::SendResponse};
 use tokio::sync::Notify;
 
-use self::client::Http2Client;
+use self::{client::Http2Client, cork::Cork};
 use super::{
     Gateway, failure,
     upgrade::{self, OpenTunnel},
@@ -71,13 +72,16 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         // RFC 8441 §3.
         builder.enable_connect_protocol();
     }
-    let handshake = builder.handshake(stream);
+    let cork = Cork::new(stream);
+    let handshake = builder.handshake(cork.clone());
     let Ok(Ok(connection)) = tokio::time::timeout(gateway.config.timeouts.head, handshake).await else { return };
+    cork.hold();
     let toll = Arc::<Toll>::default();
     let connection = Connection {
         stop: gateway.stopper.signal(),
         gateway,
         connection,
+        cork,
         info,
         watchdog: Watchdog::default(),
         leaving: false,
@@ -92,7 +96,8 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
 
 struct Connection {
     gateway: Arc<Gateway>,
-    connection: server::Connection<Stream, Bytes>,
+    connection: server::Connection<Cork, Bytes>,
+    cork: Cork,
     info: ClientInfo,
     stop: StopSignal,
     watchdog: Watchdog,
@@ -178,6 +183,11 @@ impl Connection {
             if let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
                 self.busy = true;
                 return Poll::Ready(accepted);
+            }
+            // Nothing more to answer for now: what was said meanwhile goes out.
+            if let Poll::Ready(Err(error)) = self.cork.poll_release(cx) {
+                tracing::debug!(client = ?self.info.client, "an HTTP/2 connection: {error}");
+                return Poll::Ready(None);
             }
             match self.watch_rest(cx) {
                 Rest::Wait => return Poll::Pending,
