@@ -13,6 +13,7 @@ mod client;
 mod facts;
 mod failure;
 mod fields;
+mod hit;
 mod http1;
 mod http2;
 mod metrics;
