@@ -16,6 +16,7 @@ mod facts;
 mod failure;
 mod fetch;
 mod fields;
+mod hit;
 mod http1;
 mod http2;
 mod metrics;
