@@ -121,7 +121,7 @@ impl Gateway {
     fn headed(&self, visit: &Visit<'_>, stored: &Arc<Stored>, head: &ResponseHead) {
         let (policy, requested) = (&self.policies[visit.route], visit.facts.now);
         let exchange = cache::Exchange { request: visit.request, policy, requested, answered: Now::read() };
-        let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, head, visit.route(self));
+        let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
         KEY.with_borrow_mut(|key| {
             visit.write_key(self, key);
             self.cache.headed(key, &exchange, stored, head, edit);
@@ -234,7 +234,7 @@ impl Gateway {
         if let (304, Some(stored)) = (head.status, &stored) {
             transfer.finish_unread();
             let route = visit.route(self);
-            let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, &head, route);
+            let edit = |merged: &mut ResponseHead| self.answer_fields(merged, route);
             // A 304 that is about something else: once more, without conditions (RFC 9111 §4.3.3).
             let Ok((stored, detail)) = leader.freshen(&exchange, stored, &head, edit) else { return Ok(Led::Again) };
             visit.facts.cache = CacheWord::Revalidated;
