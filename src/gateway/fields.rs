@@ -361,7 +361,7 @@ fn is_replaced(name: &[u8], trusted: bool) -> bool {
 }
 
 /// Fields that make some backends answer another question than the one in the key (cache poisoning).
-fn is_unkeyed(name: &[u8]) -> bool {
+pub(super) fn is_unkeyed(name: &[u8]) -> bool {
     const UNKEYED: [&str; 7] = [
         "x-host",
         "x-http-method",

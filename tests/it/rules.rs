@@ -99,6 +99,18 @@ async fn the_answer_to_a_post_is_not_kept_otherwise() {
 }
 
 #[tokio::test]
+async fn a_field_that_a_get_could_not_bring_poisons_no_get() {
+    let make = by(|seen, _| {
+        let answer = reply(200).field("Cache-Control", "max-age=60").field("Content-Location", "/a");
+        answer.body(seen.field("X-Original-URL").unwrap_or("clean"))
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    assert_eq!(gateway.ask("POST", "/a", &[("X-Original-URL", "/evil")], b"").await.text(), "/evil");
+    assert_eq!(gateway.get("/a").await.text(), "clean");
+}
+
+#[tokio::test]
 async fn a_large_answer_to_a_post_streams_and_is_kept() {
     let body = pattern(0, 300_000);
     let answer = reply(200).field("Cache-Control", "max-age=60").field("Content-Location", "/a").body(&body);
