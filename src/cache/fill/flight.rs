@@ -82,6 +82,12 @@ impl Flights {
         Self { shards, hasher }
     }
 
+    /// How many fetches are under way.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().values().map(Vec::len).sum::<usize>()).sum()
+    }
+
     /// The lock of this key's shard.
     pub(super) fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
         // The table in a shard takes the low bits of the same hash; the upper ones choose the shard.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
-    cache::{Answer, Cache, Exchange, Plan, Reason, Stored, stored::Body},
+    cache::{Answer, Cache, Exchange, Plan, Reason, Stored, store::Found, stored::Body},
     clock::Now,
     wire::ResponseHead,
 };
@@ -133,9 +133,13 @@ impl Leader {
         }
     }
 
-    /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is.
+    /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is, unless it has
+    /// been purged meanwhile, for some of them may have come after that.
     pub fn resolve_stale(self, stored: &Arc<Stored>) {
-        self.duty.settle(State::Stale(stored.clone()));
+        let Duty { cache, key, flight, .. } = &self.duty;
+        let found = cache.store.find(key, &flight.fields);
+        let is_there = matches!(found, Found::Stored(current) if Arc::ptr_eq(&current, stored));
+        self.duty.settle(if is_there { State::Stale(stored.clone()) } else { State::Gone });
     }
 }
 
