@@ -128,7 +128,10 @@ impl Resource {
 
     /// The newest answer that this request may be given, whatever its age (RFC 9111 §4.1).
     pub(crate) fn select(&self, request: &Fields) -> Option<Arc<Stored>> {
-        self.variants.load().iter().find(|stored| stored.answer.vary.matches(request)).cloned()
+        let variants = self.variants.load();
+        // Telling that one does not match costs much more than to find the one that was made for such a request.
+        let exact = variants.iter().find(|stored| stored.answer.vary.is_repeated_exactly(request));
+        exact.or_else(|| variants.iter().find(|stored| stored.answer.vary.matches(request))).cloned()
     }
 
     /// The newest of all.

@@ -171,9 +171,15 @@ impl Fields {
     /// The lines as HTTP/2 takes them: names in lower case, no hop-by-hop fields and none that Connection nominates
     /// (RFC 9113 §8.2). Host is left in; who sends a request decides whether it becomes `:authority`.
     pub fn to_header_map(&self) -> HeaderMap {
+        self.to_header_map_of(|_| true)
+    }
+
+    /// The same, of those lines only whose names are wanted.
+    pub fn to_header_map_of(&self, is_wanted: impl Fn(&[u8]) -> bool) -> HeaderMap {
         let nominated = nominated_lines(self);
         let mut map = HeaderMap::with_capacity(self.len());
-        for (name, value) in self.iter().filter(|(name, _)| !is_hop_by_hop(name) && !is_in(&nominated, name)) {
+        let goes_on = |name: &[u8]| is_wanted(name) && !is_hop_by_hop(name) && !is_in(&nominated, name);
+        for (name, value) in self.iter().filter(|(name, _)| goes_on(name)) {
             // Invariant: lines were checked when they were read, and a head has far fewer lines than a map can hold.
             if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
                 let _ = map.try_append(name, value);

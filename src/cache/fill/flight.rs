@@ -27,7 +27,7 @@ pub(crate) struct Flights {
 }
 
 /// The fetches of one part of the keys: several of one key where their nominated fields differ, or nobody may share them.
-pub(super) type Shard = HashMap<Box<[u8]>, Vec<Arc<Flight>>, foldhash::fast::RandomState>;
+pub(super) type Shard = HashMap<Arc<[u8]>, Vec<Arc<Flight>>, foldhash::fast::RandomState>;
 
 /// One fetch.
 #[derive(Debug)]
@@ -257,6 +257,13 @@ impl Drop for Wait {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Relaxed);
     }
+}
+
+/// Puts this fetch on its key's list; gives the key, which all of that list share.
+pub(super) fn add(shard: &mut Shard, key: &[u8], flight: &Arc<Flight>) -> Arc<[u8]> {
+    let key = shard.get_key_value(key).map_or_else(|| Arc::from(key), |(known, _)| known.clone());
+    shard.entry(key.clone()).or_default().push(flight.clone());
+    key
 }
 
 /// Takes this fetch out of its key's list.

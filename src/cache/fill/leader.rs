@@ -24,7 +24,7 @@ pub struct Leader {
 #[derive(Debug)]
 pub(super) struct Duty {
     pub(super) cache: Arc<Cache>,
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Arc<[u8]>,
     pub(super) flight: Arc<Flight>,
     settled: bool,
     /// Of a refresh: until it has ended, nobody begins another.
@@ -32,7 +32,7 @@ pub(super) struct Duty {
 }
 
 impl Leader {
-    pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
+    pub(super) fn new(cache: Arc<Cache>, key: Arc<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
         Self { duty: Duty { cache, key, flight, settled: false, _claim } }
     }
 

@@ -17,7 +17,7 @@ use std::{
 
 pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
-use flight::{Flight, State, Wait, remove};
+use flight::{Flight, State, Wait, add, remove};
 pub use leader::Leader;
 pub use patience::FOLLOW_MAX;
 pub use pipe::{FillFailed, Reader};
@@ -49,7 +49,7 @@ pub enum Begin {
 #[derive(Debug)]
 pub struct Follower {
     cache: Arc<Cache>,
-    key: Box<[u8]>,
+    key: Arc<[u8]>,
     flight: Wait,
     /// The request asks for something newer than what is stored.
     demanding: bool,
@@ -78,30 +78,36 @@ pub enum FollowerOutcome {
 pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
     let mut shard = cache.flights.shard(key);
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
-    let demanding = match cache.lookup(key, request, policy, now) {
+    let looked = cache.lookup(key, request, policy, now);
+    let demanding = match looked {
         Lookup::Hit { stored, .. } => return Begin::Stored(stored),
         Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,
     };
     let identified = request.fields.contains("authorization");
-    let solo = is_solo(cache, key, request, identified);
-    let flights = shard.entry(key.into()).or_default();
-    let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request, policy, now));
-    if let Some(flight) = joined.filter(|flight| !flight.lets_go(now.instant)) {
-        let (cache, key, flight) = (cache.clone(), key.into(), flight.join());
-        return Begin::Follower(Follower { cache, key, flight, demanding, identified });
-    }
+    let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
+    let solo = request.method != http::Method::GET
+        || if is_new { identified } else { is_served_alone(cache, key, request, identified) };
+    let under_way = shard.get_key_value(key).filter(|_| !solo);
+    let joined = under_way.and_then(|(key, flights)| {
+        let flight = flights.iter().find(|flight| may_join(cache, key, flight, request, policy, now))?;
+        Some((key, flight))
+    });
     let flight = match joined {
-        Some(slow) => {
+        Some((key, flight)) if !flight.lets_go(now.instant) => {
+            let (cache, key, flight) = (cache.clone(), key.clone(), flight.join());
+            return Begin::Follower(Follower { cache, key, flight, demanding, identified });
+        }
+        Some((_, slow)) => {
             cache.metrics.gave_up.add(1);
             Flight::instead_of(slow, request.fields.clone(), now.instant)
         }
         None => Flight::new(request.fields.clone(), solo, now.instant),
     };
-    flights.push(flight.clone());
+    let key = add(&mut shard, key, &flight);
     drop(shard);
-    Begin::Leader(Leader::new(cache.clone(), key.into(), flight, None))
+    Begin::Leader(Leader::new(cache.clone(), key, flight, None))
 }
 
 /// Leads a refresh; see [`Cache::begin_refresh`].
@@ -115,23 +121,20 @@ pub(super) fn begin_refresh(
 ) -> Option<Leader> {
     let claim = Claim::of(stored, now.instant)?;
     let mut shard = cache.flights.shard(key);
-    let flights = shard.entry(key.into()).or_default();
-    if flights.iter().any(|flight| may_join(cache, key, flight, request, policy, now)) {
+    let mut under_way = shard.get(key).into_iter().flatten();
+    if under_way.any(|flight| may_join(cache, key, flight, request, policy, now)) {
         return None;
     }
     let flight = Flight::new(request.fields.clone(), false, now.instant);
-    flights.push(flight.clone());
+    let key = add(&mut shard, key, &flight);
     drop(shard);
-    Some(Leader::new(cache.clone(), key.into(), flight, Some(claim)))
+    Some(Leader::new(cache.clone(), key, flight, Some(claim)))
 }
 
-/// Whether this fetch can't serve others, so that waiting for it would be in vain: HEAD has no body to share; an answer that
-/// each use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and so is one to
-/// an identified client (RFC 9111 §3.5), unless the last answer said otherwise.
-fn is_solo(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -> bool {
-    if request.method != http::Method::GET {
-        return true;
-    }
+/// Whether a fetch for what has been stored can't serve others, so that waiting for it would be in vain: an answer that each
+/// use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and so is one to an
+/// identified client (RFC 9111 §3.5), unless the last answer said otherwise. HEAD has no body to share in any case.
+fn is_served_alone(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -> bool {
     let known = match cache.store.get(key) {
         Some(Entry::Resource(resource)) => resource.select(&request.fields).or_else(|| resource.newest()),
         _ => None,
@@ -193,9 +196,9 @@ impl Follower {
         if self.flight.is_now_hopeless(now) {
             self.cache.store.dont_queue(&self.key, now + DONT_QUEUE);
         }
-        shard.entry(self.key.clone()).or_default().push(flight.clone());
+        let key = add(&mut shard, &self.key, &flight);
         drop(shard);
-        Leader::new(self.cache.clone(), self.key.clone(), flight, None)
+        Leader::new(self.cache.clone(), key, flight, None)
     }
 
     fn outcome(&self, state: State, request: &RequestHead) -> FollowerOutcome {
