@@ -85,7 +85,8 @@ impl Gateway {
         let facts =
             Facts { request_id: visit.facts.request_id.clone(), ..Facts::new(visit.facts.now, visit.way.client) };
         let mut visit = Visit { request: &request, facts, ..*visit };
-        let fetch = self.fetch(&mut visit, info, leader, Some(stored.clone()));
+        let now = visit.facts.now;
+        let fetch = self.fetch(&mut visit, info, leader, Some(stored.clone()), now);
         self.go_on(Kind::Refresh, fetch, request);
     }
 
@@ -122,7 +123,7 @@ impl Gateway {
         if reason == Some(Reason::Uncacheable) {
             detail = self.weigh_passed(visit, &head).or(detail);
         }
-        let status = reason.map(|reason| Why { reason, detail }.forwarded(false, None));
+        let status = reason.map(|reason| forwarded(reason, false, detail));
         self.stream(client, visit, transfer, head, status, Vec::new()).await
     }
 
@@ -172,13 +173,15 @@ impl Gateway {
         mut stored: Option<Arc<Stored>>,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let mut key = Vec::new();
-        visit.write_key(self, &mut key);
+        let key = KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            key.clone()
+        });
+        let mut now = visit.facts.now;
         for _ in 0..FILLS_TRIED {
-            let policy = &self.policies[visit.route];
-            match self.cache.begin_fill(&key, visit.request, policy, visit.facts.now) {
+            match self.cache.begin_fill(&key, visit.request, &self.policies[visit.route], now) {
                 Begin::Leader(leader) => {
-                    let why = Why { reason, detail: None };
+                    let why = Why { reason, detail: None, now };
                     if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
                         return Ok(());
                     }
@@ -195,7 +198,7 @@ impl Gateway {
                         return self.pass(client, visit, pass).await;
                     }
                     FollowerOutcome::TooSlow(leader) => {
-                        let why = Why { reason, detail: Some(Reason::SlowFetch) };
+                        let why = Why { reason, detail: Some(Reason::SlowFetch), now: Now::read() };
                         if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
                             return Ok(());
                         }
@@ -206,6 +209,7 @@ impl Gateway {
                     return self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() }).await;
                 }
             }
+            now = Now::read();
         }
         self.pass(client, visit, Pass { reason: Some(reason), detail: None, stored }).await
     }
@@ -220,7 +224,7 @@ impl Gateway {
         why: Why,
     ) -> Result<Led, Fault> {
         visit.facts.cache = CacheWord::Miss;
-        let mut fetch = self.fetch(visit, client.info(), leader, stored);
+        let mut fetch = self.fetch(visit, client.info(), leader, stored, why.now);
         let opened = fetch.opening.with_client(client).await;
         visit.facts.server = fetch.opening.server();
         if let Err(Fault::Client(fault)) = opened {
@@ -320,6 +324,8 @@ pub(super) struct Why {
     pub(super) reason: Reason,
     /// What the reason does not tell.
     pub(super) detail: Option<Reason>,
+    /// When it begins.
+    pub(super) now: Now,
 }
 
 /// What leading came to.
@@ -333,7 +339,10 @@ pub(super) enum Led {
 impl Why {
     /// What Cache-Status says when the answer is stored, or not and why.
     fn forwarded(self, stored: bool, detail: Option<Reason>) -> CacheStatus {
-        let detail = detail.or(self.detail);
-        CacheStatus::Forwarded { reason: self.reason, status: None, stored, collapsed: false, detail }
+        forwarded(self.reason, stored, detail.or(self.detail))
     }
+}
+
+fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
+    CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
 }

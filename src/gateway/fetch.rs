@@ -81,18 +81,18 @@ pub(super) struct Trouble {
 }
 
 impl Gateway {
-    /// A fetch for everybody, on behalf of this visit: with its fields, without its conditions.
+    /// A fetch for everybody, on behalf of this visit: with its fields, without its conditions. It begins `now`.
     pub(super) fn fetch(
         &self,
         visit: &mut Visit<'_>,
         info: &ClientInfo,
         leader: Leader,
         stored: Option<Arc<Stored>>,
+        now: Now,
     ) -> Fetch {
         let outgoing = self.fetch_request(visit, info, stored.as_deref());
-        let requested = Now::read();
-        let opening = self.opening(visit, outgoing, Sending::Repeatable);
-        Fetch { opening, leader, stored, route: visit.route, requested }
+        let opening = self.opening(visit, outgoing, Sending::Repeatable, now);
+        Fetch { opening, leader, stored, route: visit.route, requested: now }
     }
 
     /// The request as it serves everybody: without this client's conditions, with the store's (RFC 9111 §4.3.1).

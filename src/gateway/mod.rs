@@ -193,11 +193,11 @@ impl Gateway {
         Ok(())
     }
 
-    /// A request to the visit's upstream.
-    fn opening(&self, visit: &Visit<'_>, outgoing: Outgoing, sending: Sending) -> Opening {
+    /// A request to the visit's upstream, which begins now.
+    fn opening(&self, visit: &Visit<'_>, outgoing: Outgoing, sending: Sending, now: Now) -> Opening {
         let upstream = &self.upstreams[visit.upstream];
         let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
-        Opening::new(upstream, outgoing, affinity, sending)
+        Opening::new(upstream, outgoing, affinity, sending, now.instant)
     }
 
     /// Sends a request to the visit's upstream and waits for the head of the answer.
@@ -208,7 +208,7 @@ impl Gateway {
         outgoing: Outgoing,
         sending: Sending,
     ) -> Opened<Fault> {
-        let mut opening = self.opening(visit, outgoing, sending);
+        let mut opening = self.opening(visit, outgoing, sending, Now::read());
         let opened = opening.with_client(client).await;
         visit.facts.server = opening.server();
         opened
