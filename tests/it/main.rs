@@ -16,6 +16,7 @@ mod fields;
 mod fills;
 mod handshakes;
 mod http2;
+mod keys;
 mod limits;
 mod passes;
 mod refuses;
