@@ -60,11 +60,16 @@ impl Gateway {
         let mut fields = request.fields.clone_with_room(ADDED_LINES, ADDED_BYTES);
         let hop = HopByHop::of(&fields);
         let edited = || route.request_fields.remove.iter().chain(route.request_fields.set.iter().map(|(name, _)| name));
+        // Nor may a twin of a name stand for one that is part of the key, or that the gateway sets.
+        let counted = if lane == Lane::Ask { route.cache.key.fields.as_slice() } else { &[] };
         fields.retain(|name, _| {
             let is_dropped =
                 hop.contains(name) || is_replaced(name, way.trusted) || (lane == Lane::Ask && is_unkeyed(name));
             let is_twin = name.contains(&b'_')
-                && edited().chain(&self.config.forward.request_id).any(|known| is_same_word(known.as_bytes(), name));
+                && edited()
+                    .chain(&self.config.forward.request_id)
+                    .chain(counted)
+                    .any(|known| is_same_word(known.as_bytes(), name));
             !is_dropped && !is_twin
         });
         self.add_way(&mut fields, request, info, way);
@@ -293,7 +298,7 @@ fn parse_node(text: &str) -> Option<IpAddr> {
 }
 
 /// An IPv4 address inside an IPv6 one is that IPv4 address (a dual-stack listener shows it so).
-fn canonical(address: IpAddr) -> IpAddr {
+pub(super) fn canonical(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
         v4 => v4,

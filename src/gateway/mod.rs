@@ -22,6 +22,7 @@ mod http2;
 mod metrics;
 mod opening;
 mod parts;
+mod purge;
 mod relay;
 mod transfer;
 mod upgrade;
@@ -142,6 +143,8 @@ impl Gateway {
                 let mut visit = Visit { request, way, route, upstream, facts };
                 let outcome = if is_ask(request) {
                     self.ask(client, &mut visit).await
+                } else if self.is_purge(&visit) {
+                    Box::pin(self.purge(client, &mut visit)).await
                 } else {
                     Box::pin(self.relay(client, &mut visit)).await
                 };
@@ -229,17 +232,18 @@ impl Visit<'_> {
         &gateway.config.routes[self.route]
     }
 
-    /// The key of the request's answer: scheme, authority and target; what a trusted proxy says of the way; and the
-    /// route, where fields chose it.
+    /// The key of the request's answer: scheme, authority and target, as the route's shape has them; the fields that are
+    /// part of it; what a trusted proxy says of the way; and the route, where fields chose it.
     fn write_key(&self, gateway: &Gateway, key: &mut Vec<u8>) {
-        cache::key::build(key, self.request.scheme, &self.request.authority, &self.request.target);
+        let (route, request) = (self.route(gateway), self.request);
+        let shape = &route.cache.key;
+        cache::key::build_shaped(key, request.scheme, &request.authority, &request.target, shape);
+        cache::key::add_fields(key, &request.fields, shape);
         if self.way.trusted {
-            fields::write_way(self.request, key);
+            fields::write_way(request, key);
         }
-        if !self.route(gateway).matches.fields.is_empty() {
-            // Nowhere else do two NULs stand together.
-            key.push(0);
-            key.extend_from_slice(&self.route.to_be_bytes());
+        if !route.matches.fields.is_empty() {
+            cache::key::add_route(key, self.route);
         }
     }
 }

@@ -123,3 +123,14 @@ fn a_redirect_takes_plain_requests_and_leaves_those_that_came_by_https() {
     head.scheme = Scheme::Https;
     assert_eq!(table.find(&head), Some(0));
 }
+
+#[test]
+fn every_route_on_a_path_is_told_whatever_else_it_asks_for() {
+    let mut routes =
+        [route(&[], "/"), route(&["a.example"], "/a"), route(&["*.example"], "/a/b"), route(&["a.example"], "/b")];
+    routes[1].matches.methods = vec![Method::POST];
+    routes[2].matches.fields = vec![FieldMatch { name: "X".to_owned(), value: None }];
+    let table = RouteTable::new(&routes);
+    assert_eq!(table.on_path("A.example.", "/a/b/c"), [1, 2, 0]);
+    assert_eq!(table.on_path("example", "/ab"), [0]);
+}
