@@ -210,10 +210,13 @@ impl Logged {
     fn close(&self, gateway: &Gateway, ended: &tunnel::Ended) {
         let kind = Kind::TunnelClose {
             reason: ended.reason.label(),
-            code: ended.code,
+            code: ended.code(),
             by: ended.by.label(),
-            bytes_up: ended.bytes_up,
-            bytes_down: ended.bytes_down,
+            bytes_up: ended.totals.up.bytes,
+            bytes_down: ended.totals.down.bytes,
+            messages_up: ended.totals.up.messages(),
+            messages_down: ended.totals.down.messages(),
+            text: ended.farewell.as_ref().map_or("", |farewell| &farewell.text),
         };
         let mut record = self.line(gateway, kind);
         record.now = Now::read();

@@ -9,7 +9,7 @@ mod upstream;
 
 pub(super) use gateway::{AccessLog, Admin, Cache, Forward, Limits, Listener, Pair, Timeouts};
 pub(super) use route::{
-    ClientCacheControl, Edits, Match, OriginsWord, Redirect, Route, RouteCache, SetCookie, WebSocket,
+    ClientCacheControl, Edits, Match, OnChange, OriginsWord, Redirect, Route, RouteCache, SetCookie, WebSocket,
 };
 pub(super) use upstream::{Server, ServerText, Sticky, StickyTable, StickyWord, Tls, Upstream};
 
