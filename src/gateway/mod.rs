@@ -3,36 +3,43 @@
 //! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record. The lane
 //! is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
-//! `Transfer`, and `answer` sends what was found; `fields` says what is told on the way, `failure` what the gateway
-//! answers itself, `facts` what is counted.
+//! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, and goes on in the
+//! `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
+//! `facts` what is counted.
 
 mod answer;
 mod ask;
+mod background;
 mod body_meter;
 mod client;
 mod facts;
 mod failure;
+mod fetch;
 mod fields;
+mod hit;
 mod http1;
 mod http2;
 mod metrics;
+mod opening;
 mod parts;
 mod relay;
 mod transfer;
 mod upgrade;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use http::Method;
 use tokio::time::Instant;
 
 use self::{
+    background::Background,
     client::{Client, ClientFault},
     facts::Facts,
     failure::{Fault, OwnAnswer},
     fields::Way,
     metrics::Metrics,
-    transfer::{Sending, Transfer},
+    opening::{Opened, Opening, Sending},
+    upgrade::OpenTunnel,
 };
 use crate::{
     access_log::AccessLog,
@@ -44,7 +51,7 @@ use crate::{
     route::RouteTable,
     tunnel::{CloseReason, Drain, Pace, Stopper, Terms, Tunnels},
     upstream::{self, Outgoing, Upstream},
-    wire::{Framing, HeadLimits, RequestHead, ResponseHead, strip_nominated},
+    wire::{Framing, HeadLimits, RequestHead, strip_nominated},
 };
 
 /// Everything that answering takes. One for the process; cheap to share.
@@ -55,6 +62,7 @@ pub struct Gateway {
     policies: Vec<cache::Policy>,
     upstreams: Vec<Arc<Upstream>>,
     cache: Arc<Cache>,
+    background: Background,
     metrics: Metrics,
     tunnels: Tunnels,
     /// By route: what it asks of its tunnels.
@@ -90,6 +98,7 @@ impl Gateway {
             policies: config.routes.iter().map(|route| policy_of(&config, route)).collect(),
             upstreams,
             cache: Cache::new(&config.cache, registry),
+            background: Background::new(registry),
             metrics: Metrics::new(registry, &config),
             tunnels: Tunnels::new(registry, &route_names, &names),
             access_log,
@@ -105,11 +114,22 @@ impl Gateway {
     }
 
     /// Serves one connection to its end, tunnels and all.
-    pub async fn serve(self: Arc<Self>, stream: Stream, info: ClientInfo) {
-        if info.http2 {
-            Box::pin(http2::serve(self, stream, info)).await;
+    ///
+    /// What requests need is boxed before the future is made and gone once the connection is a tunnel, so that the task of
+    /// a tunnel at rest is a few words.
+    pub fn serve(self: Arc<Self>, stream: Stream, info: ClientInfo) -> impl Future<Output = ()> + Send {
+        let requests: Pin<Box<dyn Future<Output = Option<OpenTunnel>> + Send>> = if info.http2 {
+            Box::pin(async move {
+                http2::serve(self, stream, info).await;
+                None
+            })
         } else {
-            http1::serve(self, stream, info).await;
+            Box::pin(http1::serve(self, stream, info))
+        };
+        async move {
+            if let Some(tunnel) = requests.await {
+                tunnel.await;
+            }
         }
     }
 
@@ -199,17 +219,25 @@ impl Gateway {
         Ok(())
     }
 
+    /// A request to the visit's upstream.
+    fn opening(&self, visit: &Visit<'_>, outgoing: Outgoing, sending: Sending) -> Opening {
+        let upstream = &self.upstreams[visit.upstream];
+        let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
+        Opening::new(upstream, outgoing, affinity, sending)
+    }
+
     /// Sends a request to the visit's upstream and waits for the head of the answer.
     async fn open<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
-        outgoing: &Outgoing,
+        outgoing: Outgoing,
         sending: Sending,
-    ) -> Result<(Transfer, ResponseHead), Fault> {
-        let upstream = &self.upstreams[visit.upstream];
-        let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
-        Transfer::open(client, upstream, outgoing, &affinity, sending, &mut visit.facts.server).await
+    ) -> Opened<Fault> {
+        let mut opening = self.opening(visit, outgoing, sending);
+        let opened = opening.with_client(client).await;
+        visit.facts.server = opening.server();
+        opened
     }
 
     fn count_limit(&self, fault: &Fault) {
@@ -230,20 +258,14 @@ impl Visit<'_> {
     /// The key of the request's answer: scheme, authority and target; what a trusted proxy says of the way; and the
     /// route, where fields chose it.
     fn write_key(&self, gateway: &Gateway, key: &mut Vec<u8>) {
-        let by_fields = !self.route(gateway).matches.fields.is_empty();
-        self.write_key_of(key, &self.request.target, by_fields.then_some(self.route));
-    }
-
-    /// The key of another target of the same origin; `route` only where its fields chose it.
-    fn write_key_of(&self, key: &mut Vec<u8>, target: &str, route: Option<usize>) {
-        cache::key::build(key, self.request.scheme, &self.request.authority, target);
+        cache::key::build(key, self.request.scheme, &self.request.authority, &self.request.target);
         if self.way.trusted {
             fields::write_way(self.request, key);
         }
-        if let Some(route) = route {
-            // And none of them holds a NUL behind the first.
+        if !self.route(gateway).matches.fields.is_empty() {
+            // Nowhere else do two NULs stand together.
             key.push(0);
-            key.extend_from_slice(&route.to_be_bytes());
+            key.extend_from_slice(&self.route.to_be_bytes());
         }
     }
 }

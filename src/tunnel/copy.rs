@@ -31,20 +31,21 @@ use super::{
 use crate::net::{self, Stream};
 
 /// Carries bytes both ways between `client` and `backend` until both have ended; `client_first` and `backend_first` came
-/// glued to the heads and go first. Counts through `open`, and gives the same facts back for the log.
+/// glued to the heads and go first. Counts through `open`, and hands the same facts to `at_end`, whose result it gives.
 ///
 /// The end of one side's stream is passed on as the end of the other's write side, and the other direction goes on. When
 /// the gateway ends the tunnel, by its terms or because it is asked to, both sides are closed as RFC 6455 §7 says, at a
 /// frame boundary; bytes that are no WebSocket frames are cut off with a plain end of stream instead. Dropping the
 /// future drops both connections.
-pub fn run(
+pub fn run<T>(
     client: Stream,
     client_first: Bytes,
     backend: Stream,
     backend_first: Bytes,
     terms: Arc<Terms>,
     open: Open,
-) -> impl Future<Output = Ended> + Send + use<> {
+    at_end: impl FnOnce(Ended) -> T + Send,
+) -> impl Future<Output = T> + Send {
     for stream in [&client, &backend] {
         if let Err(error) = net::socket::prepare(stream, terms.send) {
             // A connection that is gone already says so at the first read.
@@ -74,7 +75,7 @@ pub fn run(
     // The tunnel is used where it was captured, not moved into the future's own state, which would hold it twice.
     async move {
         let mut timer = pin!(sleep_until(tunnel.deadline()));
-        poll_fn(|cx| tunnel.poll(cx, timer.as_mut())).await
+        at_end(poll_fn(|cx| tunnel.poll(cx, timer.as_mut())).await)
     }
 }
 

@@ -31,7 +31,7 @@ pub mod wire;
 
 pub use close::{CloseReason, Ended, Party};
 pub use copy::run;
-pub use handshake::{BadSwitch, Handshake, HandshakeRefusal, accept_for, check, verify_switch};
+pub use handshake::{BadSwitch, Handshake, HandshakeRefusal, accept_for, check, complete, verify_switch};
 pub use live::{Live, Order, State, Totals};
 pub use metrics::HandshakeResult;
 pub use origin::{ForeignOrigin, check_origin};

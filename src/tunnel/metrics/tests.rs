@@ -46,7 +46,8 @@ impl Story {
         };
         let (near_client, near_backend) = (Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)));
         let (first, open) = (Bytes::new(), tunnels.open(1, 0));
-        let tunnel = tokio::spawn(run(near_client, first.clone(), near_backend, first, Arc::new(terms), open));
+        let tunnel =
+            tokio::spawn(run(near_client, first.clone(), near_backend, first, Arc::new(terms), open, |ended| ended));
         let story = Self { registry, tunnels, client, backend, tunnel };
         story.shows(r#"tidegate_websocket_connections{route="chat",upstream="app",state="open"} 1"#);
         story

@@ -144,7 +144,10 @@ async fn a_tunnel_that_opens_during_a_drain_is_closed_at_once() {
     drain(&tunnels);
     let (client_stream, backend_stream) = (Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)));
     let open = tunnels.open(0, 0);
-    let tunnel = tokio::spawn(run(client_stream, Bytes::new(), backend_stream, Bytes::new(), Arc::new(TERMS), open));
+    let tunnel =
+        tokio::spawn(run(client_stream, Bytes::new(), backend_stream, Bytes::new(), Arc::new(TERMS), open, |ended| {
+            ended
+        }));
     assert_eq!(read_exactly(&mut client, 9).await, TO_CLIENT);
     drop((client, backend));
     assert_eq!(tunnel.await.unwrap().reason, CloseReason::Drain);
