@@ -117,6 +117,9 @@ impl Gateway {
             return self.answer_stale(client, visit, stored, &Trouble::of(opened), reason).await;
         }
         let (transfer, head) = opened?;
+        if let (&Method::HEAD, 200, Some(stored)) = (&visit.request.method, head.status, &stored) {
+            self.headed(visit, stored, &head);
+        }
         if reason == Some(Reason::Uncacheable) {
             detail = self.weigh_passed(visit, &head).or(detail);
         }
@@ -132,6 +135,17 @@ impl Gateway {
             visit.write_key(self, key);
             self.cache.weigh_passed(key, &exchange, head)
         })
+    }
+
+    /// What a HEAD tells about the stored answer to GET (RFC 9111 §4.3.5).
+    fn headed(&self, visit: &Visit<'_>, stored: &Arc<Stored>, head: &ResponseHead) {
+        let (policy, requested) = (&self.policies[visit.route], visit.facts.now);
+        let exchange = cache::Exchange { request: visit.request, policy, requested, answered: Now::read() };
+        let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, head, visit.route(self));
+        KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            self.cache.headed(key, &exchange, stored, head, edit);
+        });
     }
 
     /// Sends a stored answer although it is stale, as the backend failed (RFC 9111 §4.2.4).
@@ -167,8 +181,8 @@ impl Gateway {
         for _ in 0..FILLS_TRIED {
             match self.cache.begin_fill(&key, visit.request, &self.policies[visit.route], now) {
                 Begin::Leader(leader) => {
-                    let why = Why { reason, detail: None, now };
-                    if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                    let why = Why { reason, detail: None };
+                    if self.lead(client, visit, leader, stored.take(), why, now).await? == Led::Answered {
                         return Ok(());
                     }
                 }
@@ -184,8 +198,8 @@ impl Gateway {
                         return self.pass(client, visit, pass).await;
                     }
                     FollowerOutcome::TooSlow(leader) => {
-                        let why = Why { reason, detail: Some(Reason::SlowFetch), now: Now::read() };
-                        if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                        let why = Why { reason, detail: Some(Reason::SlowFetch) };
+                        if self.lead(client, visit, leader, stored.take(), why, Now::read()).await? == Led::Answered {
                             return Ok(());
                         }
                     }
@@ -208,9 +222,10 @@ impl Gateway {
         leader: Leader,
         stored: Option<Arc<Stored>>,
         why: Why,
+        now: Now,
     ) -> Result<Led, Fault> {
         visit.facts.cache = CacheWord::Miss;
-        let mut fetch = self.fetch(visit, client.info(), leader, stored, why.now);
+        let mut fetch = self.fetch(visit, client.info(), leader, stored, now);
         let opened = fetch.opening.with_client(client).await;
         visit.facts.server = fetch.opening.server();
         if let Err(Fault::Client(fault)) = opened {
@@ -219,7 +234,19 @@ impl Gateway {
             }
             return Err(fault.into());
         }
-        match self.settle(fetch, visit.request, opened).await {
+        let settled = self.settle(fetch, visit.request, opened).await;
+        self.answer_settled(client, visit, settled, why).await
+    }
+
+    /// Sends what a fetch came to.
+    pub(super) async fn answer_settled<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        settled: Settled,
+        why: Why,
+    ) -> Result<Led, Fault> {
+        match settled {
             Settled::StoodIn(stored, trouble) => {
                 self.answer_stale(client, visit, &stored, &trouble, why.reason).await?
             }
@@ -294,17 +321,15 @@ struct Pass {
 
 /// Why a request leads a fetch.
 #[derive(Clone, Copy)]
-struct Why {
-    reason: Reason,
+pub(super) struct Why {
+    pub(super) reason: Reason,
     /// What the reason does not tell.
-    detail: Option<Reason>,
-    /// When it begins.
-    now: Now,
+    pub(super) detail: Option<Reason>,
 }
 
 /// What leading came to.
 #[derive(PartialEq, Eq)]
-enum Led {
+pub(super) enum Led {
     Answered,
     /// The validation was about something else: fetch again.
     Again,

@@ -160,7 +160,7 @@ impl Gateway {
     }
 
     /// The stored answer carries the route's edits, so that a hit need not do them again.
-    fn edited(&self, route: usize, plan: Plan) -> Plan {
+    pub(super) fn edited(&self, route: usize, plan: Plan) -> Plan {
         let route = &self.config.routes[route];
         if !self.config.forward.via && route.response_fields.is_empty() {
             return plan;
@@ -170,7 +170,7 @@ impl Gateway {
 }
 
 /// Keeps an answer: at once if it is small and here, else as it comes.
-async fn keep(leader: Leader, plan: Plan, mut transfer: Transfer, head: ResponseHead) -> Settled {
+pub(super) async fn keep(leader: Leader, plan: Plan, mut transfer: Transfer, head: ResponseHead) -> Settled {
     let (pieces, ended) = match transfer.take_ready(WHOLE_MAX).await {
         Ok(ready) => ready,
         Err(failure) => return Settled::Failed(failure.into()),

@@ -24,6 +24,7 @@ mod passes;
 mod refreshes;
 mod refuses;
 mod routes;
+mod rules;
 mod stop;
 mod streams;
 mod tls;

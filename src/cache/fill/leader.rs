@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
-    cache::{Answer, Cache, Exchange, Plan, Reason, Stored, store::Found, stored::Body},
+    cache::{Answer, Cache, Exchange, Plan, Reason, Stored, metrics::Validation, store::Found, stored::Body},
     clock::Now,
     wire::ResponseHead,
 };
@@ -124,7 +124,7 @@ impl Leader {
         edit: impl FnOnce(&mut ResponseHead),
     ) -> Result<(Arc<Stored>, Option<Reason>), (Self, Reason)> {
         let Duty { cache, key, .. } = &self.duty;
-        match cache.merge(key, exchange, stored, not_modified, edit) {
+        match cache.merge(key, exchange, stored, not_modified, edit, |answer| self.duty.is_struck(answer)) {
             Ok((stored, refused)) => {
                 self.duty.settle(refused.map_or_else(|| shared(&stored), State::NotStorable));
                 Ok((stored, refused))
@@ -137,6 +137,7 @@ impl Leader {
     /// been purged meanwhile, for some of them may have come after that.
     pub fn resolve_stale(self, stored: &Arc<Stored>) {
         let Duty { cache, key, flight, .. } = &self.duty;
+        cache.metrics.validations.add(Validation::Stale, 1);
         let found = cache.store.find(key, &flight.fields);
         let is_there = matches!(found, Found::Stored(current) if Arc::ptr_eq(&current, stored));
         self.duty.settle(if is_there { State::Stale(stored.clone()) } else { State::Gone });
@@ -153,17 +154,26 @@ impl Duty {
     pub(super) fn settle_storing(mut self, stored: &Arc<Stored>) -> Result<(), Reason> {
         let mut shard = self.cache.flights.shard(&self.key);
         remove(&mut shard, &self.key, &self.flight);
-        let doomed = self.flight.doomed.load(Acquire);
-        if !doomed {
-            let dropped = self.cache.store.put(&self.key, stored.clone(), &self.flight.fields);
+        let is_struck = || self.is_struck(&stored.answer);
+        let put = self.cache.store.put(&self.key, stored, &self.flight.fields, is_struck);
+        if let Some(dropped) = put {
             self.cache.metrics.variants_dropped.add(dropped as u64);
             self.cache.metrics.stored.add(1);
+        }
+        if self.flight.validates {
+            self.cache.metrics.validations.add(Validation::Replaced, 1);
         }
         drop(shard);
         // Who joined before the invalidation came may still share the answer (RFC 9111 §4.4 speaks of stored ones).
         self.settled = true;
         self.flight.set(shared(stored));
-        if doomed { Err(Reason::Invalidated) } else { Ok(()) }
+        put.map(drop).ok_or(Reason::Invalidated)
+    }
+
+    /// Whether a purge or an invalidation that came since the fetch began is about its answer.
+    fn is_struck(&self, answer: &Answer) -> bool {
+        let Self { cache, key, flight, .. } = self;
+        flight.doomed.load(Acquire) || cache.purges.strike(key, answer, flight.since, cache.purges.count())
     }
 
     fn leave(&mut self, state: State) {

@@ -17,7 +17,7 @@ use std::{
 
 pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
-use flight::{Flight, State, Wait, add, remove};
+use flight::{Flight, Start, State, Wait, add, remove};
 pub use leader::Leader;
 pub use patience::FOLLOW_MAX;
 pub use pipe::{FillFailed, Reader};
@@ -55,6 +55,8 @@ pub struct Follower {
     demanding: bool,
     /// The request has `Authorization`.
     identified: bool,
+    /// How many purges there had been when it joined.
+    since: u64,
 }
 
 /// What became of the wait.
@@ -78,15 +80,20 @@ pub enum FollowerOutcome {
 pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
     let mut shard = cache.flights.shard(key);
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
-    let looked = cache.lookup(key, request, policy, now);
+    let looked = cache.look(key, request, policy, now);
+    let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
+    let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
-        Lookup::Hit { stored, .. } => return Begin::Stored(stored),
+        Lookup::Hit { stored, .. } => {
+            cache.count_given(&stored);
+            return Begin::Stored(stored);
+        }
         Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,
     };
     let identified = request.fields.contains("authorization");
-    let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
+    let since = cache.purges.count();
     let solo = request.method != http::Method::GET
         || if is_new { identified } else { is_served_alone(cache, key, request, identified) };
     let under_way = shard.get_key_value(key).filter(|_| !solo);
@@ -94,16 +101,17 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
         let flight = flights.iter().find(|flight| may_join(cache, key, flight, request, policy, now))?;
         Some((key, flight))
     });
+    let start = || Start { fields: request.fields.clone(), began: now.instant, validates, since };
     let flight = match joined {
         Some((key, flight)) if !flight.lets_go(now.instant) => {
             let (cache, key, flight) = (cache.clone(), key.clone(), flight.join());
-            return Begin::Follower(Follower { cache, key, flight, demanding, identified });
+            return Begin::Follower(Follower { cache, key, flight, demanding, identified, since });
         }
         Some((_, slow)) => {
             cache.metrics.gave_up.add(1);
-            Flight::instead_of(slow, request.fields.clone(), now.instant)
+            Flight::instead_of(slow, start())
         }
-        None => Flight::new(request.fields.clone(), solo, now.instant),
+        None => Flight::new(start(), solo),
     };
     let key = add(&mut shard, key, &flight);
     drop(shard);
@@ -125,10 +133,21 @@ pub(super) fn begin_refresh(
     if under_way.any(|flight| may_join(cache, key, flight, request, policy, now)) {
         return None;
     }
-    let flight = Flight::new(request.fields.clone(), false, now.instant);
+    let since = cache.purges.count();
+    let start = Start { fields: request.fields.clone(), began: now.instant, validates: true, since };
+    let flight = Flight::new(start, false);
     let key = add(&mut shard, key, &flight);
     drop(shard);
     Some(Leader::new(cache.clone(), key, flight, Some(claim)))
+}
+
+/// Leads a fetch that nobody may join; see [`Cache::begin_unasked`].
+pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+    let since = cache.purges.count();
+    let start = Start { fields: request.fields.clone(), began: now.instant, validates: false, since };
+    let flight = Flight::new(start, true);
+    let key = add(&mut cache.flights.shard(key), key, &flight);
+    Leader::new(cache.clone(), key, flight, None)
 }
 
 /// Whether a fetch for what has been stored can't serve others, so that waiting for it would be in vain: an answer that each
@@ -159,6 +178,9 @@ fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead, p
             _ => true,
         },
         State::Streaming(pipe) => {
+            if cache.purges.strike(key, pipe.answer(), flight.since, cache.purges.count()) {
+                return false;
+            }
             let directives = Wants::of(&request.fields).directives(request, policy.client_cache_control);
             policy::reuse(pipe.answer(), &directives, policy, pipe.answer().age(now)) == Reuse::Usable
         }
@@ -191,7 +213,10 @@ impl Follower {
     /// Who finds that all may go also sees to it that nobody comes to wait: the answer seems to be a long-poll's.
     fn go_alone(&self, request: &RequestHead, now: Instant) -> Leader {
         self.cache.metrics.gave_up.add(1);
-        let flight = Flight::instead_of(self.flight.flight(), request.fields.clone(), now);
+        let slow = self.flight.flight();
+        let since = self.cache.purges.count();
+        let start = Start { fields: request.fields.clone(), began: now, validates: slow.validates, since };
+        let flight = Flight::instead_of(slow, start);
         let mut shard = self.cache.flights.shard(&self.key);
         if self.flight.is_now_hopeless(now) {
             self.cache.store.dont_queue(&self.key, now + DONT_QUEUE);
@@ -208,7 +233,9 @@ impl Follower {
             State::NotStorable(reason) => return FollowerOutcome::NotStorable(*reason),
             State::Waiting | State::Gone => return FollowerOutcome::LeaderGone,
         };
-        if !answer.vary.matches(&request.fields) {
+        // A purge that came between the fetch and this request: only now can it be told whether it is about the answer.
+        let is_struck = self.cache.purges.strike(&self.key, answer, self.flight.since, self.since);
+        if is_struck || !answer.vary.matches(&request.fields) {
             return FollowerOutcome::NotMyVariant;
         }
         if self.identified && !answer.shared_with_authorization {
