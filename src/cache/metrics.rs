@@ -10,6 +10,9 @@ pub(crate) struct Metrics {
     pub(crate) evictions: Counter,
     pub(crate) stored: Counter,
     pub(crate) validated: Counter,
+    pub(crate) parts_stored: Counter,
+    pub(crate) parts_completed: Counter,
+    pub(crate) parts_dropped: Counter,
     pub(crate) refused: Arc<Family<Reason>>,
     pub(crate) fills: Gauge,
     pub(crate) fills_failed: Counter,
@@ -30,6 +33,18 @@ impl Metrics {
             ),
             stored: counter("tidegate_cache_stored_total", "Answers put into the store."),
             validated: counter("tidegate_cache_validated_total", "Stored answers that a 304 made fresh again."),
+            parts_stored: counter(
+                "tidegate_cache_parts_stored_total",
+                "Parts of answers (206) put into the store, alone or beside others of the same answer.",
+            ),
+            parts_completed: counter(
+                "tidegate_cache_parts_completed_total",
+                "Answers that became whole in the store by a part that came.",
+            ),
+            parts_dropped: counter(
+                "tidegate_cache_parts_dropped_total",
+                "Parts given up because one answer had too many, or outgrew max_object. Rising: many places of large files are asked for.",
+            ),
             refused: registry.family(
                 "tidegate_cache_refused_total",
                 "Answers that were not stored, by reason. What was expected to be cached shows here why it is not.",

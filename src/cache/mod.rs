@@ -35,10 +35,10 @@ mod stored;
 use std::sync::Arc;
 
 use account::{Account, Charge};
-pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
+pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, PartFill, Reader};
 use fill::{DONT_QUEUE, Flights};
 use metrics::Metrics;
-pub use parts::{Gap, Parts, RangeAsk};
+pub use parts::{Gap, PartPlan, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
 use policy::{Reuse, Wants};
 pub use purge::{Purge, Purged};

@@ -28,7 +28,7 @@ use crate::{
 const WHOLE_MAX: usize = 64 * 1024;
 
 /// How often a request may find that its leader went away, before it fetches for itself.
-const FILLS_TRIED: usize = 4;
+pub(super) const FILLS_TRIED: usize = 4;
 
 thread_local! {
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -67,7 +67,8 @@ impl Gateway {
                 let pass = Pass { reason: Some(reason), stored: Some(stored), ..Pass::default() };
                 Box::pin(self.pass(client, visit, pass)).await
             }
-            Lookup::Range { reason, .. } | Lookup::Pass(reason) => {
+            Lookup::Range { ask, reason } => Box::pin(self.ranged(client, visit, ask, reason)).await,
+            Lookup::Pass(reason) => {
                 Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
@@ -104,7 +105,7 @@ impl Gateway {
     }
 
     /// How the backend failed, if the stored answer may be sent in place of what came.
-    fn stands_in(&self, visit: &Visit<'_>, stored: &Stored, opened: &Opened) -> Option<BackendFailure> {
+    pub(super) fn stands_in(&self, visit: &Visit<'_>, stored: &Stored, opened: &Opened) -> Option<BackendFailure> {
         let failure = match opened {
             Ok((_, head)) if head.status >= 500 => BackendFailure::Status(head.status),
             Err(Fault::Backend(_)) => BackendFailure::Unreachable,
@@ -116,7 +117,7 @@ impl Gateway {
     }
 
     /// Sends a stored answer although it is stale, as the backend failed (RFC 9111 §4.2.4).
-    async fn answer_stale<C: Client>(
+    pub(super) async fn answer_stale<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
@@ -136,7 +137,7 @@ impl Gateway {
         };
         let age = stored.answer.age(Now::read());
         let status = CacheStatus::StaleHit { ttl: stored.answer.ttl(age), status, reason };
-        self.answer_stored(client, visit, stored, age, status);
+        self.answer_range(client, visit, stored, age, status);
         Ok(flush(client).await?)
     }
 
@@ -192,6 +193,9 @@ impl Gateway {
         reason: Reason,
     ) -> Result<Led, Fault> {
         visit.facts.cache = CacheWord::Miss;
+        if let Some(gap) = leader.gap(visit.request).filter(|_| reason == Reason::Gap) {
+            return self.complete(client, visit, leader, gap).await;
+        }
         let outgoing = self.fill_request(visit, client, stored.as_deref());
         let requested = Now::read();
         let opened = self.open(client, visit, &outgoing, Sending::Repeatable).await;
@@ -223,21 +227,41 @@ impl Gateway {
         let is_validation_error = stored.is_some() && head.status >= 500;
         let weighed =
             if is_validation_error { Err(Reason::ServerError) } else { self.cache.storable(&exchange, &head) };
-        match weighed {
-            Ok(plan) => self.store(client, visit, leader, self.edited(visit, plan), transfer, head, reason).await?,
-            Err(detail) => {
-                leader.pass(detail, head.status, answered);
-                let status = forwarded(reason, false, Some(detail));
-                self.stream(client, visit, transfer, head, Some(status), Vec::new()).await?;
-            }
-        }
+        self.keep_or_pass(client, visit, leader, weighed, (transfer, head), reason, answered).await?;
         Ok(Led::Answered)
     }
 
-    /// The request as it serves everybody: without this client's conditions, with the store's (RFC 9111 §4.3.1).
-    fn fill_request<C: Client>(&self, visit: &mut Visit<'_>, client: &C, stored: Option<&Stored>) -> Outgoing {
+    /// Sends an answer, and keeps it if it may be kept.
+    #[expect(clippy::too_many_arguments, reason = "the whole state of a fetch that has just got its head")]
+    pub(super) async fn keep_or_pass<C: Client>(
+        self: &Arc<Self>,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        leader: Leader,
+        weighed: Result<Plan, Reason>,
+        (transfer, head): (Transfer, ResponseHead),
+        reason: Reason,
+        answered: Now,
+    ) -> Result<(), Fault> {
+        match weighed {
+            Ok(plan) => self.store(client, visit, leader, self.edited(visit, plan), transfer, head, reason).await,
+            Err(detail) => {
+                leader.pass(detail, head.status, answered);
+                let status = forwarded(reason, false, Some(detail));
+                self.stream(client, visit, transfer, head, Some(status), Vec::new()).await
+            }
+        }
+    }
+
+    /// The request as it serves everybody: without this client's conditions and range, with the store's (RFC 9111 §4.3.1).
+    pub(super) fn fill_request<C: Client>(
+        &self,
+        visit: &mut Visit<'_>,
+        client: &C,
+        stored: Option<&Stored>,
+    ) -> Outgoing {
         let mut outgoing = self.outgoing(visit, client.info(), Lane::Ask);
-        for name in ["if-none-match", "if-modified-since"] {
+        for name in ["if-none-match", "if-modified-since", "range", "if-range"] {
             outgoing.fields.remove(name);
         }
         for (name, value) in stored.into_iter().flat_map(|stored| cache::policy::validation_fields(&stored.answer)) {
@@ -303,7 +327,7 @@ impl Gateway {
     }
 
     /// The stored answer carries the route's edits, so that a hit need not do them again.
-    fn edited(&self, visit: &Visit<'_>, plan: Plan) -> Plan {
+    pub(super) fn edited(&self, visit: &Visit<'_>, plan: Plan) -> Plan {
         let route = visit.route(self);
         if !self.config.forward.via && route.response_fields.is_empty() {
             return plan;
@@ -313,7 +337,7 @@ impl Gateway {
 }
 
 /// What came of asking the backend.
-type Opened = Result<(Transfer, ResponseHead), Fault>;
+pub(super) type Opened = Result<(Transfer, ResponseHead), Fault>;
 
 /// Why a request goes to the backend for its client alone.
 #[derive(Default)]
@@ -327,14 +351,14 @@ struct Pass {
 }
 
 /// What leading came to.
-enum Led {
+pub(super) enum Led {
     Answered,
-    /// The validation was about something else: fetch again.
+    /// The validation, or what was missing, was about something else: fetch again.
     Again,
 }
 
 /// Brings a body into the store, at the pace of the backend; the client that asked first may have gone.
-async fn pump(mut transfer: Transfer, mut fill: cache::Fill) {
+pub(super) async fn pump(mut transfer: Transfer, mut fill: cache::Fill) {
     loop {
         fill.ready().await;
         if !fill.is_wanted() {
@@ -356,7 +380,7 @@ async fn pump(mut transfer: Transfer, mut fill: cache::Fill) {
     }
 }
 
-fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
+pub(super) fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
     CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
 }
 

@@ -17,6 +17,7 @@ mod http1;
 mod http2;
 mod metrics;
 mod parts;
+mod ranged;
 mod relay;
 mod transfer;
 mod upgrade;

@@ -15,6 +15,7 @@ use super::{
     failure::Fault,
 };
 use crate::{
+    cache::PartFill,
     upstream::{Affinity, Chosen, Exchange, Failure, INTERIM_MAX, Outgoing, Upstream},
     wire::{Framing, ResponseHead},
 };
@@ -25,6 +26,8 @@ pub(super) struct Transfer {
     pub(super) exchange: Exchange,
     /// How long the answer's body is, as its head said.
     pub(super) length: BodyLength,
+    /// Gathers the body for the store as it passes.
+    pub(super) part: Option<PartFill>,
     /// The request body is not yet at its end.
     uploading: bool,
     /// An answer that is to switch protocols was asked for.
@@ -94,7 +97,7 @@ impl Transfer {
         let begun = unless_gone(client, begun).await?;
         let exchange = begun.inspect_err(|failure| chosen.settle(Err(failure)))?;
         let uploading = !matches!(request.framing, Framing::None | Framing::Length(0));
-        let mut transfer = Self { chosen, exchange, length: BodyLength::Unknown, uploading, upgrade };
+        let mut transfer = Self { chosen, exchange, length: BodyLength::Unknown, part: None, uploading, upgrade };
         match transfer.final_head(client).await {
             Ok(head) => {
                 transfer.chosen.settle(Ok(()));
@@ -210,7 +213,20 @@ impl Transfer {
 
     /// The next piece of the body; `None` at its end.
     pub(super) async fn next_piece(&mut self) -> Result<Option<Bytes>, Failure> {
-        poll_fn(|cx| self.exchange.poll_body(cx)).await.transpose()
+        poll_fn(|cx| self.poll_piece(cx)).await.transpose()
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        let piece = self.exchange.poll_body(cx);
+        if let Some(part) = &mut self.part {
+            match &piece {
+                Poll::Ready(Some(Ok(piece))) => part.push(piece),
+                // Before the client can see the end, so that its next request finds the part in the store.
+                Poll::Ready(None) => drop(self.part.take().map(PartFill::finish)),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
+        }
+        piece
     }
 
     /// Gives the connection back after a body that was read to its end, or that is not there.
@@ -242,7 +258,7 @@ impl Transfer {
             }
             // What is there is gathered before it is written: a head and a small body leave together.
             while !*down_ended && client.queued() < client.queue_max() {
-                match self.exchange.poll_body(cx) {
+                match self.poll_piece(cx) {
                     Poll::Ready(Some(piece)) => client.push(piece?),
                     Poll::Ready(None) => {
                         client.finish(self.exchange.take_trailers().as_ref());

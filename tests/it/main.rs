@@ -18,6 +18,8 @@ mod handshakes;
 mod http2;
 mod limits;
 mod passes;
+mod ranges;
+mod ranges_parts;
 mod refuses;
 mod routes;
 mod stop;

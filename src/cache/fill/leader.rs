@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use super::{DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
-    cache::{Answer, Cache, Exchange, Plan, Reason, Stored, stored::Body},
+    cache::{Answer, Cache, Exchange, Gap, Plan, Reason, Stored, store::Found, stored::Body},
     clock::Now,
-    wire::ResponseHead,
+    wire::{RequestHead, ResponseHead},
 };
 
 /// Whoever holds it fetches the answer for all who wait. Dropped without a word, it lets them try for themselves.
@@ -32,6 +32,15 @@ pub(super) struct Duty {
 impl Leader {
     pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>) -> Self {
         Self { duty: Duty { cache, key, flight, settled: false } }
+    }
+
+    pub(super) fn into_duty(self) -> Duty {
+        self.duty
+    }
+
+    /// What is missing of the whole, if the rest of it is stored and that is worth asking for alone.
+    pub fn gap(&self, request: &RequestHead) -> Option<Gap> {
+        self.duty.cache.gap(&self.duty.key, request)
     }
 
     /// The answer, of this status, is not to be stored: the waiting are told to fetch for themselves. If the reason lies in
@@ -147,6 +156,36 @@ impl Duty {
         self.settled = true;
         self.flight.set(shared(stored));
         if doomed { Err(Reason::Invalidated) } else { Ok(()) }
+    }
+
+    /// Puts a part into the store, made from what stands there, unless the key was invalidated since the fetch began.
+    pub(super) fn settle_part(
+        mut self,
+        make: impl FnOnce(Option<Arc<Stored>>) -> Result<Arc<Stored>, Reason>,
+    ) -> Result<(), Reason> {
+        let (cache, fields) = (self.cache.clone(), &self.flight.fields);
+        let made = cache.flights.locked(&self.key, || {
+            if self.flight.doomed.load(Acquire) {
+                return Err(Reason::Invalidated);
+            }
+            let before = match cache.store.find(&self.key, fields) {
+                Found::Stored(stored) => Some(stored),
+                _ => None,
+            };
+            let stored = make(before)?;
+            let dropped = cache.store.put(&self.key, stored, fields);
+            cache.metrics.variants_dropped.add(dropped as u64);
+            cache.metrics.parts_stored.add(1);
+            Ok(())
+        });
+        self.leave(State::Gone);
+        made.inspect_err(|reason| cache.metrics.refused.add(*reason, 1))
+    }
+
+    /// Nothing is stored, and nobody waits to be told.
+    pub(super) fn decline(self, reason: Reason) {
+        self.cache.metrics.refused.add(reason, 1);
+        self.settle(State::NotStorable(reason));
     }
 
     fn leave(&mut self, state: State) {

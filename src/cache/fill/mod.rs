@@ -6,6 +6,7 @@
 mod filling;
 mod flight;
 mod leader;
+mod part;
 mod pipe;
 
 use std::{
@@ -17,6 +18,7 @@ pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
 use flight::{Flight, State, remove};
 pub use leader::Leader;
+pub use part::PartFill;
 pub use pipe::{FillFailed, Reader};
 
 use super::{
@@ -75,7 +77,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let mut shard = cache.flights.shard(key);
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
     let demanding = match cache.lookup(key, request, policy, now) {
-        Lookup::Hit { stored, .. } => return Begin::Stored(stored),
+        Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => return Begin::Stored(stored),
         Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,
@@ -102,6 +104,26 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     flights.push(flight.clone());
     drop(shard);
     Begin::Leader(Leader::new(cache.clone(), key.into(), flight))
+}
+
+/// Leads a fetch that is for its own request alone; see [`Cache::begin_range`].
+pub(super) fn begin_alone(cache: &Arc<Cache>, key: &[u8], request: &RequestHead) -> Leader {
+    let flight = Flight::new(request.fields.clone(), true);
+    cache.flights.shard(key).entry(key.into()).or_default().push(flight.clone());
+    Leader::new(cache.clone(), key.into(), flight)
+}
+
+/// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].
+pub(super) fn join_near(cache: &Cache, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Option<Reader> {
+    let identified = request.fields.contains("authorization");
+    let shard = cache.flights.shard(key);
+    let mut flights = shard.get(key)?.iter().filter(|flight| may_join(cache, key, flight, request, policy, now));
+    flights.find_map(|flight| match flight.state() {
+        State::Streaming(pipe) if !identified || pipe.answer().shared_with_authorization => {
+            pipe.join().filter(|reader| reader.is_near(request))
+        }
+        _ => None,
+    })
 }
 
 /// Whether this fetch can't serve others, so that waiting for it would be in vain: HEAD has no body to share; an answer that

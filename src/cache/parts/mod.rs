@@ -7,14 +7,16 @@
 
 mod asking;
 mod runs;
+mod storing;
 
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
 pub use asking::{Gap, RangeAsk};
-pub(crate) use asking::{gap_of_whole, look};
+pub(crate) use asking::{is_near, look};
 pub(crate) use runs::Runs;
+pub use storing::PartPlan;
 
 use super::{
     Answer, Body, Stored,
@@ -108,11 +110,9 @@ impl Combined {
 impl Stored {
     /// The pieces held, each with the position of its first byte.
     fn placed(&self) -> impl Iterator<Item = (u64, Bytes)> {
-        let mut runs = match &self.parts {
-            Some(parts) => parts.runs.iter().cloned().collect(),
-            None => vec![0..self.body.length()],
-        }
-        .into_iter();
+        let whole = self.parts.is_none().then_some(0..self.body.length());
+        let held = self.parts.iter().flat_map(|parts| parts.runs.iter().cloned());
+        let mut runs = held.chain(whole);
         let mut run = 0..0;
         self.body.chunks().iter().map(move |chunk| {
             // No chunk lies in two runs.
