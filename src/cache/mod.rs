@@ -6,7 +6,8 @@
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
 //! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`. [`Lookup::Part`]: the
-//!    304, or the bytes that are wanted.
+//!    304, or the bytes that are wanted. [`Lookup::StaleWhileRevalidate`]: like a hit, and
+//!    [`Cache::begin_refresh`] behind the client's back.
 //! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
 //!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
@@ -86,6 +87,15 @@ pub enum Lookup {
         /// Which bytes; not the whole.
         wanted: Wanted,
     },
+    /// Answer from the store although it is stale, and refresh it meanwhile (RFC 5861 §3).
+    StaleWhileRevalidate {
+        /// The answer.
+        stored: Arc<Stored>,
+        /// For the Age field.
+        age: u64,
+        /// Freshness left: nothing, or less.
+        ttl: i64,
+    },
     /// Stored, but to be validated first, with [`policy::validation_fields`] (none, if it has no validator).
     Revalidate {
         /// The answer to validate.
@@ -164,7 +174,7 @@ impl Cache {
             return absent(Lookup::Pass(Reason::Authorization));
         }
         let age = stored.answer.age(now);
-        match policy::reuse(&stored.answer, &directives, age) {
+        match policy::reuse(&stored.answer, &directives, policy, age) {
             reuse if is_ranged => match parts::look(stored, request, reuse, age) {
                 ask @ Lookup::Range { .. } => absent(ask),
                 hit => hit,
@@ -172,6 +182,7 @@ impl Cache {
             // RFC 9111 §3.3: parts answer nothing but ranges.
             _ if !stored.is_whole() => missing(Reason::Gap),
             Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
+            Reuse::UsableWhileRevalidating => Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age },
             Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }
     }
@@ -180,6 +191,19 @@ impl Cache {
     /// look-up before it.
     pub fn begin_fill(self: &Arc<Self>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
         fill::begin(self, key, request, policy, now)
+    }
+
+    /// Becomes the leader of a refresh of `stored` ([`Lookup::StaleWhileRevalidate`]); `None` if somebody fetches it
+    /// already, or has just tried. Once per answer, and at most every [`fill::REFRESH_PAUSE`].
+    pub fn begin_refresh(
+        self: &Arc<Self>,
+        key: &[u8],
+        request: &RequestHead,
+        policy: &Policy,
+        stored: &Arc<Stored>,
+        now: Now,
+    ) -> Option<Leader> {
+        fill::begin_refresh(self, key, request, policy, stored, now)
     }
 
     /// Whether the answer may be stored (RFC 9111 §3); says why not.
@@ -194,8 +218,7 @@ impl Cache {
         }
     }
 
-    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`], or a
-    /// leader that was too slow). If such an answer may be stored, the next request queues again; else says why not, and the
+    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If such an answer may be stored, the next request queues again; else says why not, and the
     /// key stays marked.
     pub fn weigh_passed(&self, key: &[u8], exchange: &Exchange<'_>, head: &ResponseHead) -> Option<Reason> {
         // A 304 to the client's own condition speaks for the answer that it stands for (RFC 9110 §15.4.5).

@@ -43,6 +43,8 @@ pub enum Reason {
     VaryStar,
     /// `Set-Cookie` without `public` or `s-maxage`, and the route does not store those.
     SetCookie,
+    /// More tags or groups than can be purged by ([`super::policy::tags`]).
+    TooManyTags,
     /// Neither a lifetime nor a validator, or a status that needs explicit freshness (RFC 9111 §3).
     NoFreshness,
     /// A 206 whose bytes have no certain place: several ranges, a whole of unknown length, or fields left out (If-Range).
@@ -69,7 +71,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics and documents.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Hit,
         Self::UriMiss,
         Self::VaryMiss,
@@ -90,6 +92,7 @@ impl Reason {
         Self::NoStore,
         Self::VaryStar,
         Self::SetCookie,
+        Self::TooManyTags,
         Self::NoFreshness,
         Self::Partial,
         Self::NotModified,
@@ -126,6 +129,7 @@ impl Reason {
             Self::NoStore => "no_store",
             Self::VaryStar => "vary_star",
             Self::SetCookie => "set_cookie",
+            Self::TooManyTags => "too_many_tags",
             Self::NoFreshness => "no_freshness",
             Self::Partial => "partial",
             Self::NotModified => "not_modified",
@@ -167,6 +171,7 @@ impl Reason {
                 | Self::NoStore
                 | Self::VaryStar
                 | Self::SetCookie
+                | Self::TooManyTags
                 | Self::NoFreshness
                 | Self::MustUnderstand
                 | Self::TooLarge

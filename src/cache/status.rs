@@ -12,6 +12,11 @@ pub enum CacheStatus {
         /// Seconds of freshness left; negative when stale (RFC 9211 §2.4).
         ttl: i64,
     },
+    /// Answered from the store, stale, while it is asked for anew (RFC 5861 §3).
+    Refreshing {
+        /// Seconds of freshness left: none, or less.
+        ttl: i64,
+    },
     /// Answered from the store, stale, because the backend failed.
     StaleHit {
         /// Negative seconds of freshness.
@@ -43,6 +48,7 @@ impl CacheStatus {
         // Invariant: writing to a Vec can't fail.
         let _ = match self {
             Self::Hit { ttl } => write!(out, "; hit; ttl={ttl}"),
+            Self::Refreshing { ttl } => write!(out, "; hit; ttl={ttl}; detail=stale_while_revalidate"),
             Self::StaleHit { ttl, status, reason } => {
                 let _ = write!(out, "; fwd={}", reason.forward_word());
                 if let Some(status) = status {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{
     Answer, Parts,
     account::{ALLOCATION_OVERHEAD, CHUNK_OVERHEAD, Charge, ENTRY_OVERHEAD},
+    fill::RefreshGate,
 };
 use crate::wire::Fields;
 
@@ -20,6 +21,8 @@ pub struct Stored {
     pub body: Arc<Body>,
     /// Which bytes are held; `None`: all of them.
     pub(crate) parts: Option<Arc<Parts>>,
+    /// Who refreshes it, once it is stale.
+    pub(super) refresh: RefreshGate,
     charge: Charge,
 }
 
@@ -51,7 +54,7 @@ impl Stored {
         parts: Option<Arc<Parts>>,
         charge: Charge,
     ) -> Arc<Self> {
-        Arc::new(Self { answer, body, parts, charge })
+        Arc::new(Self { answer, body, parts, refresh: RefreshGate::default(), charge })
     }
 
     /// Whether the whole body is held; else it answers only ranges (RFC 9111 §3.3).

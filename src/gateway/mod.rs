@@ -3,19 +3,23 @@
 //! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record. The lane
 //! is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
-//! `Transfer`, and `answer` sends what was found; `fields` says what is told on the way, `failure` what the gateway
-//! answers itself, `facts` what is counted.
+//! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, and goes on in the
+//! `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
+//! `facts` what is counted.
 
 mod answer;
 mod ask;
+mod background;
 mod body_meter;
 mod client;
 mod facts;
 mod failure;
+mod fetch;
 mod fields;
 mod http1;
 mod http2;
 mod metrics;
+mod opening;
 mod parts;
 mod ranged;
 mod relay;
@@ -27,12 +31,13 @@ use std::sync::Arc;
 use http::Method;
 
 use self::{
+    background::Background,
     client::{Client, ClientFault},
     facts::Facts,
     failure::{Fault, OwnAnswer},
     fields::Way,
     metrics::Metrics,
-    transfer::{Sending, Transfer},
+    opening::{Opened, Opening, Sending},
 };
 use crate::{
     access_log::AccessLog,
@@ -42,9 +47,9 @@ use crate::{
     metrics::Registry,
     net::{ClientInfo, Stream},
     route::RouteTable,
-    tunnel::{Stopper, TunnelMetrics},
+    tunnel::{Stopper, Terms, Tunnels},
     upstream::{self, Outgoing, Upstream},
-    wire::{Framing, HeadLimits, RequestHead, ResponseHead, strip_nominated},
+    wire::{Framing, HeadLimits, RequestHead, strip_nominated},
 };
 
 /// Everything that answering takes. One for the process; cheap to share.
@@ -55,8 +60,11 @@ pub struct Gateway {
     policies: Vec<cache::Policy>,
     upstreams: Vec<Arc<Upstream>>,
     cache: Arc<Cache>,
+    background: Background,
     metrics: Metrics,
-    tunnels: TunnelMetrics,
+    tunnels: Tunnels,
+    /// By route: what it asks of its tunnels.
+    terms: Vec<Arc<Terms>>,
     access_log: AccessLog,
     head_limits: HeadLimits,
     stopper: Stopper,
@@ -83,20 +91,23 @@ impl Gateway {
             .enumerate()
             .map(|(index, upstream)| Upstream::new(upstream, index, &config.limits, upstream_metrics.clone()))
             .collect::<Result<_, _>>()?;
+        let stopper = Stopper::new();
         Ok(Arc::new(Self {
             routes: RouteTable::new(&config.routes),
             policies: config.routes.iter().map(|route| policy_of(&config, route)).collect(),
             upstreams,
             cache: Cache::new(&config.cache, registry),
+            background: Background::new(registry),
             metrics: Metrics::new(registry, &config),
-            tunnels: TunnelMetrics::register(registry, &route_names, &names),
+            tunnels: Tunnels::new(registry, &route_names, &names, stopper.clone()),
             access_log,
             head_limits: HeadLimits {
                 target_bytes: config.limits.target_bytes,
                 head_bytes: config.limits.head_bytes,
                 fields: config.limits.fields,
             },
-            stopper: Stopper::new(),
+            terms: config.routes.iter().map(|route| Arc::new(Terms::new(&route.websocket, &config.timeouts))).collect(),
+            stopper,
             config,
         }))
     }
@@ -182,17 +193,25 @@ impl Gateway {
         Ok(())
     }
 
+    /// A request to the visit's upstream.
+    fn opening(&self, visit: &Visit<'_>, outgoing: Outgoing, sending: Sending) -> Opening {
+        let upstream = &self.upstreams[visit.upstream];
+        let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
+        Opening::new(upstream, outgoing, affinity, sending)
+    }
+
     /// Sends a request to the visit's upstream and waits for the head of the answer.
     async fn open<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
-        outgoing: &Outgoing,
+        outgoing: Outgoing,
         sending: Sending,
-    ) -> Result<(Transfer, ResponseHead), Fault> {
-        let upstream = &self.upstreams[visit.upstream];
-        let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
-        Transfer::open(client, upstream, outgoing, &affinity, sending, &mut visit.facts.server).await
+    ) -> Opened<Fault> {
+        let mut opening = self.opening(visit, outgoing, sending);
+        let opened = opening.with_client(client).await;
+        visit.facts.server = opening.server();
+        opened
     }
 
     fn count_limit(&self, fault: &Fault) {

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Gateway, Visit, client::Client, facts::CacheWord, failure::Fault, fields::Lane, transfer::Sending};
-use crate::wire::{Framing, ResponseHead, Scheme};
+use super::{Gateway, Visit, client::Client, facts::CacheWord, failure::Fault, fields::Lane, opening::Sending};
+use crate::{
+    cache::{self, Purge, Purged, policy::tags::invalidated_groups},
+    wire::{Framing, ResponseHead, Scheme},
+};
 
 impl Gateway {
     /// Brings one request to the backend and its answer back.
@@ -13,7 +16,7 @@ impl Gateway {
         visit.facts.cache = CacheWord::None;
         let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
-        let (transfer, head) = self.open(client, visit, &outgoing, sending).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, sending).await?;
         self.invalidate(visit, &head);
         self.stream(client, visit, transfer, head, None, Vec::new()).await
     }
@@ -21,7 +24,11 @@ impl Gateway {
     /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).
     fn invalidate(&self, visit: &Visit<'_>, head: &ResponseHead) {
         let safe = matches!(visit.request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
-        if safe || !(200..400).contains(&head.status) {
+        if safe {
+            return;
+        }
+        self.invalidate_groups(visit, head);
+        if !(200..400).contains(&head.status) {
             return;
         }
         let named = ["location", "content-location"]
@@ -35,6 +42,16 @@ impl Gateway {
                 visit.write_key_of(&mut key, target, route);
                 self.cache.invalidate(&key);
             }
+        }
+    }
+
+    /// The backend says which groups of this origin an unsafe request has changed, whatever came of it otherwise
+    /// (RFC 9875 §3).
+    fn invalidate_groups(&self, visit: &Visit<'_>, head: &ResponseHead) {
+        for name in invalidated_groups(&head.fields) {
+            let mut origin = Vec::new();
+            cache::key::build(&mut origin, visit.request.scheme, &visit.request.authority, "");
+            self.cache.purge(&Purge { what: Purged::Group { origin, name: name.into() }, soft: false });
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
     cell::Cell,
     future::{Future, poll_fn},
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -22,13 +23,16 @@ use super::{
     close::{CloseReason, Ended, Party, Side},
     direction::{Direction, SERVICE_RESTART, Step},
     metrics::Open,
-    stop::{StopPhase, StopSignal},
+    stop::StopPhase,
     wire::FrameTracker,
 };
-use crate::net::{self, Stream};
+use crate::{
+    config::{RouteWebSocket, Timeouts},
+    net::{self, Stream},
+};
 
-/// What a tunnel may take its time for.
-#[derive(Clone, Copy, Debug)]
+/// What a route asks of its tunnels; they share one.
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// With no byte in either direction the tunnel ends.
     pub idle: Duration,
@@ -38,6 +42,18 @@ pub struct Terms {
     pub close: Duration,
     /// How long a TCP peer may leave bytes unacknowledged, or take none, before it counts as gone.
     pub send: Duration,
+}
+
+impl Terms {
+    /// Of a route's tunnels.
+    pub fn new(route: &RouteWebSocket, timeouts: &Timeouts) -> Self {
+        Self {
+            idle: route.idle_timeout,
+            linger: timeouts.tunnel_linger,
+            close: timeouts.tunnel_close,
+            send: UNACKNOWLEDGED_MAX,
+        }
+    }
 }
 
 /// Carries bytes both ways between `client` and `backend` until both have ended; `client_first` and `backend_first` came
@@ -51,8 +67,7 @@ pub fn run(
     client_first: Bytes,
     backend: Stream,
     backend_first: Bytes,
-    terms: &Terms,
-    stop: StopSignal,
+    terms: Arc<Terms>,
     open: Open,
 ) -> impl Future<Output = Ended> + Send + use<> {
     for stream in [&client, &backend] {
@@ -67,8 +82,7 @@ pub fn run(
         backend,
         up: Direction::new(FrameTracker::from_client(), client_first),
         down: Direction::new(FrameTracker::from_backend(), backend_first),
-        terms: *terms,
-        stop,
+        terms,
         open,
         since: now,
         last_activity: now,
@@ -89,8 +103,7 @@ struct Tunnel {
     backend: Stream,
     up: Direction,
     down: Direction,
-    terms: Terms,
-    stop: StopSignal,
+    terms: Arc<Terms>,
     open: Open,
     since: Instant,
     last_activity: Instant,
@@ -114,7 +127,7 @@ struct Closing {
 
 impl Tunnel {
     fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<Ended> {
-        match self.stop.poll_phase(cx) {
+        match self.open.stop.poll_phase(cx) {
             StopPhase::Running => {}
             StopPhase::Drain => self.begin_close(),
             StopPhase::Cut => return Poll::Ready(self.cut(cx, CloseReason::ShutdownCut)),
@@ -304,6 +317,8 @@ fn after(moment: Instant, wait: Duration) -> Instant {
 const BUFFER_BYTES: usize = 64 * 1024;
 /// How often a busy tunnel tells the metrics what has passed.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// Bytes that a peer leaves unacknowledged for this long: it has gone.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(120);
 /// Ten years.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 

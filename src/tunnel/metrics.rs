@@ -4,16 +4,20 @@
 
 use std::sync::Arc;
 
-use super::close::{CloseReason, CodeClass, Ended};
+use super::{
+    close::{CloseReason, CodeClass, Ended},
+    stop::{StopSignal, Stopper},
+};
 use crate::metrics::{Family, GaugeFamily, GaugeFamilyGuard, HistogramFamily, Registry, buckets::TUNNEL_SECONDS};
 
 /// Names by index.
 type Names = Arc<[Arc<str>]>;
 
-/// The handles of every tunnel. Cheap to clone.
+/// Every tunnel of the gateway: counted, and told when to end. Cheap to clone.
 #[derive(Clone)]
-pub struct TunnelMetrics {
+pub struct Tunnels {
     handles: Arc<Handles>,
+    stopper: Stopper,
 }
 
 struct Handles {
@@ -61,6 +65,7 @@ pub enum HandshakeResult {
 /// One open tunnel. Holds the gauge one higher for as long as it lives, whatever ends it.
 pub struct Open {
     handles: Arc<Handles>,
+    pub(super) stop: StopSignal,
     _held: GaugeFamilyGuard<Place>,
     route: usize,
     counted_up: u64,
@@ -68,9 +73,9 @@ pub struct Open {
     ended: bool,
 }
 
-impl TunnelMetrics {
-    /// Declares the metrics. `routes` and `upstreams` are the names for the indices that are counted with.
-    pub fn register(registry: &Registry, routes: &[Arc<str>], upstreams: &[Arc<str>]) -> Self {
+impl Tunnels {
+    /// None is open yet. Declares the metrics; `routes` and `upstreams` are the names for the indices that are counted with.
+    pub fn new(registry: &Registry, routes: &[Arc<str>], upstreams: &[Arc<str>], stopper: Stopper) -> Self {
         let (routes, upstreams) = (Names::from(routes), Names::from(upstreams));
         let names = Arc::clone(&routes);
         let connections = registry.gauge_family(
@@ -109,7 +114,7 @@ impl TunnelMetrics {
             &["route", "direction"],
             move |(route, course): &(usize, Course)| vec![name(&routes, *route), course.label().to_owned()],
         );
-        Self { handles: Arc::new(Handles { connections, handshakes, closed, duration, bytes }) }
+        Self { handles: Arc::new(Handles { connections, handshakes, closed, duration, bytes }), stopper }
     }
 
     /// Counts a request for a tunnel that did not open one.
@@ -122,6 +127,7 @@ impl TunnelMetrics {
         self.handles.handshakes.add((route, HandshakeResult::Opened), 1);
         Open {
             handles: Arc::clone(&self.handles),
+            stop: self.stopper.signal(),
             _held: self.handles.connections.hold(Place { route, upstream }),
             route,
             counted_up: 0,

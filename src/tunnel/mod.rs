@@ -15,7 +15,7 @@ pub mod wire;
 
 pub use close::{CloseReason, Ended, Party};
 pub use copy::{Terms, run};
-pub use handshake::{BadSwitch, Handshake, HandshakeRefusal, accept_for, check, verify_switch};
-pub use metrics::{HandshakeResult, Open, TunnelMetrics};
+pub use handshake::{BadSwitch, Handshake, HandshakeRefusal, accept_for, check, complete, verify_switch};
+pub use metrics::{HandshakeResult, Open, Tunnels};
 pub use origin::{ForeignOrigin, check_origin};
 pub use stop::{StopPhase, StopSignal, Stopper};

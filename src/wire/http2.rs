@@ -1,7 +1,8 @@
 //! Heads that HTTP/2 delivered or takes, under the same rules as HTTP/1.1 (RFC 9113 §8.2, §8.3).
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::gather::{Gathered, Verdict};
 use super::hop::{is_hop_by_hop, is_in, nominated_lines};
@@ -12,11 +13,36 @@ use super::{Fields, Framing, HeadLimits, Refusal, RequestHead, ResponseHead, Ver
 impl RequestHead {
     /// Takes a head that HTTP/2 delivered, under the same rules (RFC 9113 §8.2, §8.3). The `Host` field becomes the
     /// authority's equal and stands first; `Cookie` lines are joined with "; " (RFC 9113 §8.2.3) and count as one.
-    /// `end_of_stream` says that no body follows. Extended CONNECT (RFC 8441) is refused as `Connect` here.
-    /// The scheme is `Http` until the caller sets it: the listener knows, not the client.
-    pub fn from_http2(parts: &http::request::Parts, end_of_stream: bool, limits: &HeadLimits) -> Result<Self, Refusal> {
-        let mut head = Self { version: Version::Http2, keep_alive: true, ..Self::default() };
-        head.method = method_of(parts.method.as_str())?;
+    /// `end_of_stream` says that no body follows. The scheme is `Http` until the caller sets it: the listener knows, not
+    /// the client.
+    pub fn from_http2(parts: &Parts, end_of_stream: bool, limits: &HeadLimits) -> Result<Self, Refusal> {
+        Self::of_http2(parts, method_of(parts.method.as_str())?, end_of_stream, limits)
+    }
+
+    /// Takes a head with the pseudo-field `:protocol` (RFC 8441 §4). One for `websocket` is read as the GET that it
+    /// stands for (§5): without a body, `wants_websocket`, and with nothing else that differs from any other head.
+    pub fn from_extended_connect(parts: &Parts, protocol: &str, limits: &HeadLimits) -> Result<Self, Refusal> {
+        // RFC 8441 §4: `:protocol` belongs to CONNECT.
+        if parts.method != Method::CONNECT {
+            return Err(Refusal::Method);
+        }
+        if protocol != "websocket" {
+            return Err(Refusal::Protocol);
+        }
+        // RFC 8441 §5: `https` stands for wss, `http` for ws.
+        if parts.uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+            return Err(Refusal::Target);
+        }
+        // RFC 9110 §9.3.6: a CONNECT has no content that could have a length.
+        if parts.headers.contains_key(CONTENT_LENGTH) {
+            return Err(Refusal::ContentLength);
+        }
+        let head = Self::of_http2(parts, Method::GET, true, limits)?;
+        Ok(Self { wants_websocket: true, ..head })
+    }
+
+    fn of_http2(parts: &Parts, method: Method, end_of_stream: bool, limits: &HeadLimits) -> Result<Self, Refusal> {
+        let mut head = Self { method, version: Version::Http2, keep_alive: true, ..Self::default() };
         let target = parts.uri.path_and_query().ok_or(Refusal::Target)?.as_str();
         if target.len() > limits.target_bytes {
             return Err(Refusal::TargetTooLong);
@@ -67,7 +93,7 @@ impl RequestHead {
 }
 
 /// Host and port of the request: `:authority` or Host, the same if both are there (RFC 9113 §8.3.1).
-fn authority_of(parts: &http::request::Parts) -> Result<&str, Refusal> {
+fn authority_of(parts: &Parts) -> Result<&str, Refusal> {
     let pseudo = match parts.uri.authority() {
         Some(pseudo) => Some(text::authority(pseudo.as_str().as_bytes()).ok_or(Refusal::Authority)?),
         None => None,

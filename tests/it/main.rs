@@ -9,6 +9,7 @@
 mod support;
 
 mod attacks;
+mod browser;
 mod cache;
 mod direct;
 mod evil_backend;
@@ -16,10 +17,13 @@ mod fields;
 mod fills;
 mod handshakes;
 mod http2;
+mod laggards;
+mod leavers;
 mod limits;
 mod passes;
 mod ranges;
 mod ranges_parts;
+mod refreshes;
 mod refuses;
 mod routes;
 mod stop;
@@ -27,4 +31,5 @@ mod streams;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod websocket_http2;
 mod zlib;

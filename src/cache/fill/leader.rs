@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 
-use super::{DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
+use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
     cache::{Answer, Cache, Exchange, Gap, Plan, Reason, Stored, store::Found, stored::Body},
     clock::Now,
@@ -27,11 +27,23 @@ pub(super) struct Duty {
     pub(super) key: Box<[u8]>,
     pub(super) flight: Arc<Flight>,
     settled: bool,
+    /// Of a refresh: until it has ended, nobody begins another.
+    _claim: Option<Claim>,
 }
 
 impl Leader {
-    pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>) -> Self {
-        Self { duty: Duty { cache, key, flight, settled: false } }
+    pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
+        Self { duty: Duty { cache, key, flight, settled: false, _claim } }
+    }
+
+    /// Whether somebody waits for this fetch now.
+    pub fn is_awaited(&self) -> bool {
+        self.duty.flight.is_awaited()
+    }
+
+    /// Whether others may wait for this fetch: not for one that only its own client can be served by.
+    pub fn serves_others(&self) -> bool {
+        !self.duty.flight.is_solo()
     }
 
     pub(super) fn into_duty(self) -> Duty {
@@ -43,13 +55,20 @@ impl Leader {
         self.duty.cache.gap(&self.duty.key, request)
     }
 
+    /// Forgets parts that turned out to be of no use.
+    pub fn forget(&self, stored: &Arc<Stored>) {
+        let Duty { cache, key, .. } = &self.duty;
+        cache.flights.locked(key, || cache.store.replace(key, stored, None));
+    }
+
     /// The answer, of this status, is not to be stored: the waiting are told to fetch for themselves. If the reason lies in
     /// the resource, nobody queues for this key for a while, where that spares anybody something: others waited, or the
-    /// client asked with conditions, which only a request of its own brings to the backend. `now` is when the head arrived.
+    /// client had waited itself, or asked with conditions, which only a request of its own brings to the backend. `now` is
+    /// when the head arrived.
     pub fn pass(self, reason: Reason, status: u16, now: Now) {
         let Duty { cache, key, flight, .. } = &self.duty;
         cache.metrics.refused.add(reason, 1);
-        let spares = flight.followers.load(Relaxed) > 0 || flight.is_conditional();
+        let spares = flight.followers.load(Relaxed) > 0 || flight.is_second_try() || flight.is_conditional();
         if spares && reason.concerns_the_resource() {
             // An error says nothing about what is stored (RFC 9111 §4.3.3).
             let replaces = status < 500

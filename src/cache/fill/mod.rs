@@ -7,19 +7,25 @@ mod filling;
 mod flight;
 mod leader;
 mod part;
+mod patience;
 mod pipe;
+mod refresh;
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
-use flight::{Flight, State, remove};
+use flight::{Flight, State, Wait, remove};
 pub use leader::Leader;
 pub use part::PartFill;
+pub use patience::FOLLOW_MAX;
 pub use pipe::{FillFailed, Reader};
+use refresh::Claim;
+pub use refresh::REFRESH_PAUSE;
+pub(crate) use refresh::RefreshGate;
 
 use super::{
     Cache, Lookup, Policy, Reason, Stored,
@@ -46,9 +52,7 @@ pub enum Begin {
 pub struct Follower {
     cache: Arc<Cache>,
     key: Box<[u8]>,
-    flight: Arc<Flight>,
-    /// When it waits no longer.
-    deadline: Instant,
+    flight: Wait,
     /// The request asks for something newer than what is stored.
     demanding: bool,
     /// The request has `Authorization`.
@@ -64,8 +68,8 @@ pub enum FollowerOutcome {
     Stored(Arc<Stored>),
     /// It can't be shared: fetch for yourself, without queueing.
     NotStorable(Reason),
-    /// The leader still waits for its head: fetch for yourself, without queueing.
-    TooSlow,
+    /// The leader still waits for its head: fetch for yourself. Nobody waits for you, but what you bring may serve others.
+    TooSlow(Leader),
     /// The answer is for other values of the fields that Vary names: `begin_fill` again.
     NotMyVariant,
     /// The leader went away, or its fill failed before this reader had begun: `begin_fill` again.
@@ -86,31 +90,48 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let solo = is_solo(cache, key, request, identified);
     let flights = shard.entry(key.into()).or_default();
     let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request, policy, now));
-    if let Some(flight) = joined.filter(|flight| !flight.is_overdue()) {
-        flight.followers.fetch_add(1, Relaxed);
-        let (cache, key, flight) = (cache.clone(), key.into(), flight.clone());
-        return Begin::Follower(Follower {
-            cache,
-            key,
-            flight,
-            deadline: now.instant + FOLLOW_MAX,
-            demanding,
-            identified,
-        });
+    if let Some(flight) = joined.filter(|flight| !flight.lets_go(now.instant)) {
+        let (cache, key, flight) = (cache.clone(), key.into(), flight.join());
+        return Begin::Follower(Follower { cache, key, flight, demanding, identified });
     }
-    // Who finds a fetch that others have given up waiting for keeps nobody waiting for another like it.
-    let solo = solo || joined.is_some();
-    let flight = Flight::new(request.fields.clone(), solo);
+    let flight = match joined {
+        Some(slow) => {
+            cache.metrics.gave_up.add(1);
+            Flight::instead_of(slow, request.fields.clone(), now.instant)
+        }
+        None => Flight::new(request.fields.clone(), solo, now.instant),
+    };
     flights.push(flight.clone());
     drop(shard);
-    Begin::Leader(Leader::new(cache.clone(), key.into(), flight))
+    Begin::Leader(Leader::new(cache.clone(), key.into(), flight, None))
+}
+
+/// Leads a refresh; see [`Cache::begin_refresh`].
+pub(super) fn begin_refresh(
+    cache: &Arc<Cache>,
+    key: &[u8],
+    request: &RequestHead,
+    policy: &Policy,
+    stored: &Arc<Stored>,
+    now: Now,
+) -> Option<Leader> {
+    let claim = Claim::of(stored, now.instant)?;
+    let mut shard = cache.flights.shard(key);
+    let flights = shard.entry(key.into()).or_default();
+    if flights.iter().any(|flight| may_join(cache, key, flight, request, policy, now)) {
+        return None;
+    }
+    let flight = Flight::new(request.fields.clone(), false, now.instant);
+    flights.push(flight.clone());
+    drop(shard);
+    Some(Leader::new(cache.clone(), key.into(), flight, Some(claim)))
 }
 
 /// Leads a fetch that is for its own request alone; see [`Cache::begin_range`].
-pub(super) fn begin_alone(cache: &Arc<Cache>, key: &[u8], request: &RequestHead) -> Leader {
-    let flight = Flight::new(request.fields.clone(), true);
+pub(super) fn begin_alone(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+    let flight = Flight::new(request.fields.clone(), true, now.instant);
     cache.flights.shard(key).entry(key.into()).or_default().push(flight.clone());
-    Leader::new(cache.clone(), key.into(), flight)
+    Leader::new(cache.clone(), key.into(), flight, None)
 }
 
 /// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].
@@ -158,18 +179,26 @@ fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead, p
         },
         State::Streaming(pipe) => {
             let directives = Wants::of(&request.fields).directives(request, policy.client_cache_control);
-            policy::reuse(pipe.answer(), &directives, pipe.answer().age(now)) == Reuse::Usable
+            policy::reuse(pipe.answer(), &directives, policy, pipe.answer().age(now)) == Reuse::Usable
         }
         _ => true,
     }
 }
 
 impl Follower {
-    /// Waits for the leader's head, until [`FOLLOW_MAX`] after the request came. `request` is the follower's own, for
-    /// Vary. May be dropped while it waits.
+    /// Waits for the leader's head; once the fetch is [`FOLLOW_MAX`] old, only until its turn has come to go on alone.
+    /// `request` is the follower's own, for Vary. May be dropped while it waits.
     pub async fn head(self, request: &RequestHead) -> FollowerOutcome {
-        let Ok(state) = tokio::time::timeout_at(self.deadline.into(), self.flight.settled()).await else {
-            return self.give_up();
+        let mut until = self.flight.began + FOLLOW_MAX;
+        let state = loop {
+            if let Ok(state) = tokio::time::timeout_at(until.into(), self.flight.settled()).await {
+                break state;
+            }
+            let now = tokio::time::Instant::now().into_std();
+            if self.flight.lets_go(now) {
+                return FollowerOutcome::TooSlow(self.go_alone(request, now));
+            }
+            until = now + patience::STEP;
         };
         let outcome = self.outcome(state, request);
         if matches!(outcome, FollowerOutcome::Streaming(_) | FollowerOutcome::Stored(_)) {
@@ -178,14 +207,17 @@ impl Follower {
         outcome
     }
 
-    /// The first to give up also sees to it that nobody else waits: the answer may be a long-poll's.
-    fn give_up(&self) -> FollowerOutcome {
+    /// Who finds that all may go also sees to it that nobody comes to wait: the answer seems to be a long-poll's.
+    fn go_alone(&self, request: &RequestHead, now: Instant) -> Leader {
         self.cache.metrics.gave_up.add(1);
-        if self.flight.is_now_overdue() {
-            let until = self.deadline + DONT_QUEUE;
-            self.cache.flights.locked(&self.key, || self.cache.store.dont_queue(&self.key, until));
+        let flight = Flight::instead_of(self.flight.flight(), request.fields.clone(), now);
+        let mut shard = self.cache.flights.shard(&self.key);
+        if self.flight.is_now_hopeless(now) {
+            self.cache.store.dont_queue(&self.key, now + DONT_QUEUE);
         }
-        FollowerOutcome::TooSlow
+        shard.entry(self.key.clone()).or_default().push(flight.clone());
+        drop(shard);
+        Leader::new(self.cache.clone(), self.key.clone(), flight, None)
     }
 
     fn outcome(&self, state: State, request: &RequestHead) -> FollowerOutcome {
@@ -213,10 +245,6 @@ impl Follower {
         }
     }
 }
-
-/// How long a request waits for another's head before it goes on alone, counted from its own arrival. Backends that take
-/// longer are rare for what can be stored, and the rule for long-polls.
-pub const FOLLOW_MAX: Duration = Duration::from_secs(5);
 
 /// How long nobody queues for a key whose answer could not be shared with those who waited for it, or kept them waiting
 /// for too long; renewed while its answers stay like that (see [`Cache::weigh_passed`]).

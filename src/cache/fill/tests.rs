@@ -3,6 +3,7 @@
 mod bodies;
 mod interleavings;
 mod marks;
+mod refreshes;
 
 use std::{
     future::Future,

@@ -62,6 +62,8 @@ pub(crate) fn look(stored: Arc<Stored>, request: &RequestHead, reuse: Reuse, age
     let wanted = range::evaluate(request, &stored.answer);
     let (is_usable, reason) = match reuse {
         Reuse::Usable => (true, Reason::Gap),
+        // What refreshes an answer in the background fetches all of it, which is not this client's wish.
+        Reuse::UsableWhileRevalidating => (false, Reason::Stale),
         Reuse::Validate(reason) => (false, reason),
     };
     let is_held = stored.gives(&wanted);

@@ -53,8 +53,8 @@ impl PartPlan {
 impl Cache {
     /// The right to store what comes for this request with Range, beside all other fetches; nobody waits for it. To be
     /// taken before the backend is asked, so that what is invalidated meanwhile is not stored.
-    pub fn begin_range(self: &Arc<Self>, key: &[u8], request: &RequestHead) -> Leader {
-        fill::begin_alone(self, key, request)
+    pub fn begin_range(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+        fill::begin_alone(self, key, request, now)
     }
 
     /// A reader of the whole that is being fetched, if the one range wanted is near what has come of it.
@@ -98,11 +98,6 @@ impl Cache {
         let answer = renewed(&gap.stored, exchange, &whole)?;
         let bytes_max = self.max_object.saturating_sub(gap.stored.body.length());
         Ok(PartPlan { answer, place, bytes_max, is_renewed: true })
-    }
-
-    /// Forgets parts that turned out to be of no use.
-    pub fn forget(&self, key: &[u8], stored: &Arc<Stored>) {
-        self.flights.locked(key, || self.store.replace(key, stored, None));
     }
 
     /// What is missing of the whole that this request wants, if it is worth asking for alone.

@@ -9,6 +9,7 @@ use super::{
     directives::ResponseDirectives,
     freshness::{date_of, initial_age},
     kept::kept_head,
+    tags::{self, Tags, Words},
     vary::Vary,
 };
 use crate::{
@@ -51,12 +52,19 @@ pub struct Answer {
     pub shared_with_authorization: bool,
     /// `stale-if-error` in seconds, where the answer says one (RFC 5861 §4).
     pub stale_if_error: Option<u64>,
+    /// `stale-while-revalidate` in seconds, where the answer says one (RFC 5861 §3).
+    pub stale_while_revalidate: Option<u64>,
+    /// What it may be purged by: its tags (`Cache-Tag`, `Surrogate-Key`, `xkey`).
+    pub tags: Words,
+    /// And its groups, which belong to its origin (RFC 9875).
+    pub groups: Words,
 }
 
 /// What an answer's own words decide, found while weighing whether it may be stored.
 pub(crate) struct Terms {
     pub(crate) directives: ResponseDirectives,
     pub(crate) vary: Vary,
+    pub(crate) tags: Tags,
     pub(crate) lifetime: u64,
     pub(crate) length: Option<u64>,
 }
@@ -64,7 +72,7 @@ pub(crate) struct Terms {
 impl Answer {
     /// The answer as it is kept.
     pub(crate) fn new(received_head: &ResponseHead, terms: Terms, requested: Now, answered: Now) -> Self {
-        let Terms { directives, vary, lifetime, length } = terms;
+        let Terms { directives, vary, tags: Tags { tags, groups }, lifetime, length } = terms;
         let now = answered.unix_seconds() as i64;
         let head = kept_head(received_head, &directives.withheld, length, answered);
         let field = |name: &str| head.fields.get(name).map(Bytes::copy_from_slice);
@@ -91,6 +99,9 @@ impl Answer {
                 || directives.no_cache,
             shared_with_authorization: directives.public || directives.must_revalidate || directives.s_maxage.is_some(),
             stale_if_error: directives.stale_if_error,
+            stale_while_revalidate: directives.stale_while_revalidate,
+            tags,
+            groups,
             head,
         }
     }
@@ -138,10 +149,12 @@ impl Answer {
 
     /// Bytes of memory held.
     pub(crate) fn memory(&self) -> u64 {
-        let tags = self.etag.as_ref().map_or(0, Bytes::len) + self.last_modified.as_ref().map_or(0, Bytes::len);
+        let validators = self.etag.as_ref().map_or(0, Bytes::len) + self.last_modified.as_ref().map_or(0, Bytes::len);
+        let (words, allocations) = tags::memory(&self.tags, &self.groups);
         let heads =
             self.head.fields.memory() + self.head.reason.len() + self.http1.len() + self.not_modified_http1.len();
-        (size_of::<Self>() + heads + tags + self.vary.memory()) as u64 + 6 * ALLOCATION_OVERHEAD
+        (size_of::<Self>() + heads + validators + words + self.vary.memory()) as u64
+            + (8 + allocations) as u64 * ALLOCATION_OVERHEAD
     }
 }
 

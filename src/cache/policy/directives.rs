@@ -9,6 +9,7 @@ pub(crate) struct ResponseDirectives {
     pub(crate) max_age: Option<u64>,
     pub(crate) s_maxage: Option<u64>,
     pub(crate) stale_if_error: Option<u64>,
+    pub(crate) stale_while_revalidate: Option<u64>,
     /// `no-cache` for the whole answer, not for some fields of it.
     pub(crate) no_cache: bool,
     /// `private` for the whole answer.
@@ -71,6 +72,8 @@ impl ResponseDirectives {
             lower(&mut self.s_maxage, seconds(argument).unwrap_or(0));
         } else if is("stale-if-error") {
             lower(&mut self.stale_if_error, seconds(argument).unwrap_or(0));
+        } else if is("stale-while-revalidate") {
+            lower(&mut self.stale_while_revalidate, seconds(argument).unwrap_or(0));
         } else if is("no-cache") {
             self.no_cache |= !withhold(argument, &mut self.withheld);
         } else if is("private") {

@@ -12,6 +12,8 @@ mod kept;
 pub mod range;
 mod reuse;
 mod storable;
+mod structured;
+pub mod tags;
 mod validate;
 pub mod vary;
 mod wants;

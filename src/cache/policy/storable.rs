@@ -8,6 +8,7 @@ use super::{
     directives::ResponseDirectives,
     freshness::{Lifetime, is_heuristically_cacheable, lifetime},
     kept::announced_length,
+    tags::Tags,
     vary::Vary,
     wants::Wants,
 };
@@ -30,6 +31,7 @@ pub(crate) fn terms(exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Term
     let directives = ResponseDirectives::of(&head.fields);
     directives_allow(&directives, head.status)?;
     let vary = Vary::of(&head.fields, &request.fields).map_err(|_| Reason::VaryStar)?;
+    let tags = Tags::of(&head.fields).map_err(|_| Reason::TooManyTags)?;
     // §3.5: only with a word that allows it is an answer to one identified client for others.
     let shared = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
     if request.fields.contains("authorization") && !shared {
@@ -44,7 +46,7 @@ pub(crate) fn terms(exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Term
     let heuristic = policy.heuristic.filter(|_| !request.fields.contains("cookie"));
     let lifetime = lifetime(head, &directives, heuristic, answered);
     worth_storing(head, &directives, lifetime)?;
-    Ok(Terms { directives, vary, lifetime: lifetime.seconds(), length: announced_length(head) })
+    Ok(Terms { directives, vary, tags, lifetime: lifetime.seconds(), length: announced_length(head) })
 }
 
 /// A GET without a body, and without `no-store` where the route honours it.

@@ -7,6 +7,7 @@ use super::{
     directives::ResponseDirectives,
     kept::{announced_length, is_dropped},
     storable::terms,
+    tags::Tags,
     vary::Vary,
 };
 use crate::{cache::Reason, wire::ResponseHead};
@@ -39,7 +40,7 @@ pub(crate) fn freshened(
         Err(reason) => {
             let directives = ResponseDirectives::of(&head.fields);
             let length = announced_length(&head);
-            (Terms { directives, vary: Vary::default(), lifetime: 0, length }, Some(reason))
+            (Terms { directives, vary: Vary::default(), tags: Tags::default(), lifetime: 0, length }, Some(reason))
         }
     };
     Ok(Freshened { answer: Answer::new(&head, terms, exchange.requested, exchange.answered), refused })

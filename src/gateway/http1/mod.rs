@@ -53,7 +53,7 @@ async fn serve_requests(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo)
         if request.wants_websocket {
             let agreed = Box::pin(upgrade::serve(&gateway, &mut client, &mut request)).await;
             if let Some(agreed) = agreed {
-                return Some(agreed.open(gateway, client, request));
+                return agreed.open(gateway, client, request);
             }
         } else {
             gateway.journey(&mut client, &mut request).await;

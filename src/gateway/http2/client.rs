@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
@@ -12,15 +11,16 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use super::Toll;
+use super::{Ticket, stream::TunnelStream};
 use crate::{
     cache::Answer,
     gateway::{
         Gateway,
         body_meter::BodyMeter,
         client::{BodyLength, Client, ClientFault},
+        upgrade::TunnelClient,
     },
-    net::{ClientInfo, Watchdog},
+    net::{ClientInfo, Stream, Watchdog},
     wire::{Fields, Framing, RequestHead, ResponseHead},
 };
 
@@ -49,9 +49,7 @@ pub(super) struct Http2Client {
     is_head: bool,
     body_ended: bool,
     owes_continue: bool,
-    /// The client has reset the stream or is gone.
-    given_up: bool,
-    toll: Arc<Toll>,
+    ticket: Ticket,
     meter: BodyMeter,
     sent: u64,
     send_timeout: Duration,
@@ -64,10 +62,9 @@ impl Http2Client {
         info: ClientInfo,
         body: RecvStream,
         respond: SendResponse<Bytes>,
-        toll: Arc<Toll>,
+        ticket: Ticket,
     ) -> Self {
         let config = &gateway.config;
-        toll.open.fetch_add(1, Ordering::Relaxed);
         Self {
             info,
             body,
@@ -83,8 +80,7 @@ impl Http2Client {
             is_head: false,
             body_ended: false,
             owes_continue: false,
-            given_up: false,
-            toll,
+            ticket,
             meter: BodyMeter::new(&config.limits),
             sent: 0,
             send_timeout: config.timeouts.send,
@@ -209,7 +205,7 @@ impl Client for Http2Client {
                 Poll::Ready(Some(self.meter.count(piece.len()).map(|()| piece)))
             }
             Poll::Ready(Some(Err(_))) => {
-                self.given_up = true;
+                self.ticket.given_up = true;
                 Poll::Ready(Some(Err(ClientFault::Gone)))
             }
             Poll::Ready(None) => {
@@ -315,7 +311,7 @@ impl Client for Http2Client {
             Poll::Ready(result) => {
                 self.write_watchdog.set(None);
                 self.failed |= result.is_err();
-                self.given_up |= result.is_err();
+                self.ticket.given_up |= result.is_err();
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -338,7 +334,7 @@ impl Client for Http2Client {
         };
         reset.map(|_| {
             self.failed = true;
-            self.given_up = true;
+            self.ticket.given_up = true;
             ClientFault::Gone
         })
     }
@@ -348,9 +344,16 @@ impl Client for Http2Client {
     }
 }
 
-impl Drop for Http2Client {
-    fn drop(&mut self) {
-        self.toll.open.fetch_sub(1, Ordering::Relaxed);
-        self.toll.given_up.fetch_add(u32::from(self.given_up), Ordering::Relaxed);
+impl TunnelClient for Http2Client {
+    /// RFC 8441 §5: a 200 says what 101 does, and the fields of HTTP/1.1's own handshake are left out.
+    fn switch(&mut self, mut head: ResponseHead) -> u16 {
+        head.fields.remove("sec-websocket-accept");
+        self.queue_head(200, head.fields.to_header_map(), false);
+        200
+    }
+
+    fn into_stream(self) -> Option<(Stream, Bytes)> {
+        let stream = TunnelStream::new(self.body, self.send?, self.ticket);
+        Some((Stream::Boxed(Box::new(stream)), Bytes::new()))
     }
 }

@@ -1,9 +1,10 @@
 //! HTTP/2 clients (RFC 9113): many requests at once on one connection, each one stream.
 //!
 //! A request that can be answered on the spot (a hit, a refusal) is answered in the loop that accepts the streams; only
-//! what has to wait becomes a task of its own.
+//! what has to wait becomes a task of its own. What has become a tunnel (RFC 8441) goes on as one stream among the others.
 
 mod client;
+mod stream;
 
 use std::{
     future::{Future, poll_fn},
@@ -17,19 +18,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, server, server::SendResponse};
+use h2::{Reason, RecvStream, ext::Protocol, server, server::SendResponse};
+use tokio::sync::Notify;
 
 use self::client::Http2Client;
-use super::{Gateway, failure};
+use super::{
+    Gateway, failure,
+    upgrade::{self, OpenTunnel},
+};
 use crate::{
     net::{ClientInfo, Stream, Watchdog},
-    tunnel::{StopPhase, StopSignal},
-    wire::{RequestHead, Scheme},
+    tunnel::{self, StopPhase, StopSignal},
+    wire::{Refusal, RequestHead},
 };
 
-/// Flow-control windows: what a client may send ahead of the backend, for one stream and for all.
+/// Flow-control windows: what a client may send ahead of the backend, for one stream and for all. Streams that nobody
+/// reads, tunnels to stuck backends above all, hold up the others only when there are sixteen of them.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// Streams that were reset before they were accepted, and that are still remembered; past it the connection ends with
 /// ENHANCE_YOUR_CALM (CVE-2023-44487, CVE-2025-8671).
@@ -46,6 +52,9 @@ const SEND_BUFFER_MAX: usize = 256 * 1024;
 /// A stream of the client's: its request, and the way to answer it.
 type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
 
+/// The work for one request; gives the tunnel that has come of it.
+type Work = Pin<Box<dyn Future<Output = Option<OpenTunnel>> + Send>>;
+
 /// Serves one connection until it ends.
 pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) {
     let limits = &gateway.config.limits;
@@ -58,9 +67,14 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
         .max_send_buffer_size(SEND_BUFFER_MAX);
+    if gateway.config.routes.iter().any(|route| route.websocket.enabled) {
+        // RFC 8441 §3.
+        builder.enable_connect_protocol();
+    }
     let handshake = builder.handshake(stream);
     let Ok(Ok(connection)) = tokio::time::timeout(gateway.config.timeouts.head, handshake).await else { return };
-    Connection {
+    let toll = Arc::<Toll>::default();
+    let connection = Connection {
         stop: gateway.stopper.signal(),
         gateway,
         connection,
@@ -69,10 +83,11 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         leaving: false,
         busy: false,
         began: 0,
-        toll: Arc::default(),
-    }
-    .run()
-    .await;
+        toll: toll.clone(),
+    };
+    connection.run().await;
+    // A stop waits for connections: so for what is still to be said of their streams, in the log for example.
+    toll.all_paid().await;
 }
 
 struct Connection {
@@ -93,10 +108,42 @@ struct Connection {
 /// What the requests of one connection cost, besides what HTTP/2 itself counts.
 #[derive(Default)]
 struct Toll {
-    /// Under way. A stream that is reset makes room for another at once, its request ends a little later.
+    /// Under way, tunnels included. A stream that is reset makes room for another at once, its request ends a little later.
     open: AtomicU32,
     /// Given up by the client before they were answered.
     given_up: AtomicU32,
+    /// Rung when `open` comes down to zero.
+    none_open: Notify,
+}
+
+/// One request's part of the toll, for as long as it or its tunnel lives.
+struct Ticket {
+    toll: Arc<Toll>,
+    /// The client has reset the stream or is gone.
+    given_up: bool,
+}
+
+impl Toll {
+    fn ticket(self: &Arc<Self>) -> Ticket {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Ticket { toll: self.clone(), given_up: false }
+    }
+
+    /// Returns once no request is under way. For one waiter.
+    async fn all_paid(&self) {
+        while self.open.load(Ordering::Acquire) > 0 {
+            self.none_open.notified().await;
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.toll.given_up.fetch_add(u32::from(self.given_up), Ordering::Relaxed);
+        if self.toll.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.toll.none_open.notify_one();
+        }
+    }
 }
 
 /// What becomes of a connection on which nothing new comes.
@@ -167,22 +214,55 @@ impl Connection {
         }
         let gateway = self.gateway.clone();
         let (parts, body) = request.into_parts();
-        let parsed = RequestHead::from_http2(&parts, body.is_end_stream(), &gateway.head_limits);
-        let mut client = Http2Client::new(&gateway, self.info.clone(), body, respond, self.toll.clone());
-        let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-            match parsed {
-                Ok(mut request) => {
-                    request.scheme = if client.info.tls { Scheme::Https } else { Scheme::Http };
-                    client.begin_request(&request);
-                    gateway.journey(&mut client, &mut request).await;
-                }
-                Err(refusal) => failure::refuse(&gateway, &mut client, &RequestHead::default(), refusal).await,
-            }
-            client.close().await;
-        });
+        let limits = &gateway.head_limits;
+        let parsed = match parts.extensions.get::<Protocol>() {
+            Some(protocol) => RequestHead::from_extended_connect(&parts, protocol.as_str(), limits),
+            None => RequestHead::from_http2(&parts, body.is_end_stream(), limits),
+        };
+        let client = Http2Client::new(&gateway, self.info.clone(), body, respond, self.toll.ticket());
+        let mut work: Work = match parsed {
+            Ok(request) if request.wants_websocket => Box::pin(shake_hands(gateway, client, request)),
+            parsed => Box::pin(answer(gateway, client, parsed)),
+        };
         // Whoever is woken by this poll is the task spawned next, which registers anew.
-        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            tokio::spawn(work);
+        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(None) => {}
+            Poll::Ready(Some(tunnel)) => drop(tokio::spawn(tunnel)),
+            Poll::Pending => drop(tokio::spawn(async move {
+                if let Some(tunnel) = work.await {
+                    tunnel.await;
+                }
+            })),
+        }
+    }
+}
+
+/// Answers a request.
+async fn answer(
+    gateway: Arc<Gateway>,
+    mut client: Http2Client,
+    parsed: Result<RequestHead, Refusal>,
+) -> Option<OpenTunnel> {
+    match parsed {
+        Ok(mut request) => {
+            client.begin_request(&request);
+            gateway.journey(&mut client, &mut request).await;
+        }
+        Err(refusal) => failure::refuse(&gateway, &mut client, &RequestHead::default(), refusal).await,
+    }
+    client.close().await;
+    None
+}
+
+/// Answers an extended CONNECT for a WebSocket: with the tunnel, or like any other request.
+async fn shake_hands(gateway: Arc<Gateway>, mut client: Http2Client, mut request: RequestHead) -> Option<OpenTunnel> {
+    client.begin_request(&request);
+    tunnel::complete(&mut request, fastrand::u128(..));
+    match upgrade::serve(&gateway, &mut client, &mut request).await {
+        Some(agreed) => agreed.open(gateway, client, request),
+        None => {
+            client.close().await;
+            None
         }
     }
 }

@@ -1,27 +1,62 @@
 //! Completing what is held in parts: one range of it, or the whole (RFC 9111 §3.3, §3.4).
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use super::whole::cut_of_whole;
 use crate::{
-    cache::{self, CacheStatus, Exchange, FillFailed, Gap, Leader, PartPlan, Reason, Stored, Wanted},
+    cache::{Exchange, Fill, FillFailed, Gap, Leader, PartPlan, Reason, Stored, Wanted},
     clock::Now,
     gateway::{
         Gateway, Visit,
         answer::Source,
-        ask::{Led, forwarded, pump},
+        ask::{Led, Why},
         client::{BodyLength, Client, flush},
         facts::CacheWord,
         failure::Fault,
-        transfer::{Sending, Transfer},
+        fetch::{Growing, Settled, Whole},
+        transfer::Transfer,
     },
     wire::ResponseHead,
 };
 
+/// Why what is missing is asked for.
+const WHY: Why = Why { reason: Reason::Gap, detail: None };
+
 impl Gateway {
+    /// The backend was asked for what is missing of a range: just that, or another representation, comes.
+    pub(super) async fn fill_gap<C: Client>(
+        self: &Arc<Self>,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        leader: Leader,
+        gap: &Gap,
+        exchange: &Exchange<'_>,
+        (transfer, head): (Transfer, ResponseHead),
+    ) -> Result<Led, Fault> {
+        visit.facts.cache = CacheWord::Miss;
+        if let Some(plan) = self.plan_of_gap(gap, exchange, visit.route, &transfer, &head) {
+            self.send_filled(client, visit, leader, gap, plan, transfer, exchange.answered).await?;
+            return Ok(Led::Answered);
+        }
+        leader.forget(&gap.stored);
+        if head.status != 200 {
+            return Ok(Led::Again);
+        }
+        // RFC 9110 §13.1.5: that of another representation, and all of it. It replaces the parts, and the range is cut out
+        // of it, unless that lies too far behind its beginning. Where nobody knows its length, the client gets it all.
+        let weighed = self.cache.storable(exchange, &head);
+        if let Ok(plan) = &weighed
+            && plan.answer().length.is_some()
+            && !plan.is_near(visit.request)
+        {
+            return Ok(Led::Again);
+        }
+        let settled = self.weighed(leader, weighed, (transfer, head), visit.route, exchange.answered).await;
+        self.deliver_part(client, visit, settled, WHY).await
+    }
+
     /// Sends what is held of a range, what was missing as it comes, and what is held behind it.
     #[expect(clippy::too_many_arguments, reason = "the whole state of a fetch that has just got its head")]
-    pub(super) async fn fill_gap<C: Client>(
+    async fn send_filled<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
@@ -31,11 +66,10 @@ impl Gateway {
         mut transfer: Transfer,
         answered: Now,
     ) -> Result<(), Fault> {
-        visit.facts.cache = CacheWord::Miss;
         let answer = plan.answer().clone();
         let begun = leader.begin_part(plan, answered);
-        let status = forwarded(Reason::Gap, begun.is_ok(), begun.as_ref().err().copied());
-        transfer.part = begun.ok();
+        let status = WHY.forwarded(begun.is_ok(), begun.as_ref().err().copied());
+        transfer.part = begun.ok().map(Box::new);
         let wanted = Wanted::Parts(vec![gap.wanted.clone()]);
         self.start_part(client, visit, &answer, answer.age(Now::read()), status, &wanted);
         let (before, behind) = gap.held();
@@ -53,98 +87,71 @@ impl Gateway {
         Ok(flush(client).await?)
     }
 
-    /// The backend has another representation, whole: it replaces the parts, and the range is cut out of it, unless it lies
-    /// too far behind its beginning.
-    #[expect(clippy::too_many_arguments, reason = "the whole state of a fetch that has just got its head")]
-    pub(super) async fn replace<C: Client>(
-        self: &Arc<Self>,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        key: &[u8],
-        leader: Leader,
-        gap: &Gap,
-        exchange: &Exchange<'_>,
-        (transfer, head): (Transfer, ResponseHead),
-    ) -> Result<Led, Fault> {
-        self.cache.forget(key, &gap.stored);
-        visit.facts.cache = CacheWord::Miss;
-        let plan = match self.cache.storable(exchange, &head) {
-            Ok(plan) if plan.answer().length.is_some() => plan,
-            // The length of this one is not known: the client takes it as it comes, which a Range allows.
-            weighed => {
-                let got = (transfer, head);
-                self.keep_or_pass(client, visit, leader, weighed, got, Reason::Gap, exchange.answered).await?;
-                return Ok(Led::Answered);
-            }
-        };
-        if !plan.is_near(visit.request) {
-            return Ok(Led::Again);
-        }
-        let Ok((fill, reader)) = leader.begin(self.edited(visit, plan)) else { return Ok(Led::Again) };
-        tokio::spawn(pump(transfer, fill));
-        self.read_part(client, visit, reader, cut_of_whole(Reason::Gap)).await?;
-        Ok(Led::Answered)
-    }
-
-    /// Fetches what is missing of an answer that is held in parts, for everybody who wants the whole.
-    pub(in crate::gateway) async fn complete<C: Client>(
-        self: &Arc<Self>,
-        client: &mut C,
-        visit: &mut Visit<'_>,
+    /// The backend was asked for what is missing of the whole, for everybody: joins it to what is held.
+    pub(in crate::gateway) fn settle_gap(
+        &self,
         leader: Leader,
         gap: Gap,
-    ) -> Result<Led, Fault> {
-        let mut key = Vec::new();
-        visit.write_key(self, &mut key);
-        let mut outgoing = self.fill_request(visit, client, None);
-        gap.fields().for_each(|(name, value)| outgoing.fields.push(name, value));
-        let requested = Now::read();
-        let (transfer, head) = self.open(client, visit, &outgoing, Sending::Repeatable).await?;
-        let answered = Now::read();
-        let policy = &self.policies[visit.route];
-        let exchange = Exchange { request: visit.request, policy, requested, answered };
-        match head.status {
-            206 => {
-                let plan = match self.cache.fills_gap(&gap, &exchange, &head) {
-                    Ok(plan) if transfer.length_is(gap.missing.end - gap.missing.start) => plan,
-                    _ => return Ok(self.forget(&key, &gap)),
-                };
-                let plan = self.edited_part(visit, plan, &head).into_whole();
-                let Ok((fill, reader)) = leader.begin(plan) else { return Ok(self.forget(&key, &gap)) };
-                tokio::spawn(join(transfer, fill, gap));
-                let status = CacheStatus::Forwarded {
-                    reason: Reason::Gap,
-                    status: Some(206),
-                    stored: true,
-                    collapsed: false,
-                    detail: None,
-                };
-                self.read(client, visit, reader, status).await?;
-            }
-            416 => return Ok(self.forget(&key, &gap)),
-            _ => {
-                let weighed = self.cache.storable(&exchange, &head);
-                self.keep_or_pass(client, visit, leader, weighed, (transfer, head), Reason::Gap, answered).await?;
-            }
+        exchange: &Exchange<'_>,
+        route: usize,
+        (transfer, head): (Transfer, ResponseHead),
+    ) -> Settled {
+        let Some(plan) = self.plan_of_gap(&gap, exchange, route, &transfer, &head) else {
+            leader.forget(&gap.stored);
+            return Settled::Again;
+        };
+        match leader.begin(plan.into_whole()) {
+            Ok((fill, reader)) => Settled::Growing(Growing { head, transfer, reader, fill, gap: Some(gap) }),
+            Err(_) => Settled::Again,
         }
-        Ok(Led::Answered)
     }
 
-    pub(super) fn forget(&self, key: &[u8], gap: &Gap) -> Led {
-        self.cache.forget(key, &gap.stored);
-        Led::Again
+    /// The answer, if what comes is just what is missing of it.
+    fn plan_of_gap(
+        &self,
+        gap: &Gap,
+        exchange: &Exchange<'_>,
+        route: usize,
+        transfer: &Transfer,
+        head: &ResponseHead,
+    ) -> Option<PartPlan> {
+        let missing = gap.missing.end - gap.missing.start;
+        let fits = matches!(transfer.length, BodyLength::Unknown) || transfer.length == BodyLength::Exact(missing);
+        let plan = self.cache.fills_gap(gap, exchange, head).ok().filter(|_| fits)?;
+        Some(self.edited_part(route, plan, head))
     }
-}
 
-impl Transfer {
-    /// Whether the body is, for all that is known, so long.
-    pub(super) fn length_is(&self, bytes: u64) -> bool {
-        matches!(self.length, BodyLength::Unknown) || self.length == BodyLength::Exact(bytes)
+    /// Sends the range that is wanted of a whole that has come, or is coming. `Again`: it lies too far ahead, or the whole
+    /// is not kept.
+    pub(super) async fn deliver_part<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        settled: Settled,
+        why: Why,
+    ) -> Result<Led, Fault> {
+        match settled {
+            Settled::Whole(Whole { kept: Ok(stored), head, .. }) => {
+                let status = why.told(head.status);
+                self.answer_range(client, visit, &stored, stored.answer.age(Now::read()), status);
+                flush(client).await?;
+                Ok(Led::Answered)
+            }
+            Settled::Growing(growing) if growing.reader.answer().length.is_some() => {
+                let reader = growing.pump();
+                if !reader.is_near(visit.request) {
+                    return Ok(Led::Again);
+                }
+                self.read_part(client, visit, reader, why.told(200)).await?;
+                Ok(Led::Answered)
+            }
+            other => self.deliver(client, visit, other, why).await,
+        }
     }
 }
 
 /// Brings the whole into the store: what is held, what is missing as it comes, and what is held behind it.
-async fn join(mut transfer: Transfer, mut fill: cache::Fill, gap: Gap) {
+pub(in crate::gateway) async fn join(mut transfer: Transfer, mut fill: Fill, gap: Gap) {
     let (before, behind) = gap.held();
     if !push_held(&mut fill, &gap.stored, &before).await {
         return;
@@ -175,7 +182,7 @@ async fn join(mut transfer: Transfer, mut fill: cache::Fill, gap: Gap) {
 }
 
 /// Adds bytes that are held already; `false` if nobody is served by going on.
-async fn push_held(fill: &mut cache::Fill, stored: &Stored, held: &std::ops::Range<u64>) -> bool {
+async fn push_held(fill: &mut Fill, stored: &Stored, held: &Range<u64>) -> bool {
     for piece in stored.slice(held) {
         fill.ready().await;
         if !fill.is_wanted() {

@@ -3,7 +3,7 @@
 //!
 //! No range waits for long for another fetch: one that lies far ahead of what has come is asked for beside it.
 
-mod gap;
+pub(super) mod gap;
 mod whole;
 
 use std::sync::Arc;
@@ -11,12 +11,14 @@ use std::sync::Arc;
 use super::{
     Gateway, Visit,
     answer::collapsed,
-    ask::{Led, forwarded},
+    ask::{Led, Why},
     client::{Client, flush},
     facts::CacheWord,
     failure::Fault,
+    fetch::Trouble,
     fields::Lane,
-    transfer::{Sending, Transfer},
+    opening::Sending,
+    transfer::Transfer,
 };
 use crate::{
     cache::{self, CacheStatus, Exchange, Leader, PartPlan, RangeAsk, Reason, Stored},
@@ -36,23 +38,22 @@ impl Gateway {
     ) -> Result<(), Fault> {
         let mut key = Vec::new();
         visit.write_key(self, &mut key);
-        if !matches!(ask, RangeAsk::Validate(_)) {
-            let policy = &self.policies[visit.route];
-            if let Some(reader) = self.cache.join_range(&key, visit.request, policy, visit.facts.now) {
-                visit.facts.cache = CacheWord::Collapsed;
-                return self.read_part(client, visit, reader, collapsed(reason)).await;
-            }
+        let policy = &self.policies[visit.route];
+        if !matches!(ask, RangeAsk::Validate(_))
+            && let Some(reader) = self.cache.join_range(&key, visit.request, policy, visit.facts.now)
+        {
+            visit.facts.cache = CacheWord::Collapsed;
+            return self.read_part(client, visit, reader, collapsed(reason)).await;
         }
+        let why = Why { reason, detail: None };
         // What has parts already, or is known not to be kept, is not fetched whole for a range.
         let is_new = matches!(reason, Reason::UriMiss | Reason::VaryMiss);
-        if is_new
-            && visit.route(self).cache.range_fill
-            && let Led::Answered = self.whole(client, visit, &key, reason).await?
-        {
+        let fetches_whole = is_new && visit.route(self).cache.range_fill;
+        if fetches_whole && self.whole(client, visit, &key, why).await? == Led::Answered {
             return Ok(());
         }
-        if let Led::Again = self.ask_range(client, visit, &key, &ask, reason).await? {
-            self.ask_range(client, visit, &key, &RangeAsk::AsSent, reason).await?;
+        if self.ask_range(client, visit, &key, &ask, why).await? == Led::Again {
+            self.ask_range(client, visit, &key, &RangeAsk::AsSent, why).await?;
         }
         Ok(())
     }
@@ -64,61 +65,49 @@ impl Gateway {
         visit: &mut Visit<'_>,
         key: &[u8],
         ask: &RangeAsk,
-        reason: Reason,
+        why: Why,
     ) -> Result<Led, Fault> {
         visit.facts.cache = CacheWord::Pass;
-        let leader = self.cache.begin_range(key, visit.request);
+        let leader = self.cache.begin_range(key, visit.request, visit.facts.now);
         let outgoing = self.range_request(visit, client, ask);
         let requested = Now::read();
-        let opened = self.open(client, visit, &outgoing, Sending::Repeatable).await;
-        let answered = Now::read();
+        let opened = self.open(client, visit, outgoing, Sending::Repeatable).await;
         if let RangeAsk::Validate(stored) = ask
-            && let Some(failure) = self.stands_in(visit, stored, &opened)
+            && self.may_stand_in(visit.request, visit.route, stored, &opened)
         {
-            self.answer_stale(client, visit, stored, opened, failure, reason).await?;
+            self.answer_stale(client, visit, stored, &Trouble::of(opened), why.reason).await?;
             return Ok(Led::Answered);
         }
         let (transfer, head) = opened?;
         let policy = &self.policies[visit.route];
-        let exchange = Exchange { request: visit.request, policy, requested, answered };
+        let exchange = Exchange { request: visit.request, policy, requested, answered: Now::read() };
         match (head.status, ask) {
             (304, RangeAsk::Validate(stored)) => {
                 transfer.finish_unread();
-                let route = visit.route(self);
-                let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, &head, route);
-                let Ok((stored, detail)) = leader.freshen(&exchange, stored, &head, edit) else {
-                    return Ok(Led::Again);
-                };
-                return self.validated(client, visit, key, &stored, reason, detail).await;
+                self.validated(client, visit, leader, stored, &exchange, &head, why).await
             }
-            (206, RangeAsk::Missing(gap)) => match self.cache.fills_gap(gap, &exchange, &head) {
-                Ok(plan) if transfer.length_is(gap.missing.end - gap.missing.start) => {
-                    let plan = self.edited_part(visit, plan, &head);
-                    self.fill_gap(client, visit, leader, gap, plan, transfer, answered).await?;
-                }
-                _ => return Ok(self.forget(key, gap)),
-            },
-            (416, RangeAsk::Missing(gap)) => return Ok(self.forget(key, gap)),
-            (200, RangeAsk::Missing(gap)) => {
-                return self.replace(client, visit, key, leader, gap, &exchange, (transfer, head)).await;
+            (200 | 206 | 416, RangeAsk::Missing(gap)) => {
+                self.fill_gap(client, visit, leader, gap, &exchange, (transfer, head)).await
             }
             (206, _) => {
                 let weighed = self.cache.storable_part(key, &exchange, &head);
-                self.pass_part(client, visit, leader, weighed, (transfer, head), reason, answered).await?;
+                self.pass_part(client, visit, leader, weighed, (transfer, head), exchange.answered, why).await
             }
             (200, _) => {
                 visit.facts.cache = CacheWord::Miss;
                 let weighed = self.cache.storable(&exchange, &head);
-                self.keep_or_pass(client, visit, leader, weighed, (transfer, head), reason, answered).await?;
+                let got = (transfer, head);
+                let settled = self.weighed(leader, weighed, got, visit.route, exchange.answered).await;
+                self.deliver(client, visit, settled, why).await
             }
             // What else there is may be about the Range: it says nothing about the whole.
             _ => {
                 leader.decline(Reason::Range);
-                let status = forwarded(reason, false, Some(Reason::Range));
+                let status = why.forwarded(false, Some(Reason::Range));
                 self.stream(client, visit, transfer, head, Some(status), Vec::new()).await?;
+                Ok(Led::Answered)
             }
         }
-        Ok(Led::Answered)
     }
 
     /// The request for a range: the client's own, with the store's validators, or for what is missing alone.
@@ -137,24 +126,27 @@ impl Gateway {
     }
 
     /// Answers from what a 304 has made fresh again.
+    #[expect(clippy::too_many_arguments, reason = "the whole state of a fetch that has just got its head")]
     async fn validated<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
-        key: &[u8],
+        leader: Leader,
         stored: &Arc<Stored>,
-        reason: Reason,
-        detail: Option<Reason>,
+        exchange: &Exchange<'_>,
+        head: &ResponseHead,
+        why: Why,
     ) -> Result<Led, Fault> {
+        let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, head, visit.route(self));
+        let Ok((stored, detail)) = leader.freshen(exchange, stored, head, edit) else { return Ok(Led::Again) };
         // Its validator may have changed with the 304, and then the client's If-Range asks for the whole.
         if !stored.can_answer(visit.request) {
-            self.cache.forget(key, stored);
             return Ok(Led::Again);
         }
         visit.facts.cache = CacheWord::Revalidated;
-        let status =
-            CacheStatus::Forwarded { reason, status: Some(304), stored: detail.is_none(), collapsed: false, detail };
-        self.answer_range(client, visit, stored, stored.answer.age(Now::read()), status);
+        let (reason, kept) = (why.reason, detail.is_none());
+        let status = CacheStatus::Forwarded { reason, status: Some(304), stored: kept, collapsed: false, detail };
+        self.answer_range(client, visit, &stored, stored.answer.age(Now::read()), status);
         flush(client).await?;
         Ok(Led::Answered)
     }
@@ -168,11 +160,11 @@ impl Gateway {
         leader: Leader,
         weighed: Result<PartPlan, Reason>,
         (mut transfer, head): (Transfer, ResponseHead),
-        reason: Reason,
         answered: Now,
-    ) -> Result<(), Fault> {
+        why: Why,
+    ) -> Result<Led, Fault> {
         let begun = match weighed {
-            Ok(plan) => leader.begin_part(self.edited_part(visit, plan, &head), answered),
+            Ok(plan) => leader.begin_part(self.edited_part(visit.route, plan, &head), answered),
             Err(detail) => {
                 leader.decline(detail);
                 Err(detail)
@@ -182,14 +174,15 @@ impl Gateway {
         if detail.is_none() {
             visit.facts.cache = CacheWord::Miss;
         }
-        transfer.part = begun.ok();
-        let status = forwarded(reason, detail.is_none(), detail);
-        self.stream(client, visit, transfer, head, Some(status), Vec::new()).await
+        transfer.part = begun.ok().map(Box::new);
+        let status = why.forwarded(detail.is_none(), detail);
+        self.stream(client, visit, transfer, head, Some(status), Vec::new()).await?;
+        Ok(Led::Answered)
     }
 
     /// The stored head carries the route's edits, so that a hit need not do them again.
-    fn edited_part(&self, visit: &Visit<'_>, plan: PartPlan, head: &ResponseHead) -> PartPlan {
-        let route = visit.route(self);
+    fn edited_part(&self, route: usize, plan: PartPlan, head: &ResponseHead) -> PartPlan {
+        let route = &self.config.routes[route];
         if !self.config.forward.via && route.response_fields.is_empty() {
             return plan;
         }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use crate::{
-    cache::{Begin, CacheStatus, Exchange, FollowerOutcome, Leader, Reader, Reason, Stored},
+    cache::{Begin, FollowerOutcome, Leader, Reason, Stored},
     clock::Now,
     gateway::{
         Gateway, Visit,
         answer::collapsed,
-        ask::{FILLS_TRIED, Led, pump},
+        ask::{FILLS_TRIED, Led, Why},
         client::{Client, flush, unless_gone},
         facts::CacheWord,
         failure::Fault,
-        transfer::Sending,
+        fetch::Settled,
     },
 };
 
@@ -24,21 +24,24 @@ impl Gateway {
         client: &mut C,
         visit: &mut Visit<'_>,
         key: &[u8],
-        reason: Reason,
+        why: Why,
     ) -> Result<Led, Fault> {
         for _ in 0..FILLS_TRIED {
             let policy = &self.policies[visit.route];
             match self.cache.begin_fill(key, visit.request, policy, visit.facts.now) {
-                Begin::Leader(leader) => return self.lead_whole(client, visit, leader, reason).await,
-                Begin::Stored(stored) => return self.found(client, visit, &stored, reason).await,
+                Begin::Leader(leader) => return self.lead_whole(client, visit, leader, why).await,
+                Begin::Stored(stored) => return self.found(client, visit, &stored, why.reason).await,
                 Begin::Follower(follower) => match unless_gone(client, follower.head(visit.request)).await? {
-                    FollowerOutcome::Streaming(reader) => {
+                    FollowerOutcome::Streaming(reader) if reader.is_near(visit.request) => {
                         visit.facts.cache = CacheWord::Collapsed;
-                        return self.cut_near(client, visit, reader, collapsed(reason)).await;
+                        self.read_part(client, visit, reader, collapsed(why.reason)).await?;
+                        return Ok(Led::Answered);
                     }
-                    FollowerOutcome::Stored(stored) => return self.found(client, visit, &stored, reason).await,
-                    FollowerOutcome::NotStorable(_) | FollowerOutcome::TooSlow => return Ok(Led::Again),
+                    FollowerOutcome::Stored(stored) => return self.found(client, visit, &stored, why.reason).await,
                     FollowerOutcome::NotMyVariant | FollowerOutcome::LeaderGone => {}
+                    FollowerOutcome::Streaming(_) | FollowerOutcome::NotStorable(_) | FollowerOutcome::TooSlow(_) => {
+                        return Ok(Led::Again);
+                    }
                 },
                 Begin::Pass(_) => return Ok(Led::Again),
             }
@@ -63,63 +66,18 @@ impl Gateway {
         Ok(Led::Answered)
     }
 
-    async fn cut_near<C: Client>(
-        &self,
-        client: &mut C,
-        visit: &mut Visit<'_>,
-        reader: Reader,
-        status: CacheStatus,
-    ) -> Result<Led, Fault> {
-        if !reader.is_near(visit.request) {
-            return Ok(Led::Again);
-        }
-        self.read_part(client, visit, reader, status).await?;
-        Ok(Led::Answered)
-    }
-
-    /// The leader's part of a fetch of the whole: its head tells whether it can be kept.
+    /// The leader's part of a fetch of the whole: its head tells whether it is kept. Where it is not, the rest of the body
+    /// is not wanted, and its connection is given up.
     async fn lead_whole<C: Client>(
         self: &Arc<Self>,
         client: &mut C,
         visit: &mut Visit<'_>,
         leader: Leader,
-        reason: Reason,
+        why: Why,
     ) -> Result<Led, Fault> {
-        visit.facts.cache = CacheWord::Miss;
-        let outgoing = self.fill_request(visit, client, None);
-        let requested = Now::read();
-        let (transfer, head) = self.open(client, visit, &outgoing, Sending::Repeatable).await?;
-        let answered = Now::read();
-        let policy = &self.policies[visit.route];
-        let exchange = Exchange { request: visit.request, policy, requested, answered };
-        let weighed = self.cache.storable(&exchange, &head);
-        if head.status != 200 {
-            self.keep_or_pass(client, visit, leader, weighed, (transfer, head), reason, answered).await?;
-            return Ok(Led::Answered);
-        }
-        let weighed = weighed.and_then(|plan| match plan.answer().length {
-            Some(_) => Ok(plan),
-            // For all that is known it won't fit.
-            None => Err(Reason::TooLarge),
-        });
-        match weighed {
-            Ok(plan) => match leader.begin(self.edited(visit, plan)) {
-                Ok((fill, reader)) => {
-                    tokio::spawn(pump(transfer, fill));
-                    self.cut_near(client, visit, reader, cut_of_whole(reason)).await
-                }
-                Err(_) => Ok(Led::Again),
-            },
-            Err(detail) => {
-                // The rest of the body is not wanted: the connection goes with the transfer.
-                leader.pass(detail, head.status, answered);
-                Ok(Led::Again)
-            }
+        match self.fetch_with(client, visit, leader, None, None).await? {
+            Settled::Unshared(_, head, _, _) if head.status == 200 => Ok(Led::Again),
+            settled => self.deliver_part(client, visit, settled, why).await,
         }
     }
-}
-
-/// What Cache-Status says of a range that was cut out of a fetch of the whole.
-pub(super) fn cut_of_whole(reason: Reason) -> CacheStatus {
-    CacheStatus::Forwarded { reason, status: Some(200), stored: true, collapsed: false, detail: None }
 }

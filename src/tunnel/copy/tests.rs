@@ -4,8 +4,6 @@ mod drain;
 mod ends;
 mod moving;
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -16,7 +14,7 @@ use tokio::{
 use super::*;
 use crate::{
     metrics::Registry,
-    tunnel::{StopSignal, Stopper, TunnelMetrics, wire::close_frame},
+    tunnel::{Stopper, Tunnels, wire::close_frame},
 };
 
 /// A running tunnel, with the far ends of both its streams in the test's hand.
@@ -34,9 +32,9 @@ const TERMS: Terms = Terms {
     send: Duration::from_secs(120),
 };
 
-fn open() -> Open {
+fn open(stopper: &Stopper) -> Open {
     let name: Arc<str> = "app".into();
-    TunnelMetrics::register(&Registry::new(), &[Arc::clone(&name)], &[name]).open(0, 0)
+    Tunnels::new(&Registry::new(), &[Arc::clone(&name)], &[name], stopper.clone()).open(0, 0)
 }
 
 fn start(
@@ -47,7 +45,7 @@ fn start(
 ) -> (Stopper, JoinHandle<Ended>) {
     let stopper = Stopper::new();
     let (up, down) = (Bytes::from_static(first.0), Bytes::from_static(first.1));
-    let tunnel = tokio::spawn(run(client, up, backend, down, &terms, stopper.signal(), open()));
+    let tunnel = tokio::spawn(run(client, up, backend, down, Arc::new(terms), open(&stopper)));
     (stopper, tunnel)
 }
 

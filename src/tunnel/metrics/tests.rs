@@ -14,7 +14,7 @@ use crate::{
 struct Story {
     registry: Registry,
     /// A registry shows what somebody still counts with.
-    _metrics: TunnelMetrics,
+    _metrics: Tunnels,
     client: DuplexStream,
     backend: DuplexStream,
     stopper: Stopper,
@@ -23,14 +23,14 @@ struct Story {
 
 impl Story {
     fn start() -> Self {
-        let (registry, metrics) = registered();
+        let stopper = Stopper::new();
+        let (registry, metrics) = registered(stopper.clone());
         let ((near_client, client), (near_backend, backend)) = (duplex(1024), duplex(1024));
         let second = Duration::from_secs(1);
         let terms = Terms { idle: 10 * second, linger: second, close: second, send: second };
-        let stopper = Stopper::new();
         let (near_client, near_backend) = (Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)));
         let (first, open) = (Bytes::new(), metrics.open(1, 0));
-        let tunnel = tokio::spawn(run(near_client, first.clone(), near_backend, first, &terms, stopper.signal(), open));
+        let tunnel = tokio::spawn(run(near_client, first.clone(), near_backend, first, Arc::new(terms), open));
         let story = Self { registry, _metrics: metrics, client, backend, stopper, tunnel };
         story.shows(r#"tidegate_websocket_connections{route="chat",upstream="app"} 1"#);
         story
@@ -51,9 +51,9 @@ impl Story {
     }
 }
 
-fn registered() -> (Registry, TunnelMetrics) {
+fn registered(stopper: Stopper) -> (Registry, Tunnels) {
     let registry = Registry::new();
-    let metrics = TunnelMetrics::register(&registry, &["site".into(), "chat".into()], &["app".into()]);
+    let metrics = Tunnels::new(&registry, &["site".into(), "chat".into()], &["app".into()], stopper);
     (registry, metrics)
 }
 
@@ -150,7 +150,7 @@ async fn a_busy_tunnel_shows_its_bytes_before_its_end() {
 
 #[test]
 fn a_refused_handshake_opens_nothing() {
-    let (registry, metrics) = registered();
+    let (registry, metrics) = registered(Stopper::new());
     metrics.refused(0, HandshakeResult::Origin);
     shows(&registry, r#"tidegate_websocket_handshakes_total{route="site",result="origin"} 1"#);
     assert!(!registry.render().contains("tidegate_websocket_connections{"));
@@ -158,5 +158,5 @@ fn a_refused_handshake_opens_nothing() {
 
 #[test]
 fn names_and_labels_follow_the_rules() {
-    assert_eq!(registered().0.lint(), Vec::<String>::new());
+    assert_eq!(registered(Stopper::new()).0.lint(), Vec::<String>::new());
 }

@@ -148,3 +148,29 @@ fn a_length_that_an_http_2_answer_says_twice_stands_once() {
     assert_eq!(head.fields.all("content-length").count(), 1);
     assert_eq!(head.framing(&Method::GET), Ok(AnswerFraming::Length(5)));
 }
+
+#[test]
+fn an_extended_connect_for_a_websocket_is_read_as_its_get() {
+    let connect = |method: &str, uri: &str, protocol: &str, lines: &[(&str, &str)]| {
+        RequestHead::from_extended_connect(&parts(method, uri, lines), protocol, &LIMITS)
+    };
+    let head = connect("CONNECT", "https://a.test/chat?x", "websocket", &[("origin", "https://a.test")]).unwrap();
+    assert_eq!((head.method.clone(), head.version, head.framing), (Method::GET, Version::Http2, Framing::None));
+    assert_eq!((head.authority.as_str(), head.target.as_str()), ("a.test", "/chat?x"));
+    assert!(head.wants_websocket);
+    assert_eq!(head.fields, [("host", "a.test"), ("origin", "https://a.test")].into_iter().collect::<Fields>());
+
+    let refused = |uri: &str, protocol: &str, lines: &[(&str, &str)]| connect("CONNECT", uri, protocol, lines).err();
+    assert_eq!(connect("GET", "https://a/", "websocket", &[]).err(), Some(Refusal::Method));
+    assert_eq!(refused("https://a/", "connect-udp", &[]), Some(Refusal::Protocol));
+    assert_eq!(refused("https://a/", "WebSocket", &[]), Some(Refusal::Protocol));
+    assert_eq!(refused("ftp://a/", "websocket", &[]), Some(Refusal::Target));
+    assert_eq!(refused("https://a/", "websocket", &[("content-length", "0")]), Some(Refusal::ContentLength));
+    assert_eq!(
+        refused("https://a/", "websocket", &[("transfer-encoding", "chunked")]),
+        Some(Refusal::TransferEncoding)
+    );
+    assert_eq!(refused("https://a/", "websocket", &[("upgrade", "websocket")]), Some(Refusal::FieldSyntax));
+    assert_eq!(refused("https://a/", "websocket", &[("host", "b")]), Some(Refusal::Host));
+    assert_eq!(refused("/", "websocket", &[]), Some(Refusal::Host));
+}

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::policy::{
-    Policy,
-    testing::{Lines, get, guessing, request, response, rfc, weigh},
+    Policy, tags,
+    testing::{Lines, answer, get, guessing, request, response, rfc, weigh},
 };
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=3600");
@@ -142,4 +142,14 @@ proptest! {
         let policy = Policy { heuristic: Some(Duration::from_secs(60)), ..guessing() };
         prop_assert!(weigh(&get(&[]), &response(status, &fields), &policy).is_err());
     }
+}
+
+#[test]
+fn what_could_not_be_purged_by_all_its_tags_is_not_kept() {
+    let tags = (0..=tags::TAGS_MAX).map(|at| at.to_string()).collect::<Vec<_>>().join(",");
+    let fields = [("Cache-Control", "max-age=60"), ("Cache-Tag", tags.as_str())];
+    assert_eq!(weigh(&get(&[]), &response(200, &fields), &rfc()).unwrap_err(), Reason::TooManyTags);
+    let kept = answer(&[("Cache-Control", "max-age=60"), ("Cache-Tag", "b a"), ("Cache-Groups", "\"g\"")]);
+    assert_eq!((kept.tags.len(), kept.groups.len()), (2, 1));
+    assert!(kept.memory() > answer(&[("Cache-Control", "max-age=60")]).memory());
 }

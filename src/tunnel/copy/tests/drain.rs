@@ -143,8 +143,8 @@ async fn a_tunnel_that_opens_during_a_drain_is_closed_at_once() {
     let stopper = Stopper::new();
     stopper.drain();
     let (client_stream, backend_stream) = (Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)));
-    let signal: StopSignal = stopper.signal();
-    let tunnel = tokio::spawn(run(client_stream, Bytes::new(), backend_stream, Bytes::new(), &TERMS, signal, open()));
+    let open = open(&stopper);
+    let tunnel = tokio::spawn(run(client_stream, Bytes::new(), backend_stream, Bytes::new(), Arc::new(TERMS), open));
     assert_eq!(read_exactly(&mut client, 4).await, TO_CLIENT);
     drop((client, backend));
     assert_eq!(tunnel.await.unwrap().reason, CloseReason::Drain);

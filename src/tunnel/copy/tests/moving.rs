@@ -215,9 +215,8 @@ async fn a_tunnel_at_rest_is_one_small_record() {
         Bytes::new(),
         Stream::Tcp(backend),
         Bytes::new(),
-        &TERMS,
-        Stopper::new().signal(),
-        open(),
+        Arc::new(TERMS),
+        open(&Stopper::new()),
     );
     assert!(size_of_val(&tunnel) <= 800, "{}", size_of_val(&tunnel));
 }
