@@ -18,5 +18,20 @@ pub fn build(out: &mut Vec<u8>, scheme: Scheme, authority: &str, target: &str) {
     out.extend_from_slice(target.as_bytes());
 }
 
+/// What [`build`] wrote of a key: the key up to its second NUL. What follows tells apart ways, routes and chosen fields.
+pub(crate) fn base_of(key: &[u8]) -> &[u8] {
+    memchr::memchr_iter(0, key).nth(1).map_or(key, |end| &key[..end])
+}
+
+/// What the keys of an origin begin with: scheme and authority, the NUL included.
+pub(crate) fn origin_of(key: &[u8]) -> &[u8] {
+    memchr::memchr(0, key).map_or(&key[..0], |end| &key[..=end])
+}
+
+/// Whether the key is this base or stands under it.
+pub(crate) fn is_under(key: &[u8], base: &[u8]) -> bool {
+    key.strip_prefix(base).is_some_and(|rest| rest.first().is_none_or(|&byte| byte == 0))
+}
+
 #[cfg(test)]
 mod tests;

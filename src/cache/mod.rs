@@ -23,7 +23,9 @@
 
 mod account;
 pub mod fill;
+mod index;
 pub mod key;
+mod look;
 mod metrics;
 mod parts;
 pub mod policy;
@@ -33,15 +35,17 @@ mod status;
 mod store;
 mod stored;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use account::{Account, Charge};
 pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, PartFill, Reader};
 use fill::{DONT_QUEUE, Flights};
-use metrics::Metrics;
+pub use look::{EntryView, TOP_MAX, TopBy, TopEntry};
+use metrics::{Metrics, Validation};
 pub use parts::{Gap, PartPlan, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
-use policy::{Reuse, Wants};
+use policy::{Headed, Reuse, Wants};
+use purge::Purges;
 pub use purge::{Purge, Purged};
 pub use reason::Reason;
 pub use status::CacheStatus;
@@ -59,9 +63,12 @@ use crate::{
 pub struct Cache {
     store: Store,
     flights: Flights,
+    purges: Purges,
     account: Arc<Account>,
     metrics: Metrics,
     max_object: u64,
+    /// For work that goes on when a call has returned.
+    itself: Weak<Cache>,
 }
 
 /// What the store says to a request.
@@ -104,7 +111,7 @@ pub enum Lookup {
         reason: Reason,
     },
     /// A GET with Range that can't be answered from the store: fetch what is wanted beside all others, through
-    /// [`Cache::begin_range`].
+    /// [`Cache::begin_unasked`].
     Range {
         /// How to ask for it.
         ask: RangeAsk,
@@ -125,14 +132,38 @@ impl Cache {
         let metrics = Metrics::new(registry);
         // What is being fetched needs room beside what is stored: an eighth, or one largest object if that is more.
         let reserve = (config.capacity / 8).max(config.max_object.min(config.capacity / 2));
-        let store = Store::new(config.capacity - reserve, &metrics);
         let account = Account::new(config.capacity);
+        let store = Store::new(config.capacity - reserve, &account, &metrics);
         Metrics::observe(registry, &account, store.entries());
-        Arc::new(Self { store, flights: Flights::new(), account, metrics, max_object: config.max_object })
+        let (flights, purges) = (Flights::new(), Purges::default());
+        let max_object = config.max_object;
+        Arc::new_cyclic(|itself| Self { store, flights, purges, account, metrics, max_object, itself: itself.clone() })
     }
 
     /// What the store has for this request. No allocation and no copy on a hit.
     pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
+        let found = self.look(key, request, policy, now);
+        match &found {
+            Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
+                self.count_given(stored);
+            }
+            Lookup::Miss(reason)
+            | Lookup::Pass(reason)
+            | Lookup::Revalidate { reason, .. }
+            | Lookup::Range { reason, .. } => {
+                self.metrics.misses.add(*reason, 1);
+            }
+            Lookup::GatewayTimeout => {}
+        }
+        found
+    }
+
+    fn count_given(&self, stored: &Stored) {
+        stored.count_hit();
+        self.metrics.saved.count(stored.body.length(), stored.answer.took);
+    }
+
+    fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }
@@ -208,14 +239,7 @@ impl Cache {
 
     /// Whether the answer may be stored (RFC 9111 §3); says why not.
     pub fn storable(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
-        if self.account.capacity() == 0 {
-            return Err(Reason::Off);
-        }
-        let plan = policy::storable(exchange, head)?;
-        match plan.answer.length {
-            Some(length) if length > self.max_object => Err(Reason::TooLarge),
-            _ => Ok(plan),
-        }
+        self.within_bounds(policy::storable(exchange, head)?)
     }
 
     /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If such an answer may be stored, the next request queues again; else says why not, and the
@@ -252,7 +276,45 @@ impl Cache {
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
     ) -> Result<Arc<Stored>, Reason> {
-        self.merge(key, exchange, stored, not_modified, |_| {}).map(|(stored, _)| stored)
+        self.merge(key, exchange, stored, not_modified, |_| {}, |_| false).map(|(stored, _)| stored)
+    }
+
+    /// Whether the answer to a POST may be stored for GETs to come (RFC 9110 §9.3.3); says why not. To be filled through
+    /// [`Cache::begin_unasked`], after the POST's own invalidation.
+    pub fn storable_for_get(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
+        self.within_bounds(policy::storable_for_get(exchange, head)?)
+    }
+
+    /// The right to store the answer to a request that nobody else may wait for: a GET with Range, or a POST whose answer is
+    /// for GETs to come. What is invalidated from now on is not stored: so the one takes it before the backend is asked, the
+    /// other after its own invalidation.
+    pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+        fill::begin_unasked(self, key, request, now)
+    }
+
+    /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes
+    /// it out if another has taken its place (RFC 9111 §4.3.5). `edit` changes the refreshed head.
+    pub fn headed(
+        &self,
+        key: &[u8],
+        exchange: &Exchange<'_>,
+        stored: &Arc<Stored>,
+        head: &ResponseHead,
+        edit: impl FnOnce(&mut ResponseHead),
+    ) {
+        match policy::headed(&stored.answer, head) {
+            // Why it may be kept no longer, if so, has been counted.
+            Headed::Same => {
+                // No fetch tells whether a soft purge came since; going by seconds, one of the same second has.
+                let ended_since =
+                    |_: &Answer| stored.answer.ended().is_some_and(|age| age >= stored.answer.age(exchange.requested));
+                drop(self.merge(key, exchange, stored, head, edit, ended_since));
+            }
+            Headed::Other => self.flights.locked(key, || {
+                self.store.replace(key, stored, None, || false);
+            }),
+            Headed::Unknown => {}
+        }
     }
 
     /// Whether this stored answer may be sent although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).
@@ -267,19 +329,21 @@ impl Cache {
         policy::stale_usable(request, answer, failure, policy, now)
     }
 
-    /// Forgets everything under this key; fetches under way are not stored and take no further followers (RFC 9111 §4.4).
-    pub fn invalidate(&self, key: &[u8]) {
-        if self.flights.doom(key, || self.store.remove(key)) {
-            self.metrics.invalidations.add(1);
-        }
-    }
-
     /// Bytes held by stored answers and fills, with their overhead; never above the capacity.
     pub fn held_bytes(&self) -> u64 {
         self.account.held()
     }
 
-    /// See [`Cache::freshen`]; says beside it why the merged answer may be kept no longer, if so.
+    fn within_bounds(&self, plan: Plan) -> Result<Plan, Reason> {
+        match plan.answer.length {
+            _ if self.account.capacity() == 0 => Err(Reason::Off),
+            Some(length) if length > self.max_object => Err(Reason::TooLarge),
+            _ => Ok(plan),
+        }
+    }
+
+    /// See [`Cache::freshen`]; says beside it why the merged answer may be kept no longer, if so. `is_struck`: whether a purge
+    /// that came since the request was sent is about it.
     fn merge(
         &self,
         key: &[u8],
@@ -287,21 +351,28 @@ impl Cache {
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
         edit: impl FnOnce(&mut ResponseHead),
+        is_struck: impl Fn(&Answer) -> bool,
     ) -> Result<(Arc<Stored>, Option<Reason>), Reason> {
         let policy::Freshened { mut answer, mut refused } = policy::freshened(&stored.answer, exchange, not_modified)
             .inspect_err(|_| {
-            self.flights.locked(key, || self.store.replace(key, stored, None));
+            self.metrics.validations.add(Validation::Mismatch, 1);
+            self.flights.locked(key, || self.store.replace(key, stored, None, || false));
         })?;
         answer.edit_head(edit);
-        self.metrics.validated.add(1);
+        self.metrics.validations.add(Validation::NotModified, 1);
         let paid = if refused.is_none() { self.charge(Stored::head_cost(&answer, key)) } else { None };
         if refused.is_none() && paid.is_none() {
             refused = Some(Reason::NoRoom);
         }
         let charge = paid.unwrap_or_else(|| Charge::none(&self.account));
-        let merged = Stored::with_parts(Arc::new(answer), stored.body.clone(), stored.parts.clone(), charge);
+        let merged = stored.renewed(answer, charge);
         let kept = refused.is_none().then(|| merged.clone());
-        self.flights.locked(key, || self.store.replace(key, stored, kept));
+        self.flights.locked(key, || {
+            let is_struck = || is_struck(&merged.answer);
+            if !self.store.replace(key, stored, kept, is_struck) && (is_struck() || stored.is_struck()) {
+                refused = Some(Reason::Invalidated);
+            }
+        });
         if let Some(reason) = refused {
             self.metrics.refused.add(reason, 1);
         }

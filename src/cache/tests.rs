@@ -11,7 +11,7 @@ use super::{
 const KEY: &[u8] = b"key";
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=100");
 
-fn cache(capacity: u64, max_object: u64) -> Arc<Cache> {
+pub(crate) fn cache(capacity: u64, max_object: u64) -> Arc<Cache> {
     Cache::new(
         &config::Cache { capacity, max_object, status_field: true, ..config::Cache::default() },
         &Registry::new(),
@@ -30,6 +30,11 @@ fn put(
     let Begin::Leader(leader) = cache.begin_fill(key, request, &policy, now) else { return Ok(()) };
     let exchange = Exchange { request, policy: &policy, requested: now, answered: now };
     leader.store_whole(cache.storable(&exchange, &response(200, fields))?, body).map(drop)
+}
+
+/// The same, where nothing stands in the way.
+pub(crate) fn put_at(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, fields: Lines<'_>, body: &[u8], now: Now) {
+    put(cache, key, request, fields, body, now).unwrap();
 }
 
 /// A cache that holds one answer with these fields.

@@ -3,9 +3,11 @@
 //! It is the way back over the border that `resolve` crosses: settled values become a file as written. The struct
 //! literals name every key, so a key that is added and forgotten here does not compile.
 
+mod cache;
+
 use super::{
-    AccessLog, Cache, Config, FieldEdits, Forward, Limits, Listener, Origins, Route, RouteAction, RouteCache,
-    RouteMatch, RouteWebSocket, Server, Sticky, Timeouts, Upstream, UpstreamTls, raw,
+    AccessLog, Config, FieldEdits, Forward, Limits, Listener, Origins, Route, RouteAction, RouteMatch, RouteWebSocket,
+    Server, Sticky, Timeouts, Upstream, UpstreamTls, raw,
     shape::{Either, Names, OneOrMany, OrOff},
     text::{
         AdminAddress, Backend, CertificateName, Edited, FieldName, FieldValue, FilePath, HostName, Label, Method,
@@ -45,7 +47,7 @@ fn file(config: &Config) -> raw::File {
                 config.admin.iter().flat_map(|admin| &admin.hosts).map(|host| set(HostName(host.clone()))).collect(),
             )),
         }),
-        cache: set(cache(&config.cache)),
+        cache: set(cache::cache(&config.cache)),
         access_log: set(access_log(&config.access_log)),
         limits: set(limits(&config.limits)),
         timeouts: set(timeouts(&config.timeouts)),
@@ -70,16 +72,6 @@ fn listener(settled: &Listener) -> raw::Listener {
         minimum_tls: settled.tls.as_ref().map(|tls| set(tls.minimum)),
         h2c: set(settled.h2c),
         http2: set(settled.http2),
-    }
-}
-
-fn cache(settled: &Cache) -> raw::Cache {
-    raw::Cache {
-        mark: Mark::default(),
-        enabled: set(settled.capacity > 0),
-        capacity: set(Size(settled.capacity)),
-        max_object: Some(set(Size(settled.max_object))),
-        status_field: set(settled.status_field),
     }
 }
 
@@ -190,7 +182,7 @@ fn route(settled: &Route, upstreams: &[Upstream]) -> raw::Route {
         request_fields: set(edits(&settled.request_fields)),
         response_fields: set(edits(&settled.response_fields)),
         body_limit: Some(set(body_limit(settled.body_bytes))),
-        cache: set(Either::That(route_cache(&settled.cache))),
+        cache: set(Either::That(cache::route_cache(&settled.cache))),
         websocket: set(Either::That(websocket(&settled.websocket))),
     }
 }
@@ -218,24 +210,6 @@ fn edits(settled: &FieldEdits) -> raw::Edits {
         remove: many(settled.remove.iter().cloned().map(Edited)),
         set: set(lines(&settled.set)),
         add: set(lines(&settled.add)),
-    }
-}
-
-fn route_cache(settled: &RouteCache) -> raw::RouteCache {
-    let set_cookie = if settled.store_set_cookie { raw::SetCookie::Store } else { raw::SetCookie::Refuse };
-    let client_cache_control = match settled.client_cache_control {
-        true => raw::ClientCacheControl::Honour,
-        false => raw::ClientCacheControl::Ignore,
-    };
-    raw::RouteCache {
-        mark: Mark::default(),
-        enabled: set(settled.enabled),
-        heuristic: set(settled.heuristic.map_or(Either::This(false), |longest| Either::That(Period(longest)))),
-        stale_if_error: set(Period(settled.stale_if_error)),
-        set_cookie: set(set_cookie),
-        client_cache_control: set(client_cache_control),
-        stale_while_revalidate: set(Period(settled.stale_while_revalidate)),
-        default_ttl: set(Period(settled.default_ttl.unwrap_or_default())),
     }
 }
 

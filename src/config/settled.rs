@@ -407,7 +407,7 @@ pub struct RouteCache {
     pub key: KeyShape,
     /// A Range request for something that is not stored: fetch the whole for everybody (`true`), or only the part asked for.
     pub range_fill: bool,
-    /// Networks from which `PURGE` is obeyed; from others it is an ordinary method.
+    /// Networks from which `PURGE` is obeyed; others are refused. Without any, it is an ordinary method.
     pub purge_from: Vec<IpNet>,
 }
 
@@ -418,7 +418,7 @@ pub struct KeyShape {
     pub query: QueryShape,
     /// Their order does not count.
     pub sort_query: bool,
-    /// Request fields, in lower case, whose values count too.
+    /// Request fields, in lower case and in order, whose values count too.
     pub fields: Vec<String>,
 }
 
@@ -428,9 +428,9 @@ pub enum QueryShape {
     /// All of them, byte for byte.
     #[default]
     All,
-    /// All but these.
+    /// All but these, byte for byte.
     Ignore(Vec<String>),
-    /// These alone; none of them ignores the query.
+    /// These alone, in upper or lower case; none at all ignores the query.
     Keep(Vec<String>),
 }
 

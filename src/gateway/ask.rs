@@ -117,6 +117,9 @@ impl Gateway {
             return self.answer_stale(client, visit, stored, &Trouble::of(opened), reason).await;
         }
         let (transfer, head) = opened?;
+        if let (&Method::HEAD, 200, Some(stored)) = (&visit.request.method, head.status, &stored) {
+            self.headed(visit, stored, &head);
+        }
         if reason == Some(Reason::Uncacheable) {
             detail = self.weigh_passed(visit, &head).or(detail);
         }
@@ -132,6 +135,17 @@ impl Gateway {
             visit.write_key(self, key);
             self.cache.weigh_passed(key, &exchange, head)
         })
+    }
+
+    /// What a HEAD tells about the stored answer to GET (RFC 9111 §4.3.5).
+    fn headed(&self, visit: &Visit<'_>, stored: &Arc<Stored>, head: &ResponseHead) {
+        let (policy, requested) = (&self.policies[visit.route], visit.facts.now);
+        let exchange = cache::Exchange { request: visit.request, policy, requested, answered: Now::read() };
+        let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, head, visit.route(self));
+        KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            self.cache.headed(key, &exchange, stored, head, edit);
+        });
     }
 
     /// Sends a stored answer although it is stale, as the backend failed (RFC 9111 §4.2.4).
@@ -208,7 +222,7 @@ impl Gateway {
     ) -> Result<Led, Fault> {
         let gap = if why.reason == Reason::Gap { leader.gap(visit.request) } else { None };
         let settled = self.fetch_with(client, visit, leader, stored, gap).await?;
-        self.deliver(client, visit, settled, why).await
+        self.answer_settled(client, visit, settled, why).await
     }
 
     /// Asks the backend together with the client, and tells the cache what came. The fetch goes on if the client leaves.
@@ -234,7 +248,7 @@ impl Gateway {
     }
 
     /// Sends what a fetch came to.
-    pub(super) async fn deliver<C: Client>(
+    pub(super) async fn answer_settled<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,

@@ -204,7 +204,7 @@ impl Gateway {
 }
 
 /// Keeps an answer: at once if it is small and here, else as it comes.
-async fn keep(leader: Leader, plan: Plan, mut transfer: Transfer, head: ResponseHead) -> Settled {
+pub(super) async fn keep(leader: Leader, plan: Plan, mut transfer: Transfer, head: ResponseHead) -> Settled {
     let (pieces, ended) = match transfer.take_ready(WHOLE_MAX).await {
         Ok(ready) => ready,
         Err(failure) => return Settled::Failed(failure.into()),

@@ -198,8 +198,8 @@ pub(super) fn write_way(request: &RequestHead, key: &mut Vec<u8>) {
             _ => "",
         };
         if value != own.as_bytes() {
-            // No target holds a line end, so this can't be mistaken for a part of one.
-            key.push(b'\n');
+            // No target holds a NUL, so this can't be mistaken for a part of one.
+            key.push(0);
             key.extend(kind.to_ascii_lowercase());
             key.push(b':');
             key.extend_from_slice(value);
@@ -211,7 +211,7 @@ pub(super) fn write_way(request: &RequestHead, key: &mut Vec<u8>) {
 fn write_forwarded(value: &[u8], key: &mut Vec<u8>) {
     // Quotes that can be read in two ways are not read at all.
     if value.contains(&b'\\') || value.iter().filter(|&&byte| byte == b'"').count() % 2 == 1 {
-        key.extend_from_slice(b"\n;");
+        key.extend_from_slice(b"\0;");
         return key.extend_from_slice(value);
     }
     let mut quoted = false;
@@ -222,7 +222,7 @@ fn write_forwarded(value: &[u8], key: &mut Vec<u8>) {
     for pair in pairs.map(<[u8]>::trim_ascii) {
         let is_address = [&b"for="[..], b"by="].iter().any(|name| strip_prefix_ignoring_case(pair, name).is_some());
         if !is_address {
-            key.extend_from_slice(b"\n;");
+            key.extend_from_slice(b"\0;");
             key.extend_from_slice(pair);
         }
     }

@@ -16,6 +16,7 @@ mod facts;
 mod failure;
 mod fetch;
 mod fields;
+mod hit;
 mod http1;
 mod http2;
 mod metrics;
@@ -232,20 +233,14 @@ impl Visit<'_> {
     /// The key of the request's answer: scheme, authority and target; what a trusted proxy says of the way; and the
     /// route, where fields chose it.
     fn write_key(&self, gateway: &Gateway, key: &mut Vec<u8>) {
-        let by_fields = !self.route(gateway).matches.fields.is_empty();
-        self.write_key_of(key, &self.request.target, by_fields.then_some(self.route));
-    }
-
-    /// The key of another target of the same origin; `route` only where its fields chose it.
-    fn write_key_of(&self, key: &mut Vec<u8>, target: &str, route: Option<usize>) {
-        cache::key::build(key, self.request.scheme, &self.request.authority, target);
+        cache::key::build(key, self.request.scheme, &self.request.authority, &self.request.target);
         if self.way.trusted {
             fields::write_way(self.request, key);
         }
-        if let Some(route) = route {
-            // And none of them holds a NUL behind the first.
+        if !self.route(gateway).matches.fields.is_empty() {
+            // Nowhere else do two NULs stand together.
             key.push(0);
-            key.extend_from_slice(&route.to_be_bytes());
+            key.extend_from_slice(&self.route.to_be_bytes());
         }
     }
 }

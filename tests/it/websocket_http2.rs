@@ -485,7 +485,6 @@ async fn a_stop_closes_tunnels_with_service_restart_and_waits_for_them() {
         assert_eq!(socket.frame().await.close_code(), Some(1012));
         socket.send_frame(&Frame::close(1012)).await;
         assert_eq!(socket.end().await, End::Finished);
-        socket.up.finish();
     }
     assert!(front.gateway.exited().await.success());
     let closes = front.gateway.access_log().into_iter().filter(|line| line["event"] == "tunnel_close");

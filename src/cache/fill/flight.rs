@@ -15,7 +15,10 @@ use tokio::sync::Notify;
 
 use super::{patience::let_go, pipe::Pipe};
 use crate::{
-    cache::{Reason, Stored},
+    cache::{
+        Reason, Stored,
+        key::{base_of, is_under},
+    },
     wire::Fields,
 };
 
@@ -36,6 +39,10 @@ pub(super) struct Flight {
     pub(super) fields: Fields,
     /// Nobody waits for this one.
     solo: bool,
+    /// Something is stored that it validates.
+    pub(super) validates: bool,
+    /// How many purges there had been when it began.
+    pub(super) since: u64,
     /// The key was invalidated since: not to be stored, nobody joins. Written and read under the shard's lock.
     pub(super) doomed: AtomicBool,
     /// How many have joined.
@@ -52,6 +59,19 @@ pub(super) struct Flight {
     instead_of: Option<Arc<Flight>>,
     state: Mutex<State>,
     changed: Notify,
+}
+
+/// What is known of a fetch as it begins.
+#[derive(Debug)]
+pub(super) struct Start {
+    /// The leader's request fields.
+    pub(super) fields: Fields,
+    /// When the leader's request came.
+    pub(super) began: Instant,
+    /// Something is stored that it validates.
+    pub(super) validates: bool,
+    /// How many purges there had been.
+    pub(super) since: u64,
 }
 
 /// One who waits for a flight.
@@ -82,17 +102,17 @@ impl Flights {
         Self { shards, hasher }
     }
 
-    /// The lock of this key's shard.
+    /// The lock of this key's shard, where all keys of the same base are.
     pub(super) fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard> {
         // The table in a shard takes the low bits of the same hash; the upper ones choose the shard.
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hasher.hash_one(base_of(key));
         self.shards[(hash >> 48) as usize % SHARDS].lock()
     }
 
-    /// Dooms the fetches of this key, and does `also` under the key's lock.
-    pub(crate) fn doom<T>(&self, key: &[u8], also: impl FnOnce() -> T) -> T {
-        let mut shard = self.shard(key);
-        for flight in shard.remove(key).into_iter().flatten() {
+    /// Dooms the fetches under this base of keys, and does `also` under their lock.
+    pub(crate) fn doom<T>(&self, base: &[u8], also: impl FnOnce() -> T) -> T {
+        let mut shard = self.shard(base);
+        for flight in shard.extract_if(|key, _| is_under(key, base)).flat_map(|(_, flights)| flights) {
             flight.doomed.store(true, Relaxed);
         }
         also()
@@ -107,19 +127,22 @@ impl Flights {
 
 impl Flight {
     /// A fetch that others may wait for, unless it is `solo`.
-    pub(super) fn new(fields: Fields, solo: bool, began: Instant) -> Arc<Self> {
-        Arc::new(Self::bare(fields, solo, began, None))
+    pub(super) fn new(start: Start, solo: bool) -> Arc<Self> {
+        Arc::new(Self::bare(start, solo, None))
     }
 
     /// A fetch for who has been waiting for another, too long; nobody waits for this one in its turn.
-    pub(super) fn instead_of(slow: &Arc<Self>, fields: Fields, began: Instant) -> Arc<Self> {
-        Arc::new(Self::bare(fields, true, began, Some(slow.clone())))
+    pub(super) fn instead_of(slow: &Arc<Self>, start: Start) -> Arc<Self> {
+        Arc::new(Self::bare(start, true, Some(slow.clone())))
     }
 
-    fn bare(fields: Fields, solo: bool, began: Instant, instead_of: Option<Arc<Self>>) -> Self {
+    fn bare(start: Start, solo: bool, instead_of: Option<Arc<Self>>) -> Self {
+        let Start { fields, began, validates, since } = start;
         Self {
             fields,
             solo,
+            validates,
+            since,
             doomed: AtomicBool::new(false),
             followers: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
-    cache::{Answer, Cache, Exchange, Gap, Plan, Reason, Stored, store::Found, stored::Body},
+    cache::{Answer, Cache, Exchange, Gap, Plan, Reason, Stored, metrics::Validation, store::Found, stored::Body},
     clock::Now,
     wire::{RequestHead, ResponseHead},
 };
@@ -58,7 +58,7 @@ impl Leader {
     /// Forgets parts that turned out to be of no use.
     pub fn forget(&self, stored: &Arc<Stored>) {
         let Duty { cache, key, .. } = &self.duty;
-        cache.flights.locked(key, || cache.store.replace(key, stored, None));
+        cache.flights.locked(key, || cache.store.replace(key, stored, None, || false));
     }
 
     /// The answer, of this status, is not to be stored: the waiting are told to fetch for themselves. If the reason lies in
@@ -139,7 +139,7 @@ impl Leader {
         edit: impl FnOnce(&mut ResponseHead),
     ) -> Result<(Arc<Stored>, Option<Reason>), (Self, Reason)> {
         let Duty { cache, key, .. } = &self.duty;
-        match cache.merge(key, exchange, stored, not_modified, edit) {
+        match cache.merge(key, exchange, stored, not_modified, edit, |answer| self.duty.is_struck(answer)) {
             Ok((stored, refused)) => {
                 self.duty.settle(refused.map_or_else(|| shared(&stored), State::NotStorable));
                 Ok((stored, refused))
@@ -150,6 +150,7 @@ impl Leader {
 
     /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is.
     pub fn resolve_stale(self, stored: &Arc<Stored>) {
+        self.duty.cache.metrics.validations.add(Validation::Stale, 1);
         self.duty.settle(State::Stale(stored.clone()));
     }
 }
@@ -164,17 +165,26 @@ impl Duty {
     pub(super) fn settle_storing(mut self, stored: &Arc<Stored>) -> Result<(), Reason> {
         let mut shard = self.cache.flights.shard(&self.key);
         remove(&mut shard, &self.key, &self.flight);
-        let doomed = self.flight.doomed.load(Acquire);
-        if !doomed {
-            let dropped = self.cache.store.put(&self.key, stored.clone(), &self.flight.fields);
+        let is_struck = || self.is_struck(&stored.answer);
+        let put = self.cache.store.put(&self.key, stored, &self.flight.fields, is_struck);
+        if let Some(dropped) = put {
             self.cache.metrics.variants_dropped.add(dropped as u64);
             self.cache.metrics.stored.add(1);
+        }
+        if self.flight.validates {
+            self.cache.metrics.validations.add(Validation::Replaced, 1);
         }
         drop(shard);
         // Who joined before the invalidation came may still share the answer (RFC 9111 §4.4 speaks of stored ones).
         self.settled = true;
         self.flight.set(shared(stored));
-        if doomed { Err(Reason::Invalidated) } else { Ok(()) }
+        put.map(drop).ok_or(Reason::Invalidated)
+    }
+
+    /// Whether a purge or an invalidation that came since the fetch began is about its answer.
+    fn is_struck(&self, answer: &Answer) -> bool {
+        let Self { cache, key, flight, .. } = self;
+        flight.doomed.load(Acquire) || cache.purges.strike(key, answer, flight.since, cache.purges.count())
     }
 
     /// Puts a part into the store, made from what stands there, unless the key was invalidated since the fetch began.
@@ -184,15 +194,13 @@ impl Duty {
     ) -> Result<(), Reason> {
         let (cache, fields) = (self.cache.clone(), &self.flight.fields);
         let made = cache.flights.locked(&self.key, || {
-            if self.flight.doomed.load(Acquire) {
-                return Err(Reason::Invalidated);
-            }
             let before = match cache.store.find(&self.key, fields) {
                 Found::Stored(stored) => Some(stored),
                 _ => None,
             };
             let stored = make(before)?;
-            let dropped = cache.store.put(&self.key, stored, fields);
+            let is_struck = || self.is_struck(&stored.answer);
+            let dropped = cache.store.put(&self.key, &stored, fields, is_struck).ok_or(Reason::Invalidated)?;
             cache.metrics.variants_dropped.add(dropped as u64);
             cache.metrics.parts_stored.add(1);
             Ok(())

@@ -18,7 +18,7 @@ use std::{
 
 pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
-use flight::{Flight, State, Wait, remove};
+use flight::{Flight, Start, State, Wait, remove};
 pub use leader::Leader;
 pub use part::PartFill;
 pub use patience::FOLLOW_MAX;
@@ -57,6 +57,8 @@ pub struct Follower {
     demanding: bool,
     /// The request has `Authorization`.
     identified: bool,
+    /// How many purges there had been when it joined.
+    since: u64,
 }
 
 /// What became of the wait.
@@ -80,26 +82,33 @@ pub enum FollowerOutcome {
 pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
     let mut shard = cache.flights.shard(key);
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
-    let demanding = match cache.lookup(key, request, policy, now) {
-        Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => return Begin::Stored(stored),
+    let found = cache.look(key, request, policy, now);
+    let validates = matches!(found, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
+    let demanding = match found {
+        Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
+            cache.count_given(&stored);
+            return Begin::Stored(stored);
+        }
         Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,
     };
     let identified = request.fields.contains("authorization");
+    let purges = cache.purges.count();
     let solo = is_solo(cache, key, request, identified);
     let flights = shard.entry(key.into()).or_default();
     let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request, policy, now));
     if let Some(flight) = joined.filter(|flight| !flight.lets_go(now.instant)) {
         let (cache, key, flight) = (cache.clone(), key.into(), flight.join());
-        return Begin::Follower(Follower { cache, key, flight, demanding, identified });
+        return Begin::Follower(Follower { cache, key, flight, demanding, identified, since: purges });
     }
+    let start = Start { fields: request.fields.clone(), began: now.instant, validates, since: purges };
     let flight = match joined {
         Some(slow) => {
             cache.metrics.gave_up.add(1);
-            Flight::instead_of(slow, request.fields.clone(), now.instant)
+            Flight::instead_of(slow, start)
         }
-        None => Flight::new(request.fields.clone(), solo, now.instant),
+        None => Flight::new(start, solo),
     };
     flights.push(flight.clone());
     drop(shard);
@@ -121,15 +130,19 @@ pub(super) fn begin_refresh(
     if flights.iter().any(|flight| may_join(cache, key, flight, request, policy, now)) {
         return None;
     }
-    let flight = Flight::new(request.fields.clone(), false, now.instant);
+    let since = cache.purges.count();
+    let start = Start { fields: request.fields.clone(), began: now.instant, validates: true, since };
+    let flight = Flight::new(start, false);
     flights.push(flight.clone());
     drop(shard);
     Some(Leader::new(cache.clone(), key.into(), flight, Some(claim)))
 }
 
-/// Leads a fetch that is for its own request alone; see [`Cache::begin_range`].
-pub(super) fn begin_alone(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
-    let flight = Flight::new(request.fields.clone(), true, now.instant);
+/// Leads a fetch that nobody may join; see [`Cache::begin_unasked`].
+pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+    let since = cache.purges.count();
+    let start = Start { fields: request.fields.clone(), began: now.instant, validates: false, since };
+    let flight = Flight::new(start, true);
     cache.flights.shard(key).entry(key.into()).or_default().push(flight.clone());
     Leader::new(cache.clone(), key.into(), flight, None)
 }
@@ -178,6 +191,9 @@ fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead, p
             _ => true,
         },
         State::Streaming(pipe) => {
+            if cache.purges.strike(key, pipe.answer(), flight.since, cache.purges.count()) {
+                return false;
+            }
             let directives = Wants::of(&request.fields).directives(request, policy.client_cache_control);
             policy::reuse(pipe.answer(), &directives, policy, pipe.answer().age(now)) == Reuse::Usable
         }
@@ -210,7 +226,10 @@ impl Follower {
     /// Who finds that all may go also sees to it that nobody comes to wait: the answer seems to be a long-poll's.
     fn go_alone(&self, request: &RequestHead, now: Instant) -> Leader {
         self.cache.metrics.gave_up.add(1);
-        let flight = Flight::instead_of(self.flight.flight(), request.fields.clone(), now);
+        let slow = self.flight.flight();
+        let since = self.cache.purges.count();
+        let start = Start { fields: request.fields.clone(), began: now, validates: slow.validates, since };
+        let flight = Flight::instead_of(slow, start);
         let mut shard = self.cache.flights.shard(&self.key);
         if self.flight.is_now_hopeless(now) {
             self.cache.store.dont_queue(&self.key, now + DONT_QUEUE);
@@ -227,7 +246,9 @@ impl Follower {
             State::NotStorable(reason) => return FollowerOutcome::NotStorable(*reason),
             State::Waiting | State::Gone => return FollowerOutcome::LeaderGone,
         };
-        if !answer.vary.matches(&request.fields) {
+        // A purge that came between the fetch and this request: only now can it be told whether it is about the answer.
+        let is_struck = self.cache.purges.strike(&self.key, answer, self.flight.since, self.since);
+        if is_struck || !answer.vary.matches(&request.fields) {
             return FollowerOutcome::NotMyVariant;
         }
         if self.identified && !answer.shared_with_authorization {

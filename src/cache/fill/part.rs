@@ -17,10 +17,10 @@ use crate::{
         stored::Body,
     },
     clock::Now,
+    metrics::GaugeGuard,
 };
 
 /// Gathers the bytes of a part. Dropped, it stores what it has.
-#[derive(Debug)]
 pub struct PartFill {
     answer: Arc<Answer>,
     answered: Now,
@@ -38,6 +38,7 @@ pub struct PartFill {
     charge: Charge,
     /// `None` once it is settled.
     duty: Option<Duty>,
+    _counted: GaugeGuard,
 }
 
 impl Leader {
@@ -50,6 +51,7 @@ impl Leader {
             duty.decline(Reason::NoRoom);
             return Err(Reason::NoRoom);
         };
+        let _counted = duty.cache.metrics.fills.hold();
         Ok(PartFill {
             answer: Arc::new(answer),
             answered,
@@ -63,6 +65,7 @@ impl Leader {
             head_cost,
             charge,
             duty: Some(duty),
+            _counted,
         })
     }
 
@@ -149,6 +152,12 @@ impl PartFill {
             cache.metrics.parts_completed.add(u64::from(combined.parts.is_none()));
             Ok(combined.stored(answer.clone(), charge.split(u64::MAX)))
         })
+    }
+}
+
+impl std::fmt::Debug for PartFill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartFill").field("place", &self.place).field("kept", &self.kept).finish_non_exhaustive()
     }
 }
 

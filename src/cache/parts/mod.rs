@@ -48,6 +48,8 @@ pub(crate) struct Combined {
     pub(crate) parts: Option<Parts>,
     /// Runs given up for the bounds.
     pub(crate) dropped: usize,
+    /// How often what is continued here was given.
+    hits: u64,
 }
 
 impl Parts {
@@ -63,6 +65,7 @@ impl Combined {
     pub(crate) fn of(answer: &Answer, before: Option<&Stored>, piece: Piece, max_bytes: u64) -> Self {
         let Piece { place, chunks } = piece;
         let before = before.filter(|before| place.sure && may_combine(before, answer));
+        let hits = before.map_or(0, Stored::hits);
         let mut pieces: Vec<(u64, Bytes)> = before.map(Stored::placed).into_iter().flatten().collect();
         let mut held = Runs::of(pieces.iter().map(extent));
         let mut dropped = 0;
@@ -91,7 +94,7 @@ impl Combined {
         }
         let is_whole = place.sure && answer.length == Some(runs.bytes());
         let parts = (!is_whole).then_some(Parts { runs, sure: place.sure });
-        Self { chunks: pieces.into_iter().map(|(_, chunk)| chunk).collect(), parts, dropped }
+        Self { chunks: pieces.into_iter().map(|(_, chunk)| chunk).collect(), parts, dropped, hits }
     }
 
     /// What the body costs.
@@ -103,7 +106,7 @@ impl Combined {
     /// The stored form; `charge` is for the body and the head.
     pub(crate) fn stored(self, answer: Arc<Answer>, mut charge: Charge) -> Arc<Stored> {
         let for_body = charge.split(self.cost());
-        Stored::with_parts(answer, Body::new(self.chunks, for_body), self.parts.map(Arc::new), charge)
+        Stored::given(answer, Body::new(self.chunks, for_body), self.parts.map(Arc::new), charge, self.hits)
     }
 }
 

@@ -1,11 +1,9 @@
 //! Whether a 206 may be stored, and with what it is put together (RFC 9111 §3.3, §3.4).
 
-use std::sync::Arc;
-
 use super::{Gap, asking::gap_of_whole, may_combine};
 use crate::{
     cache::{
-        Answer, Cache, Exchange, Leader, Plan, Policy, Reader, Reason, Stored, fill,
+        Answer, Cache, Exchange, Plan, Policy, Reader, Reason, Stored, fill,
         policy::{
             self, Freshened,
             content_range::{Place, as_whole, is_same},
@@ -51,12 +49,6 @@ impl PartPlan {
 }
 
 impl Cache {
-    /// The right to store what comes for this request with Range, beside all other fetches; nobody waits for it. To be
-    /// taken before the backend is asked, so that what is invalidated meanwhile is not stored.
-    pub fn begin_range(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
-        fill::begin_alone(self, key, request, now)
-    }
-
     /// A reader of the whole that is being fetched, if the one range wanted is near what has come of it.
     pub fn join_range(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Option<Reader> {
         fill::join_near(self, key, request, policy, now).inspect(|_| self.metrics.collapsed.add(1))

@@ -1,13 +1,16 @@
 //! An answer as it is kept: the head, and everything worked out of it once so that a hit parses nothing.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
 use super::{
     date,
     directives::ResponseDirectives,
-    freshness::{date_of, initial_age},
+    freshness::{Lifetime, LifetimeSource, date_of, initial_age},
     kept::kept_head,
     tags::{self, Tags, Words},
     vary::Vary,
@@ -38,6 +41,10 @@ pub struct Answer {
     pub modified_seconds: Option<i64>,
     /// Seconds for which the answer is fresh, counted from age 0 (RFC 9111 §4.2.1).
     pub lifetime: u64,
+    /// Where the lifetime comes from.
+    pub lifetime_source: LifetimeSource,
+    /// Which of [`super::Policy::targeted_fields`] decided; `None`: Cache-Control did.
+    pub targeted: Option<usize>,
     /// Age at `received` (RFC 9111 §4.2.3, corrected_initial_age).
     pub initial_age: Duration,
     /// When the head arrived.
@@ -58,14 +65,22 @@ pub struct Answer {
     pub tags: Words,
     /// And its groups, which belong to its origin (RFC 9875).
     pub groups: Words,
+    /// How long the backend took for it: what giving it again spares.
+    pub took: Duration,
+    /// Age at which a soft purge ended its freshness.
+    pub(crate) ended: Ended,
 }
+
+/// An age in seconds from which an answer is stale, however long it was to be fresh.
+#[derive(Debug)]
+pub(crate) struct Ended(AtomicU64);
 
 /// What an answer's own words decide, found while weighing whether it may be stored.
 pub(crate) struct Terms {
     pub(crate) directives: ResponseDirectives,
     pub(crate) vary: Vary,
     pub(crate) tags: Tags,
-    pub(crate) lifetime: u64,
+    pub(crate) lifetime: Lifetime,
     pub(crate) length: Option<u64>,
 }
 
@@ -87,7 +102,9 @@ impl Answer {
             etag: field("etag"),
             last_modified: field("last-modified"),
             modified_seconds,
-            lifetime,
+            lifetime: lifetime.seconds,
+            lifetime_source: lifetime.source,
+            targeted: directives.targeted,
             initial_age: initial_age(&received_head.fields, requested, answered),
             received: answered.instant,
             vary,
@@ -102,6 +119,8 @@ impl Answer {
             stale_while_revalidate: directives.stale_while_revalidate,
             tags,
             groups,
+            took: answered.instant.saturating_duration_since(requested.instant),
+            ended: Ended::default(),
             head,
         }
     }
@@ -133,7 +152,17 @@ impl Answer {
     /// Seconds of freshness left at this age; negative when stale.
     pub fn ttl(&self, age: u64) -> i64 {
         let whole = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-        whole(self.lifetime).saturating_sub(whole(age))
+        whole(self.lifetime.min(self.ended.age())).saturating_sub(whole(age))
+    }
+
+    /// It is stale from this age on: a soft purge. Only a validation makes it fresh again.
+    pub(crate) fn end_freshness(&self, age: u64) {
+        self.ended.0.fetch_min(age, Relaxed);
+    }
+
+    /// The age at which a soft purge ended its freshness, if one did.
+    pub fn ended(&self) -> Option<u64> {
+        Some(self.ended.age()).filter(|&age| age != u64::MAX)
     }
 
     /// Whether a request that came while the answer was being fetched may be given it: not if each use needs a
@@ -155,6 +184,24 @@ impl Answer {
             self.head.fields.memory() + self.head.reason.len() + self.http1.len() + self.not_modified_http1.len();
         (size_of::<Self>() + heads + validators + words + self.vary.memory()) as u64
             + (8 + allocations) as u64 * ALLOCATION_OVERHEAD
+    }
+}
+
+impl Ended {
+    fn age(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Default for Ended {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Clone for Ended {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.age()))
     }
 }
 

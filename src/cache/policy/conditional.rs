@@ -1,5 +1,7 @@
 //! The client's own conditions against a stored answer (RFC 9110 §13, RFC 9111 §4.3.2).
 
+use http::Method;
+
 use super::{Answer, date, directives::quoted_length};
 use crate::wire::RequestHead;
 
@@ -15,8 +17,8 @@ pub enum Condition {
 /// Weighs If-None-Match, or without it If-Modified-Since (RFC 9110 §13.2.2). If-Match, If-Unmodified-Since and Range never
 /// come here: `Cache::lookup` passes such requests on.
 pub fn evaluate(request: &RequestHead, answer: &Answer) -> Condition {
-    // RFC 9110 §13.2.1: an answer that is no success is sent as it is.
-    if !(200..300).contains(&answer.head.status) {
+    // RFC 9110 §13.2.1: an answer that is no success is sent as it is, and §13.1.2: a 304 is for GET and HEAD alone.
+    if !(200..300).contains(&answer.head.status) || !matches!(request.method, Method::GET | Method::HEAD) {
         return Condition::Proceed;
     }
     let (mut tagged, mut tag_matches, mut since) = (false, false, None);

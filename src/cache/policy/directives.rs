@@ -22,6 +22,8 @@ pub(crate) struct ResponseDirectives {
     pub(crate) must_understand: bool,
     /// Fields named by `no-cache="…"` and `private="…"`, in lower case: not to be stored (RFC 9111 §5.2.2.4, §5.2.2.7).
     pub(crate) withheld: Vec<Vec<u8>>,
+    /// Which of the policy's targeted fields they are from; else they are Cache-Control's (RFC 9213).
+    pub(crate) targeted: Option<usize>,
 }
 
 /// What the Cache-Control (or Pragma) of a request says. What is malformed is ignored.
@@ -64,7 +66,8 @@ impl ResponseDirectives {
         directives
     }
 
-    fn take(&mut self, name: &[u8], argument: Argument<'_>) {
+    /// Notes one directive.
+    pub(super) fn take(&mut self, name: &[u8], argument: Argument<'_>) {
         let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
         if is("max-age") {
             lower(&mut self.max_age, seconds(argument).unwrap_or(0));

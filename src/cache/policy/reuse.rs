@@ -5,7 +5,7 @@ use crate::{cache::Reason, clock::Now, wire::RequestHead};
 
 /// What may be done with a stored answer that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reuse {
+pub enum Reuse {
     /// Give it.
     Usable,
     /// Give it although it is stale, and ask the backend meanwhile (RFC 5861 §3).

@@ -76,6 +76,12 @@ impl Vary {
         self.nominated.iter().map(|nominated| &*nominated.name)
     }
 
+    /// The nominated names with the values that a request must repeat, in the form in which they are compared; `None`: it
+    /// must not have the field.
+    pub fn values(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        self.nominated.iter().map(|own| (&*own.name, own.value.as_ref().map(|value| &*value.canonical)))
+    }
+
     /// Bytes of memory held.
     pub(crate) fn memory(&self) -> usize {
         let value = |value: &Value| value.canonical.len() + value.exact.as_ref().map_or(0, |exact| exact.len());

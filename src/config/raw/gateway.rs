@@ -50,20 +50,6 @@ settings! {
 }
 
 settings! {
-    /// The cache of answers, in memory.
-    pub(super) struct Cache {
-        /// `false` stores nothing and answers nothing from memory.
-        enabled: bool = { true },
-        /// Memory for stored answers; `0` is the same as `enabled = false`.
-        capacity: Size<0, MEMORY_MAX> = { Size(256 << 20) },
-        /// Largest body that is stored. An eighth of the capacity by default, at most 64 MiB.
-        max_object: Size<0, MEMORY_MAX> = optional,
-        /// `Cache-Status` (RFC 9211) on answers: whether and why the cache had it.
-        status_field: bool = { true },
-    }
-}
-
-settings! {
     /// The access log.
     pub(super) struct AccessLog {
         /// Where to: `"stdout"`, `"off"` or a file.
@@ -154,6 +140,6 @@ choice! {
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 /// A pebibyte: more than any machine's memory or any body.
-const MEMORY_MAX: u64 = 1 << 50;
+pub(super) const MEMORY_MAX: u64 = 1 << 50;
 const HEAD_MAX: u64 = 1 << 20;
 const COUNT_MAX: u64 = 100_000_000;

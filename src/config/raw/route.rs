@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::RouteCache;
 use crate::config::{
     HostPattern,
     shape::{Either, Named, Names, OneOrMany, OrOff},
@@ -66,28 +67,6 @@ settings! {
 }
 
 settings! {
-    /// The cache for a route's requests.
-    pub(super) struct RouteCache {
-        /// `false` keeps these answers out of the cache.
-        enabled: bool = { true },
-        /// Guess a lifetime from `Last-Modified` where the answer gives none (RFC 9111 §4.2.2): `false`, or the longest.
-        heuristic: Either<bool, Period<false>> = { Either::This(true) },
-        /// How long after its lifetime an answer may stand in for a backend's 500, 502, 503 or 504 (RFC 5861 §4).
-        stale_if_error: Period<true> = { Period(std::time::Duration::ZERO) },
-        /// How long after its lifetime an answer is still given at once, and renewed meanwhile (RFC 5861 §3), where the answer
-        /// itself does not say.
-        stale_while_revalidate: Period<true> = { Period(std::time::Duration::ZERO) },
-        /// Lifetime of a 200 that says nothing about caching: neither `Cache-Control` nor `Expires`. Only for backends that
-        /// are known to give everybody the same. `0` gives none.
-        default_ttl: Period<true> = { Period(std::time::Duration::ZERO) },
-        /// Answers with `Set-Cookie` that are not `public`.
-        set_cookie: SetCookie = { SetCookie::Refuse },
-        /// `Cache-Control` of requests (RFC 9111 §5.2.1).
-        client_cache_control: ClientCacheControl = { ClientCacheControl::Honour },
-    }
-}
-
-settings! {
     /// WebSockets of a route.
     pub(super) struct WebSocket {
         /// `false` passes handshakes on as ordinary requests, without `Upgrade`.
@@ -116,36 +95,6 @@ choice! {
         "default" => OriginsWord::Default: "a foreign origin is refused if the handshake carries cookies",
         "any" => OriginsWord::Any: "every origin",
         "same-host" => OriginsWord::SameHost: "only pages of the same host",
-    }
-}
-
-/// What becomes of answers with `Set-Cookie`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::config) enum SetCookie {
-    Store,
-    Refuse,
-}
-
-choice! {
-    /// What becomes of answers with `Set-Cookie`.
-    SetCookie {
-        "refuse" => SetCookie::Refuse: "not stored",
-        "store" => SetCookie::Store: "stored as RFC 9111 allows: the cookie is given to everybody",
-    }
-}
-
-/// Whether a client may ask the cache for something fresher.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::config) enum ClientCacheControl {
-    Honour,
-    Ignore,
-}
-
-choice! {
-    /// Whether a client may ask the cache for something fresher.
-    ClientCacheControl {
-        "honour" => ClientCacheControl::Honour: "a reload reaches the backend",
-        "ignore" => ClientCacheControl::Ignore: "only the answers' lifetime counts",
     }
 }
 

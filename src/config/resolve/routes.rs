@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{HEURISTIC_DEFAULT, body_limit, named_twice, upstreams::Upstreams};
+use super::{body_limit, cache::route_cache, named_twice, upstreams::Upstreams};
 use crate::config::{
-    FieldEdits, FieldMatch, HostPattern, KeyShape, Limits, Origins, Route, RouteAction, RouteCache, RouteMatch,
-    RouteWebSocket, Timeouts,
+    FieldEdits, FieldMatch, HostPattern, Limits, Origins, Route, RouteAction, RouteMatch, RouteWebSocket, Timeouts,
     problem::{Place, Problem, Problems},
     raw,
     shape::{Either, Names},
@@ -118,7 +117,7 @@ impl Context<'_> {
             request_fields: edits(&written.request_fields.value),
             response_fields: edits(&written.response_fields.value),
             body_bytes: written.body_limit.as_ref().map_or(self.limits.body_bytes, |limit| body_limit(&limit.value)),
-            cache: cache(&written.cache.value),
+            cache: route_cache(&written.cache.value, problems),
             websocket: self.websocket(&written.websocket, problems),
         }
     }
@@ -214,31 +213,6 @@ fn edits(written: &raw::Edits) -> FieldEdits {
         remove: written.remove.iter().flat_map(|names| &names.value.0).map(|name| name.value.0.clone()).collect(),
         set: lines(&written.set.value),
         add: lines(&written.add.value),
-    }
-}
-
-fn cache(written: &Either<bool, raw::RouteCache>) -> RouteCache {
-    let by_default = raw::RouteCache::default();
-    let (enabled, table) = match written {
-        Either::This(enabled) => (*enabled, &by_default),
-        Either::That(table) => (table.enabled.value, table),
-    };
-    let heuristic = match &table.heuristic.value {
-        Either::This(true) => Some(HEURISTIC_DEFAULT),
-        Either::This(false) => None,
-        Either::That(longest) => Some(longest.0),
-    };
-    RouteCache {
-        enabled,
-        store_set_cookie: table.set_cookie.value == raw::SetCookie::Store,
-        client_cache_control: table.client_cache_control.value == raw::ClientCacheControl::Honour,
-        heuristic,
-        stale_if_error: table.stale_if_error.value.0,
-        stale_while_revalidate: table.stale_while_revalidate.value.0,
-        default_ttl: (!table.default_ttl.value.0.is_zero()).then_some(table.default_ttl.value.0),
-        key: KeyShape::default(),
-        range_fill: false,
-        purge_from: Vec::new(),
     }
 }
 

@@ -35,6 +35,8 @@ hosts = ["Gateway.Example.", "tide"]
 enabled = false
 capacity = 1234567
 status_field = false
+targeted_fields = ["Tidegate-Cache-Control", "Edge-Control"]
+snapshot = { path = "/hot set", bytes = "1MiB", time = "1s" }
 [access_log]
 path = "off"
 format = "json"
@@ -90,8 +92,20 @@ websocket = false
 match = { path = "/a", host = ["*.a.example", "b.example", "[::1]"] }
 upstream = "cookie"
 strip_prefix = true
-cache = { heuristic = false, stale_if_error = "1s", set_cookie = "store", client_cache_control = "ignore" }
+cache = { heuristic = false, stale_if_error = "1s", set_cookie = "store", client_cache_control = "ignore", range_fill = "whole", purge_from = ["10.0.0.0/8", "::1"] }
 websocket = { origins = "same-host" }
+[[routes]]
+match = { path = "/c" }
+upstream = "cookie"
+cache = { key = { query = { ignore = ["utm_*", "a%20b"] }, sort_query = true, fields = ["X-B", "x-a", "X-b"] } }
+[[routes]]
+match = { path = "/d" }
+upstream = "cookie"
+cache = { key = { query = { keep = "page" } } }
+[[routes]]
+match = { path = "/e" }
+upstream = "cookie"
+cache = { key = { query = "none" } }
 [[routes]]
 match = { path = "/b" }
 redirect = "https"
@@ -125,7 +139,7 @@ proptest::proptest! {
         let mut problems = Problems::new();
         let source = Source { name: String::new(), directory: "/".into(), text: format!("key = {inline}") };
         let source = problems.add_source(source);
-        let outside = Outside { variable: &|_| None, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+        let outside = Outside::nothing();
         let (entries, _) = tree::parse(source, &outside, &mut problems);
         let tree::Data::Text { text: read, .. } = &entries[0].value.data else { panic!("{problems}") };
         assert_eq!(read, &text);

@@ -89,6 +89,51 @@ upstream = "sticky"
 }
 
 #[test]
+fn what_a_cache_can_not_be_told_is_told() {
+    insta::assert_snapshot!(told(
+        r#"
+upstream = "a:1"
+[cache]
+targeted_fields = ["Cache-Control", "bad name"]
+snapshot = { bytes = "1KiB" }
+[[routes]]
+match = { path = "/a" }
+cache = { key = { query = { ignore = ["*", "a=b", "a*b", "é"], keep = [] }, fields = ["TE", "Host"] } }
+[[routes]]
+match = { path = "/b" }
+cache = { key = { query = { keep = [] }, fields = "X-Country", sort_query = "yes" }, range_fill = "all" }
+[[routes]]
+match = { path = "/c" }
+cache = { key = { query = {} }, purge_from = "10.0.0.1/8" }
+[[routes]]
+match = { path = "/d" }
+cache = { key = { query = { ignore = "a", keep = "b" } } }
+"#
+    ));
+}
+
+#[test]
+fn what_a_cache_is_hardly_meant_to_do_is_told() {
+    let text = r#"
+upstream = "a:1"
+[cache]
+capacity = "8GiB"
+targeted_fields = ["A", "a", "cdn-cache-control"]
+snapshot = "/nowhere/hot"
+[[routes]]
+match = { methods = ["GET", "HEAD"] }
+cache = { purge_from = ["0.0.0.0/0", "::/0", "10.0.0.0/8"], set_cookie = "store", default_ttl = "1m", key = { fields = ["Cookie", "Accept-Encoding", "X-Forwarded-Proto", "If-Range", "Range", "X-Fine"] } }
+"#;
+    let outside = Outside {
+        directory: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        memory: &|| Some((4 << 30) - 4096),
+        ..Outside::nothing()
+    };
+    let (_, warnings) = from_texts(&[("tidegate.toml".to_owned(), text.to_owned())], &outside).unwrap();
+    insta::assert_snapshot!(warnings.to_string());
+}
+
+#[test]
 fn a_redirect_without_tls_anywhere_is_warned_of() {
     assert!(told("[[routes]]\nredirect = \"https\"").starts_with("warning: clients are sent to https"));
     assert_eq!(told("trusted_proxies = [\"10.0.0.0/8\"]\n[[routes]]\nredirect = \"https\""), "");

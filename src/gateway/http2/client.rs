@@ -9,7 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{AGE, CONTENT_LENGTH},
+};
 
 use super::{Ticket, stream::TunnelStream};
 use crate::{
@@ -254,7 +257,7 @@ impl Client for Http2Client {
         let mut headers = head.fields.to_header_map();
         // Of an answer without a body, the end of the stream tells: gRPC wants its head-only answers as they are.
         if let BodyLength::Exact(length @ 1..) = length {
-            headers.entry(http::header::CONTENT_LENGTH).or_insert_with(|| length.into());
+            headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
         }
         self.queue_head(head.status, headers, matches!(length, BodyLength::None | BodyLength::Exact(0)));
     }
@@ -265,9 +268,7 @@ impl Client for Http2Client {
             false => answer.head.fields.to_header_map(),
         };
         for (name, value) in tail {
-            if let (Ok(name), Ok(value)) =
-                (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_bytes(value))
-            {
+            if let (Some(name), Ok(value)) = (tail_name(name), HeaderValue::from_bytes(value)) {
                 headers.append(name, value);
             }
         }
@@ -341,6 +342,16 @@ impl Client for Http2Client {
 
     fn abandon(&mut self) {
         self.failed = true;
+    }
+}
+
+/// The names that stored answers are mostly sent with need no look-up.
+fn tail_name(name: &str) -> Option<HeaderName> {
+    const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+    match name {
+        "Age" => Some(AGE),
+        "Cache-Status" => Some(CACHE_STATUS),
+        name => HeaderName::from_bytes(name.as_bytes()).ok(),
     }
 }
 

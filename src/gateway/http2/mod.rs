@@ -4,11 +4,11 @@
 //! what has to wait becomes a task of its own. What has become a tunnel (RFC 8441) goes on as one stream among the others.
 
 mod client;
+mod cork;
 mod stream;
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -21,15 +21,18 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, ext::Protocol, server, server::SendResponse};
 use tokio::sync::Notify;
 
-use self::client::Http2Client;
+use self::{client::Http2Client, cork::Cork};
 use super::{
-    Gateway, failure,
+    Gateway,
+    client::{Client, ClientFault, flush},
+    facts::Facts,
+    failure,
     upgrade::{self, OpenTunnel},
 };
 use crate::{
     net::{ClientInfo, Stream, Watchdog},
     tunnel::{self, StopPhase, StopSignal},
-    wire::{Refusal, RequestHead},
+    wire::{Framing, Refusal, RequestHead},
 };
 
 /// Flow-control windows: what a client may send ahead of the backend, for one stream and for all. Streams that nobody
@@ -52,9 +55,6 @@ const SEND_BUFFER_MAX: usize = 256 * 1024;
 /// A stream of the client's: its request, and the way to answer it.
 type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
 
-/// The work for one request; gives the tunnel that has come of it.
-type Work = Pin<Box<dyn Future<Output = Option<OpenTunnel>> + Send>>;
-
 /// Serves one connection until it ends.
 pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) {
     let limits = &gateway.config.limits;
@@ -71,18 +71,22 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         // RFC 8441 §3.
         builder.enable_connect_protocol();
     }
-    let handshake = builder.handshake(stream);
+    let cork = Cork::new(stream);
+    let handshake = builder.handshake(cork.clone());
     let Ok(Ok(connection)) = tokio::time::timeout(gateway.config.timeouts.head, handshake).await else { return };
+    cork.hold();
     let toll = Arc::<Toll>::default();
     let connection = Connection {
         stop: gateway.stopper.signal(),
         gateway,
         connection,
+        cork,
         info,
         watchdog: Watchdog::default(),
         leaving: false,
         busy: false,
         began: 0,
+        head: RequestHead::default(),
         toll: toll.clone(),
     };
     connection.run().await;
@@ -92,7 +96,8 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
 
 struct Connection {
     gateway: Arc<Gateway>,
-    connection: server::Connection<Stream, Bytes>,
+    connection: server::Connection<Cork, Bytes>,
+    cork: Cork,
     info: ClientInfo,
     stop: StopSignal,
     watchdog: Watchdog,
@@ -102,6 +107,8 @@ struct Connection {
     busy: bool,
     /// Requests so far.
     began: u32,
+    /// Where heads are read.
+    head: RequestHead,
     toll: Arc<Toll>,
 }
 
@@ -179,6 +186,12 @@ impl Connection {
                 self.busy = true;
                 return Poll::Ready(accepted);
             }
+            // Nothing more to answer for now: what was said meanwhile goes out, and a connection at rest holds no head.
+            self.head = RequestHead::default();
+            if let Poll::Ready(Err(error)) = self.cork.poll_release(cx) {
+                tracing::debug!(client = ?self.info.client, "an HTTP/2 connection: {error}");
+                return Poll::Ready(None);
+            }
             match self.watch_rest(cx) {
                 Rest::Wait => return Poll::Pending,
                 // A client that has taken neither the goodbye nor anything else for so long is not waited for.
@@ -212,51 +225,86 @@ impl Connection {
             // RFC 9113 §8.7: nothing was done, the client may ask again.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
-        let gateway = self.gateway.clone();
         let (parts, body) = request.into_parts();
-        let limits = &gateway.head_limits;
-        let parsed = match parts.extensions.get::<Protocol>() {
-            Some(protocol) => RequestHead::from_extended_connect(&parts, protocol.as_str(), limits),
-            None => RequestHead::from_http2(&parts, body.is_end_stream(), limits),
+        let (limits, head) = (&self.gateway.head_limits, &mut self.head);
+        let read = match parts.extensions.get::<Protocol>() {
+            Some(protocol) => head.read_extended_connect(&parts, protocol.as_str(), limits),
+            None => head.read_http2(&parts, body.is_end_stream(), limits),
         };
-        let client = Http2Client::new(&gateway, self.info.clone(), body, respond, self.toll.ticket());
-        let mut work: Work = match parsed {
-            Ok(request) if request.wants_websocket => Box::pin(shake_hands(gateway, client, request)),
-            parsed => Box::pin(answer(gateway, client, parsed)),
-        };
-        // Whoever is woken by this poll is the task spawned next, which registers anew.
-        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(None) => {}
-            Poll::Ready(Some(tunnel)) => drop(tokio::spawn(tunnel)),
-            Poll::Pending => drop(tokio::spawn(async move {
-                if let Some(tunnel) = work.await {
-                    tunnel.await;
-                }
-            })),
+        let mut client = Http2Client::new(&self.gateway, self.info.clone(), body, respond, self.toll.ticket());
+        if let Err(refusal) = read {
+            return start(refuse(self.gateway.clone(), client, refusal));
+        }
+        client.begin_request(head);
+        if head.wants_websocket {
+            start(shake_hands(self.gateway.clone(), client, std::mem::take(head)));
+        } else if let Framing::None = head.framing
+            && let Some(facts) = self.gateway.hit(&mut client, head)
+        {
+            self.finish_hit(client, facts);
+        } else {
+            start(answer(self.gateway.clone(), client, std::mem::take(head)));
+        }
+    }
+
+    /// Sends the stored answer that is queued: at once, or as the client takes it.
+    fn finish_hit(&mut self, mut client: Http2Client, mut facts: Facts) {
+        match client.poll_flush(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(sent) => {
+                facts.failure = sent.map_or_else(ClientFault::label, |()| "");
+                self.gateway.record(&mut facts, &self.head, &client);
+            }
+            Poll::Pending => start(finish_hit(self.gateway.clone(), client, std::mem::take(&mut self.head), facts)),
         }
     }
 }
 
+/// Lets a request's work run: here as far as it goes without waiting, the rest in a task of its own.
+fn start(work: impl Future<Output = Option<OpenTunnel>> + Send + 'static) {
+    let mut work = Box::pin(work);
+    // Whoever is woken by this poll is the task spawned next, which registers anew.
+    match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(None) => {}
+        Poll::Ready(Some(tunnel)) => drop(tokio::spawn(tunnel)),
+        Poll::Pending => drop(tokio::spawn(async move {
+            if let Some(tunnel) = work.await {
+                tunnel.await;
+            }
+        })),
+    }
+}
+
 /// Answers a request.
-async fn answer(
+async fn answer(gateway: Arc<Gateway>, mut client: Http2Client, mut request: RequestHead) -> Option<OpenTunnel> {
+    gateway.journey(&mut client, &mut request).await;
+    client.close().await;
+    None
+}
+
+/// Answers a request whose head was refused.
+async fn refuse(gateway: Arc<Gateway>, mut client: Http2Client, refusal: Refusal) -> Option<OpenTunnel> {
+    failure::refuse(&gateway, &mut client, &RequestHead::default(), refusal).await;
+    client.close().await;
+    None
+}
+
+/// Sends what is queued of a stored answer.
+async fn finish_hit(
     gateway: Arc<Gateway>,
     mut client: Http2Client,
-    parsed: Result<RequestHead, Refusal>,
+    request: RequestHead,
+    mut facts: Facts,
 ) -> Option<OpenTunnel> {
-    match parsed {
-        Ok(mut request) => {
-            client.begin_request(&request);
-            gateway.journey(&mut client, &mut request).await;
-        }
-        Err(refusal) => failure::refuse(&gateway, &mut client, &RequestHead::default(), refusal).await,
+    if let Err(fault) = flush(&mut client).await {
+        failure::fail(&mut client, &request, &mut facts, &fault.into()).await;
     }
+    gateway.record(&mut facts, &request, &client);
     client.close().await;
     None
 }
 
 /// Answers an extended CONNECT for a WebSocket: with the tunnel, or like any other request.
 async fn shake_hands(gateway: Arc<Gateway>, mut client: Http2Client, mut request: RequestHead) -> Option<OpenTunnel> {
-    client.begin_request(&request);
     tunnel::complete(&mut request, fastrand::u128(..));
     match upgrade::serve(&gateway, &mut client, &mut request).await {
         Some(agreed) => agreed.open(gateway, client, request),

@@ -145,7 +145,7 @@ impl Gateway {
                 self.read_part(client, visit, reader, why.told(200)).await?;
                 Ok(Led::Answered)
             }
-            other => self.deliver(client, visit, other, why).await,
+            other => self.answer_settled(client, visit, other, why).await,
         }
     }
 }

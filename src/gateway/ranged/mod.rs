@@ -68,7 +68,7 @@ impl Gateway {
         why: Why,
     ) -> Result<Led, Fault> {
         visit.facts.cache = CacheWord::Pass;
-        let leader = self.cache.begin_range(key, visit.request, visit.facts.now);
+        let leader = self.cache.begin_unasked(key, visit.request, visit.facts.now);
         let outgoing = self.range_request(visit, client, ask);
         let requested = Now::read();
         let opened = self.open(client, visit, outgoing, Sending::Repeatable).await;
@@ -98,7 +98,7 @@ impl Gateway {
                 let weighed = self.cache.storable(&exchange, &head);
                 let got = (transfer, head);
                 let settled = self.weighed(leader, weighed, got, visit.route, exchange.answered).await;
-                self.deliver(client, visit, settled, why).await
+                self.answer_settled(client, visit, settled, why).await
             }
             // What else there is may be about the Range: it says nothing about the whole.
             _ => {

@@ -29,7 +29,7 @@ pub struct Http2Receiver {
 /// What came instead of bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {
-    /// END_STREAM.
+    /// END_STREAM, or the NO_ERROR that tells after it that nothing more is read (RFC 9113 §8.1).
     Finished,
     /// RST_STREAM with this code.
     Reset(h2::Reason),
@@ -167,8 +167,13 @@ impl Http2Receiver {
                     let _ = self.stream.flow_control().release_capacity(piece.len());
                     self.buffer.extend_from_slice(&piece);
                 }
-                Some(Err(error)) if error.is_reset() => return Err(error.reason().map_or(End::Gone, End::Reset)),
-                Some(Err(_)) => return Err(End::Gone),
+                Some(Err(error)) => {
+                    return Err(match error.reason().filter(|_| error.is_reset()) {
+                        Some(h2::Reason::NO_ERROR) => End::Finished,
+                        Some(reason) => End::Reset(reason),
+                        None => End::Gone,
+                    });
+                }
                 None => return Err(End::Finished),
             }
         }

@@ -30,7 +30,7 @@ fn ranged() -> RequestHead {
 /// Begins to gather bytes that come with this Content-Range.
 fn begin(cache: &Arc<Cache>, fields: Lines<'_>, content_range: &str) -> Result<PartFill, Reason> {
     let (request, now) = (ranged(), Clock::new().at(0));
-    let leader = cache.begin_range(KEY, &request, Clock::new().at(0));
+    let leader = cache.begin_unasked(KEY, &request, Clock::new().at(0));
     let mut head = response(206, fields);
     head.fields.push("Content-Range", content_range);
     let exchange = Exchange { request: &request, policy: &rfc(), requested: now, answered: now };
@@ -174,7 +174,7 @@ fn a_206_to_if_range_adds_to_what_is_there_and_begins_nothing() {
     let plan = cache.storable_part(KEY, &exchange, &head).unwrap();
     assert!(plan.is_renewed());
     assert_eq!(plan.answer().head.fields.get("content-type"), Some(&b"video/x"[..]));
-    let mut part = cache.begin_range(KEY, &request, Clock::new().at(0)).begin_part(plan, now).unwrap();
+    let mut part = cache.begin_unasked(KEY, &request, Clock::new().at(0)).begin_part(plan, now).unwrap();
     part.push(b"def");
     part.finish().unwrap();
     assert_eq!(held(&cache, "bytes=0-5"), Some(b"abcdef".to_vec()));
