@@ -104,25 +104,6 @@ impl Gateway {
         edit(&mut head.fields, &route.response_fields);
     }
 
-    /// The same for a stored answer that a 304 has just renewed: what was stored has been edited, what the 304 brought has
-    /// not.
-    pub(super) fn renewed_fields(&self, head: &mut ResponseHead, not_modified: &ResponseHead, route: &Route) {
-        let edits = &route.response_fields;
-        let is_new = |name: &str| not_modified.fields.contains(name);
-        if self.config.forward.via && (is_new("via") || !head.fields.contains("via")) {
-            head.fields.push("Via", "1.1 tidegate");
-        }
-        for name in &edits.remove {
-            head.fields.remove(name);
-        }
-        for (name, value) in &edits.set {
-            head.fields.set(name, value);
-        }
-        for (name, value) in edits.add.iter().filter(|(name, _)| is_new(name)) {
-            head.fields.push(name, value);
-        }
-    }
-
     fn is_trusted(&self, info: &ClientInfo, peer: IpAddr) -> bool {
         // Who may connect to a Unix socket is decided by the file's permissions.
         info.client.is_none() || self.config.trusted_proxies.iter().any(|net| net.contains(&canonical(peer)))
@@ -380,7 +361,7 @@ fn is_replaced(name: &[u8], trusted: bool) -> bool {
 }
 
 /// Fields that make some backends answer another question than the one in the key (cache poisoning).
-fn is_unkeyed(name: &[u8]) -> bool {
+pub(super) fn is_unkeyed(name: &[u8]) -> bool {
     const UNKEYED: [&str; 7] = [
         "x-host",
         "x-http-method",
