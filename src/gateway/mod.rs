@@ -23,6 +23,7 @@ mod metrics;
 mod opening;
 mod parts;
 mod purge;
+mod ranged;
 mod relay;
 mod transfer;
 mod upgrade;

@@ -20,6 +20,9 @@ mod laggards;
 mod leavers;
 mod limits;
 mod passes;
+mod ranges;
+mod ranges_fill;
+mod ranges_parts;
 mod refreshes;
 mod refuses;
 mod routes;
@@ -32,4 +35,3 @@ mod tunnels;
 mod upstreams;
 mod websocket_http2;
 mod zlib;
-
