@@ -4,12 +4,14 @@
 //! is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
 //! `Transfer`, and `answer` sends what was found; `fields` says what is told on the way, `failure` what the gateway
-//! answers itself, `facts` what is counted.
+//! answers itself, `facts` what is counted. For operators: `purge` takes answers of a URL out, `explain` tells in words what
+//! would become of a request.
 
 mod answer;
 mod ask;
 mod body_meter;
 mod client;
+mod explain;
 mod facts;
 mod failure;
 mod fields;

@@ -18,6 +18,7 @@ mod handshakes;
 mod http2;
 mod keys;
 mod limits;
+mod operators;
 mod passes;
 mod refuses;
 mod routes;
