@@ -24,6 +24,7 @@
 //! | may it be stored, is it fresh, what does Vary say | [`cache::policy`] |
 //! | what makes two requests the same | [`cache::key`] |
 //! | purging, looking inside, explaining | [`admin`]; `gateway::{purge, explain}`; [`cli`] |
+//! | why, in words and numbers | [`cache::policy::explain`] |
 //! | one fetch for everybody who asks | [`cache::fill`] |
 //! | which server, a connection to it, a retry | [`upstream`] |
 //! | the WebSocket handshake, the copy, the Close frame | [`tunnel`] |

@@ -6,7 +6,8 @@
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
 //! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`. [`Lookup::Part`]: the
-//!    304, or the bytes that are wanted. [`Lookup::StaleWhileRevalidate`]: like a hit, and 3. behind the client's back.
+//!    304, or the bytes that are wanted. [`Lookup::StaleWhileRevalidate`]: like a hit, and
+//!    [`Cache::begin_refresh`] behind the client's back.
 //! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
 //!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
@@ -16,7 +17,8 @@
 //!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] (or [`Leader::store_whole`]) and push the body, `Err` →
 //!      [`Leader::pass`] and stream it.
 //! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
-//!    head to [`Cache::weigh_passed`]. After a 2xx or 3xx to an unsafe method: [`Cache::invalidate`].
+//!    head to [`Cache::weigh_passed`]; a 200 to HEAD, if an answer is stored, to [`Cache::headed`]. After a 2xx or 3xx to an
+//!    unsafe method: [`Cache::invalidate`]; then the answer to a POST may be one to GETs ([`Cache::storable_for_get`]).
 //!
 //! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
 
@@ -26,6 +28,7 @@ mod index;
 pub mod key;
 mod look;
 mod metrics;
+mod parts;
 pub mod policy;
 mod purge;
 mod reason;
@@ -40,6 +43,7 @@ pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, Follower
 use fill::{DONT_QUEUE, Flights};
 pub use look::{EntryView, TOP_MAX, TopBy, TopEntry};
 use metrics::{Metrics, Validation};
+pub use parts::{Gap, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
 use policy::{Headed, Reuse, Wants};
 use purge::Purges;
@@ -107,6 +111,14 @@ pub enum Lookup {
         /// Why.
         reason: Reason,
     },
+    /// A GET with Range that can't be answered from the store: fetch what is wanted beside all others, through
+    /// [`Cache::begin_range`].
+    Range {
+        /// How to ask for it.
+        ask: RangeAsk,
+        /// Why.
+        reason: Reason,
+    },
     /// Fetch it through [`Cache::begin_fill`]; the answer may be stored.
     Miss(Reason),
     /// Fetch it without queueing, and don't store: the request or an earlier answer forbids it.
@@ -136,7 +148,10 @@ impl Cache {
             Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
                 self.count_given(stored);
             }
-            Lookup::Miss(reason) | Lookup::Pass(reason) | Lookup::Revalidate { reason, .. } => {
+            Lookup::Miss(reason)
+            | Lookup::Pass(reason)
+            | Lookup::Revalidate { reason, .. }
+            | Lookup::Range { reason, .. } => {
                 self.metrics.misses.add(*reason, 1);
             }
             Lookup::GatewayTimeout => {}
@@ -170,12 +185,12 @@ impl Cache {
         if directives.no_store {
             return absent(Lookup::Pass(Reason::RequestNoStore));
         }
-        // RFC 9110 §14.2: Range is for GET alone. A part that the store can't give is not fetched for everybody.
+        // RFC 9110 §14.2: Range is for GET alone.
         let is_ranged = wants.range && !is_head;
         // An answer to HEAD is not stored, so nobody need queue for one.
         let missing = |reason| {
             absent(match reason {
-                _ if is_ranged => Lookup::Pass(Reason::Range),
+                _ if is_ranged => Lookup::Range { ask: RangeAsk::AsSent, reason },
                 _ if is_head => Lookup::Pass(reason),
                 _ => Lookup::Miss(reason),
             })
@@ -183,9 +198,8 @@ impl Cache {
         let stored = match self.store.find(key, &request.fields) {
             Found::Stored(stored) => stored,
             Found::OtherVariants => return missing(Reason::VaryMiss),
-            Found::DontQueue(until) if now.instant < until && !is_ranged => {
-                return absent(Lookup::Pass(Reason::Uncacheable));
-            }
+            Found::DontQueue(until) if now.instant < until && is_ranged => return missing(Reason::Uncacheable),
+            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
             Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
         };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
@@ -194,14 +208,14 @@ impl Cache {
         }
         let age = stored.answer.age(now);
         match policy::reuse(&stored.answer, &directives, policy, age) {
-            Reuse::Usable if is_ranged => part_of(stored, request, age),
+            reuse if is_ranged => match parts::look(stored, request, reuse, age) {
+                ask @ Lookup::Range { .. } => absent(ask),
+                hit => hit,
+            },
+            // RFC 9111 §3.3: parts answer nothing but ranges.
+            _ if !stored.is_whole() => missing(Reason::Gap),
             Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
-            Reuse::UsableWhileRevalidating if !is_ranged => {
-                Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age }
-            }
-            // What refreshes an answer fetches all of it: not the client's part.
-            Reuse::UsableWhileRevalidating => absent(Lookup::Pass(Reason::Range)),
-            Reuse::Validate(_) if is_ranged => absent(Lookup::Pass(Reason::Range)),
+            Reuse::UsableWhileRevalidating => Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age },
             Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }
     }
@@ -212,13 +226,25 @@ impl Cache {
         fill::begin(self, key, request, policy, now)
     }
 
+    /// Becomes the leader of a refresh of `stored` ([`Lookup::StaleWhileRevalidate`]); `None` if somebody fetches it
+    /// already, or has just tried. Once per answer, and at most every [`fill::REFRESH_PAUSE`].
+    pub fn begin_refresh(
+        self: &Arc<Self>,
+        key: &[u8],
+        request: &RequestHead,
+        policy: &Policy,
+        stored: &Arc<Stored>,
+        now: Now,
+    ) -> Option<Leader> {
+        fill::begin_refresh(self, key, request, policy, stored, now)
+    }
+
     /// Whether the answer may be stored (RFC 9111 §3); says why not.
     pub fn storable(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
         self.within_bounds(policy::storable(exchange, head)?)
     }
 
-    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`], or a
-    /// leader that was too slow). If such an answer may be stored, the next request queues again; else says why not, and the
+    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If such an answer may be stored, the next request queues again; else says why not, and the
     /// key stays marked.
     pub fn weigh_passed(&self, key: &[u8], exchange: &Exchange<'_>, head: &ResponseHead) -> Option<Reason> {
         // A 304 to the client's own condition speaks for the answer that it stands for (RFC 9110 §15.4.5).
@@ -262,8 +288,8 @@ impl Cache {
     }
 
     /// The right to store an answer that came without anybody's having asked for it by GET. Nobody waits for it.
-    pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead) -> Leader {
-        fill::begin_unasked(self, key, request)
+    pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+        fill::begin_unasked(self, key, request, now)
     }
 
     /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes
@@ -367,15 +393,6 @@ impl Cache {
             self.store.settle();
             charge.grow_to(bytes)
         }
-    }
-}
-
-/// A hit for a request with Range.
-fn part_of(stored: Arc<Stored>, request: &RequestHead, age: u64) -> Lookup {
-    let ttl = stored.answer.ttl(age);
-    match policy::range::evaluate(request, &stored.answer) {
-        Wanted::Whole => Lookup::Hit { stored, age, ttl },
-        wanted => Lookup::Part { stored, age, ttl, wanted },
     }
 }
 

@@ -104,7 +104,7 @@ impl Gateway {
         if request.wants_websocket && route.websocket.enabled {
             story.push(("lane", "tunnel: a WebSocket handshake".to_owned()));
             if let Err(refusal) = tunnel::check(request) {
-                story.push(("guard", format!("{}: {}", refusal.status(), refusal.label())));
+                story.push(("guard", format!("{}: {}", refusal.status(request.version), refusal.label())));
             } else if let Err(foreign) = tunnel::check_origin(request, &route.websocket.origins) {
                 story.push(("guard", format!("{}: {}", foreign.status(), foreign.label())));
             }
@@ -199,8 +199,11 @@ fn told(looked: &Lookup) -> (String, Option<Reason>) {
     match looked {
         Lookup::Hit { ttl, .. } => (format!("hit: {}", status_of(CacheStatus::Hit { ttl: *ttl })), None),
         Lookup::Part { ttl, .. } => (format!("hit, in part: {}", status_of(CacheStatus::Hit { ttl: *ttl })), None),
-        Lookup::StaleWhileRevalidate { .. } => ("hit, stale, and refreshed meanwhile".to_owned(), None),
+        Lookup::StaleWhileRevalidate { ttl, .. } => {
+            (format!("hit, stale, and refreshed meanwhile: {}", status_of(CacheStatus::Refreshing { ttl: *ttl })), None)
+        }
         Lookup::Revalidate { reason, .. } => because("validated with the backend first", reason),
+        Lookup::Range { reason, .. } => because("miss, of a range", reason),
         Lookup::Miss(reason) => because("miss", reason),
         Lookup::Pass(reason) => because("pass", reason),
         Lookup::GatewayTimeout => ("504: only-if-cached, and nothing is stored that would do".to_owned(), None),

@@ -19,7 +19,7 @@ mod url;
 
 pub use body::{BadBody, BodyDecoder, Decoded};
 pub use fields::Fields;
-pub use hop::{strip_hop_by_hop, strip_nominated};
+pub use hop::{HopByHop, strip_hop_by_hop, strip_nominated};
 pub use request::{Framing, HeadLimits, Refusal, RequestHead, Scheme};
 pub use response::{AnswerFraming, BadAnswer, ResponseHead, reason_for};
 pub use url::Url;

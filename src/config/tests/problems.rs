@@ -55,6 +55,25 @@ websocket = { origins = [] }
 }
 
 #[test]
+fn terms_of_tunnels_that_contradict_each_other_are_told() {
+    insta::assert_snapshot!(told(
+        r#"
+upstream = "a:1"
+[[routes]]
+match = { path = "/a" }
+websocket = { close_code = 1006 }
+[[routes]]
+match = { path = "/b" }
+[routes.websocket]
+observe = false
+max_message = "1MiB"
+messages_per_second = "off"
+ping_interval = "30s"
+"#
+    ));
+}
+
+#[test]
 fn warnings_are_told_where_there_are_no_errors() {
     insta::assert_snapshot!(told(
         r#"

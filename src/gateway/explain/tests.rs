@@ -111,7 +111,7 @@ fn what_is_stored_is_told_as_it_is() {
     let plan = gateway.cache.storable(&exchange, &head).unwrap();
     let mut key = Vec::new();
     key::build(&mut key, request.scheme, &request.authority, &request.target);
-    gateway.cache.begin_unasked(&key, &request).store_whole(plan, &bytes::Bytes::from_static(b"body")).unwrap();
+    gateway.cache.begin_unasked(&key, &request, now).store_whole(plan, &bytes::Bytes::from_static(b"body")).unwrap();
     let told = gateway.explain(asked(), Some(&head));
     let says = |about: &str| told.iter().find(|(name, _)| *name == about).map_or("", |(_, says)| says.as_str());
     assert!(says("cache").starts_with("hit: tidegate; hit; ttl="), "{told:?}");

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::*;
 use crate::{
-    config::{FieldEdits, FieldMatch, KeyShape, Origins, RouteCache, RouteWebSocket},
+    config::{FieldEdits, FieldMatch, KeyShape, RouteCache},
     wire::Fields,
 };
 
@@ -36,11 +36,7 @@ fn route(hosts: &[&str], path: &str) -> Route {
             range_fill: false,
             purge_from: Vec::new(),
         },
-        websocket: RouteWebSocket {
-            enabled: true,
-            origins: Origins::Default,
-            idle_timeout: std::time::Duration::from_secs(1),
-        },
+        websocket: crate::config::minimal("127.0.0.1:1", "127.0.0.1:2").unwrap().routes[0].websocket.clone(),
     }
 }
 

@@ -37,8 +37,8 @@ fn request(framing: Framing) -> Outgoing {
 }
 
 async fn begin(upstream: &Arc<Upstream>, framing: Framing) -> Result<Either, Failure> {
-    let chosen = upstream.choose(&Affinity::None, &mut Vec::new()).unwrap();
-    chosen.begin(&request(framing), true).await
+    let chosen = upstream.choose(&Affinity::None, &[]).unwrap();
+    chosen.begin(&request(framing)).await
 }
 
 async fn head(exchange: &mut Either) -> Result<ResponseHead, Failure> {
