@@ -181,8 +181,8 @@ impl Gateway {
         for _ in 0..FILLS_TRIED {
             match self.cache.begin_fill(&key, visit.request, &self.policies[visit.route], now) {
                 Begin::Leader(leader) => {
-                    let why = Why { reason, detail: None, now };
-                    if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                    let why = Why { reason, detail: None };
+                    if self.lead(client, visit, leader, stored.take(), why, now).await? == Led::Answered {
                         return Ok(());
                     }
                 }
@@ -198,8 +198,8 @@ impl Gateway {
                         return self.pass(client, visit, pass).await;
                     }
                     FollowerOutcome::TooSlow(leader) => {
-                        let why = Why { reason, detail: Some(Reason::SlowFetch), now: Now::read() };
-                        if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                        let why = Why { reason, detail: Some(Reason::SlowFetch) };
+                        if self.lead(client, visit, leader, stored.take(), why, Now::read()).await? == Led::Answered {
                             return Ok(());
                         }
                     }
@@ -222,9 +222,10 @@ impl Gateway {
         leader: Leader,
         stored: Option<Arc<Stored>>,
         why: Why,
+        now: Now,
     ) -> Result<Led, Fault> {
         visit.facts.cache = CacheWord::Miss;
-        let mut fetch = self.fetch(visit, client.info(), leader, stored, why.now);
+        let mut fetch = self.fetch(visit, client.info(), leader, stored, now);
         let opened = fetch.opening.with_client(client).await;
         visit.facts.server = fetch.opening.server();
         if let Err(Fault::Client(fault)) = opened {
@@ -324,8 +325,6 @@ pub(super) struct Why {
     pub(super) reason: Reason,
     /// What the reason does not tell.
     pub(super) detail: Option<Reason>,
-    /// When it begins.
-    pub(super) now: Now,
 }
 
 /// What leading came to.

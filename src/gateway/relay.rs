@@ -37,7 +37,7 @@ impl Gateway {
             && head.fields.contains("content-location")
             && let Some((leader, plan)) = self.for_get(visit, &transfer, &head)
         {
-            let why = Why { reason: Reason::Method, detail: None, now: Now::read() };
+            let why = Why { reason: Reason::Method, detail: None };
             let settled = Box::pin(keep(leader, plan, transfer, head)).await;
             return Box::pin(self.answer_settled(client, visit, settled, why)).await.map(drop);
         }

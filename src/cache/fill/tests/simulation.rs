@@ -14,7 +14,10 @@ use std::{
 };
 
 use super::*;
-use crate::cache::{Answer, account::Charge};
+use crate::cache::{
+    Answer, Purge, Purged,
+    account::{Charge, ENTRY_OVERHEAD},
+};
 
 /// Runs in the ordinary suite.
 const RUNS: u64 = 60;
@@ -165,14 +168,23 @@ impl World {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 
-    /// Forgets a key now and then.
+    /// Purges now and then, one key or all.
     async fn operator(self: Rc<Self>) {
         for _ in 0..12 {
             self.pause(8000).await;
             let key = self.number(0..KEYS as u64) as usize;
-            self.cache.invalidate(&[key as u8]);
-            self.purged[key].set(self.versions[key].get());
-            self.confirmed.borrow_mut().retain(|(confirmed, _)| *confirmed != key);
+            let what = match self.number(0..8) {
+                0 => Purged::All,
+                1 => Purged::Prefix(Vec::new()),
+                2 | 3 => Purged::Tag(backend::TAG.into()),
+                _ => Purged::Url(vec![key as u8]),
+            };
+            let all = !matches!(what, Purged::Url(_));
+            self.cache.purge(&Purge { what, soft: false });
+            for purged in (0..KEYS).filter(|&other| all || other == key) {
+                self.purged[purged].set(self.versions[purged].get());
+                self.confirmed.borrow_mut().retain(|(confirmed, _)| *confirmed != purged);
+            }
             self.note("purged");
         }
     }
@@ -210,7 +222,8 @@ impl World {
         self.cache.store.settle();
         let stored = |key: usize| match self.cache.store.get(&[key as u8]) {
             Some(Entry::Resource(resource)) => resource.cost(),
-            _ => 0,
+            Some(Entry::DontQueue(_)) => 1 + ENTRY_OVERHEAD,
+            None => 0,
         };
         assert_eq!(self.cache.held_bytes(), (0..KEYS).map(stored).sum::<u64>(), "charged and held differ");
         for key in 0..KEYS {

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// All answers carry it.
+pub(super) const TAG: &str = "everything";
+
 /// What a fetch brought its client.
 pub(super) enum Got {
     Stored(Arc<Stored>),
@@ -123,7 +126,7 @@ fn head_of(world: &World, edition: Edition, length: usize) -> ResponseHead {
         3..6 => "max-age=2",
         _ => "max-age=5, stale-while-revalidate=10",
     };
-    let mut fields = vec![("Cache-Control", control), ("ETag", &tag)];
+    let mut fields = vec![("Cache-Control", control), ("ETag", &tag), ("Cache-Tag", TAG)];
     if edition.key > 0 {
         fields.push(("Vary", "foo"));
     }
