@@ -164,7 +164,8 @@ impl Cache {
         self.metrics.saved.count(stored.body.length(), stored.answer.took);
     }
 
-    fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
+    /// The same without counting: for whoever only wants to know.
+    pub fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }

@@ -19,6 +19,7 @@ mod keys;
 mod laggards;
 mod leavers;
 mod limits;
+mod operators;
 mod passes;
 mod ranges;
 mod ranges_fill;
