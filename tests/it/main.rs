@@ -9,7 +9,10 @@
 mod attacks;
 mod browser;
 mod cache;
+mod conversations;
 mod direct;
+mod drains;
+mod endings;
 mod evil_backend;
 mod fields;
 mod fills;
