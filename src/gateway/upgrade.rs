@@ -10,19 +10,17 @@ use super::{
     facts::Facts,
     failure::{self, Fault, OwnAnswer},
     fields::Lane,
-    transfer::{Sending, Transfer},
+    opening::Sending,
+    transfer::Transfer,
 };
 use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, HandshakeResult, StopPhase, Terms},
+    tunnel::{self, HandshakeResult, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
-
-/// Bytes that a peer of a tunnel leaves unacknowledged for this long: it has gone.
-const UNACKNOWLEDGED_MAX: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// A client whose exchange may become a tunnel.
 pub(super) trait TunnelClient: Client {
@@ -128,7 +126,7 @@ impl Gateway {
             return Ok(self.refuse(client, visit, OwnAnswer { status: foreign.status(), message, fields: &[] }).await);
         }
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
-        let (transfer, head) = self.open(client, visit, &outgoing, Sending::Upgrade).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, Sending::Upgrade).await?;
         // RFC 8441 §5, RFC 9110 §9.3.6: over HTTP/2 a 2xx would say that the tunnel is open.
         if visit.request.version == Version::Http2 && (200..300).contains(&head.status) {
             return Err(Failure::BadSwitch.into());
@@ -196,28 +194,19 @@ impl Agreed {
         request: RequestHead,
     ) -> Option<OpenTunnel> {
         let Self { chosen, backend, backend_first, facts, route, upstream } = self;
-        let terms = Terms {
-            idle: gateway.config.routes[route].websocket.idle_timeout,
-            linger: gateway.config.timeouts.tunnel_linger,
-            close: gateway.config.timeouts.tunnel_close,
-            send: UNACKNOWLEDGED_MAX,
-        };
         let has_address = client.info().client.is_some();
         let (stream, client_first) = client.into_stream()?;
         // What the log says at the end is kept for nothing but the log.
         let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
         let open = gateway.tunnels.open(route, upstream);
-        let tunnel = tunnel::run(stream, client_first, backend, backend_first, &terms, gateway.stopper.signal(), open);
-        // Boxed by itself: moved into the future below, it would be held twice.
-        let tunnel = Box::pin(tunnel);
-        Some(Box::pin(async move {
-            let ended = tunnel.await;
+        let terms = Arc::clone(&gateway.terms[route]);
+        Some(Box::pin(tunnel::run(stream, client_first, backend, backend_first, terms, open, move |ended| {
             // The load of a server counts open tunnels too.
             drop(chosen);
             if let Some(logged) = logged {
                 logged.close(&gateway, &ended);
             }
-        }))
+        })))
     }
 }
 
@@ -230,8 +219,15 @@ struct Logged {
 
 impl Logged {
     /// Writes the first line.
-    fn open(gateway: &Gateway, mut facts: Facts, request: RequestHead, has_address: bool) -> Self {
+    fn open(gateway: &Gateway, mut facts: Facts, mut request: RequestHead, has_address: bool) -> Self {
         facts.request_id();
+        // Of the fields no more is kept than lines tell.
+        request
+            .fields
+            .retain(|name, _| [&b"referer"[..], b"user-agent"].iter().any(|told| name.eq_ignore_ascii_case(told)));
+        request.fields.shrink();
+        request.authority.shrink_to_fit();
+        request.target.shrink_to_fit();
         let logged = Self { request, facts, has_address };
         gateway.access_log.write(&logged.line(gateway, Kind::TunnelOpen));
         logged
@@ -241,10 +237,13 @@ impl Logged {
     fn close(&self, gateway: &Gateway, ended: &tunnel::Ended) {
         let kind = Kind::TunnelClose {
             reason: ended.reason.label(),
-            code: ended.code,
+            code: ended.code(),
             by: ended.by.label(),
-            bytes_up: ended.bytes_up,
-            bytes_down: ended.bytes_down,
+            bytes_up: ended.totals.up.bytes,
+            bytes_down: ended.totals.down.bytes,
+            messages_up: ended.totals.up.messages(),
+            messages_down: ended.totals.down.messages(),
+            text: ended.farewell.as_ref().map_or("", |farewell| &farewell.text),
         };
         let mut record = self.line(gateway, kind);
         record.now = Now::read();

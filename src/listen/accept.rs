@@ -228,9 +228,11 @@ where
     // A task for each kind of entry, so that a plain connection does not carry the room that a handshake needs.
     match &door.entry {
         Entry::Plain => {
+            // Made outside of the task, which would hold the arguments as well.
+            let serving = handler(stream, info);
             tokio::spawn(async move {
                 let _place = place;
-                handler(stream, info).await;
+                serving.await;
             });
         }
         Entry::PriorKnowledge(_) => {
