@@ -32,4 +32,3 @@ mod tunnels;
 mod upstreams;
 mod websocket_http2;
 mod zlib;
-
