@@ -22,6 +22,7 @@
 //! | what a backend may answer | [`wire::response`], [`wire::body`] |
 //! | fields that are dropped, set or believed | `gateway::fields` |
 //! | may it be stored, is it fresh, what does Vary say | [`cache::policy`] |
+//! | why, in words and numbers | [`cache::policy::explain`] |
 //! | one fetch for everybody who asks | [`cache::fill`] |
 //! | which server, a connection to it, a retry | [`upstream`] |
 //! | the WebSocket handshake, the copy, the Close frame | [`tunnel`] |

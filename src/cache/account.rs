@@ -16,19 +16,38 @@ pub(crate) const ENTRY_OVERHEAD: u64 = 256;
 #[derive(Debug)]
 pub(crate) struct Account {
     held: AtomicU64,
+    /// The same by part; for the eye, so that a sum need not be exact at every moment.
+    parts: [AtomicU64; 3],
     capacity: u64,
+}
+
+/// What bytes are held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What is being fetched.
+    Fills,
+    /// Heads, keys, and their share of the tables and the index.
+    Heads,
+    /// Stored bodies.
+    Bodies,
 }
 
 /// Bytes held by one owner, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
     account: Arc<Account>,
+    part: Part,
     bytes: u64,
 }
 
 impl Account {
     pub(crate) fn new(capacity: u64) -> Arc<Self> {
-        Arc::new(Self { held: AtomicU64::new(0), capacity })
+        Arc::new(Self { held: AtomicU64::new(0), parts: Default::default(), capacity })
+    }
+
+    /// Bytes held for this.
+    pub(crate) fn held_for(&self, part: Part) -> u64 {
+        self.parts[part as usize].load(Relaxed)
     }
 
     /// Bytes held now.
@@ -41,21 +60,39 @@ impl Account {
         self.capacity
     }
 
-    /// Takes `bytes`, if they are there.
+    /// Takes `bytes` for a fill, if they are there.
     pub(crate) fn charge(self: &Arc<Self>, bytes: u64) -> Option<Charge> {
-        self.take(bytes).then(|| Charge { account: self.clone(), bytes })
+        let part = Part::Fills;
+        self.take(part, bytes).then(|| Charge { account: self.clone(), part, bytes })
     }
 
-    fn take(&self, bytes: u64) -> bool {
+    fn take(&self, part: Part, bytes: u64) -> bool {
         let grown = |held: u64| held.checked_add(bytes).filter(|&sum| sum <= self.capacity);
-        self.held.fetch_update(Relaxed, Relaxed, grown).is_ok()
+        let is_taken = self.held.fetch_update(Relaxed, Relaxed, grown).is_ok();
+        if is_taken {
+            self.parts[part as usize].fetch_add(bytes, Relaxed);
+        }
+        is_taken
+    }
+
+    fn give_back(&self, part: Part, bytes: u64) {
+        self.parts[part as usize].fetch_sub(bytes, Relaxed);
+        self.held.fetch_sub(bytes, Relaxed);
     }
 }
 
 impl Charge {
     /// Nothing, for what is not kept.
     pub(crate) fn none(account: &Arc<Account>) -> Self {
-        Self { account: account.clone(), bytes: 0 }
+        Self { account: account.clone(), part: Part::Fills, bytes: 0 }
+    }
+
+    /// The same bytes, held for this from now on.
+    pub(crate) fn of(mut self, part: Part) -> Self {
+        self.account.parts[part as usize].fetch_add(self.bytes, Relaxed);
+        self.account.parts[self.part as usize].fetch_sub(self.bytes, Relaxed);
+        self.part = part;
+        self
     }
 
     /// Bytes held by this one.
@@ -66,7 +103,7 @@ impl Charge {
     /// Brings it up to `bytes`; false if they are not there, and then nothing has changed.
     pub(crate) fn grow_to(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        if more > 0 && !self.account.take(more) {
+        if more > 0 && !self.account.take(self.part, more) {
             return false;
         }
         self.bytes += more;
@@ -77,20 +114,20 @@ impl Charge {
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
-        self.account.held.fetch_sub(less, Relaxed);
+        self.account.give_back(self.part, less);
     }
 
     /// Gives `bytes` of it (at most all) to a new owner.
     pub(crate) fn split(&mut self, bytes: u64) -> Self {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        Self { account: self.account.clone(), bytes }
+        Self { account: self.account.clone(), part: self.part, bytes }
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.account.held.fetch_sub(self.bytes, Relaxed);
+        self.account.give_back(self.part, self.bytes);
     }
 }
 

@@ -1,15 +1,19 @@
 //! What the cache counts.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{Reason, account::Account};
+use super::{
+    Reason,
+    account::{Account, Part},
+};
 use crate::metrics::{Counter, Family, Gauge, Registry};
 
 /// The cache's own numbers; hits and misses by route are the gateway's.
 pub(crate) struct Metrics {
-    pub(crate) evictions: Counter,
+    pub(crate) evictions: Arc<Family<Cause>>,
     pub(crate) stored: Counter,
-    pub(crate) validated: Counter,
+    pub(crate) misses: Arc<Family<Reason>>,
+    pub(crate) validations: Arc<Family<Validation>>,
     pub(crate) refused: Arc<Family<Reason>>,
     pub(crate) fills: Gauge,
     pub(crate) fills_failed: Counter,
@@ -18,18 +22,111 @@ pub(crate) struct Metrics {
     pub(crate) readers_cut: Counter,
     pub(crate) variants_dropped: Counter,
     pub(crate) invalidations: Counter,
+    /// By kind, and whether soft.
+    pub(crate) purges: Arc<Family<(&'static str, bool)>>,
+    pub(crate) purged: Arc<Family<(&'static str, bool)>>,
+    pub(crate) saved: Saved,
+}
+
+/// Why an entry left the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Cause {
+    /// For want of room, although it had been asked for again.
+    Size,
+    /// For want of room, or never let in, and nobody had asked for it again.
+    Unused,
+    /// A newer answer took its place, or joined it under the same key.
+    Replaced,
+    /// It was purged or invalidated.
+    Removed,
+}
+
+/// What came of a validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Validation {
+    NotModified,
+    Replaced,
+    Mismatch,
+    Stale,
+}
+
+/// What hits have spared.
+#[derive(Clone, Default)]
+pub(crate) struct Saved {
+    bytes: Counter,
+    microseconds: Counter,
+}
+
+impl Cause {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Unused => "unused",
+            Self::Replaced => "replaced",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl Validation {
+    fn label(self) -> &'static str {
+        match self {
+            Self::NotModified => "not_modified",
+            Self::Replaced => "replaced",
+            Self::Mismatch => "mismatch",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+impl Saved {
+    fn new(registry: &Registry) -> Self {
+        let saved = Self {
+            bytes: registry.counter(
+                "tidegate_cache_saved_bytes_total",
+                "Body bytes of answers given from the store: what the backends did not have to send.",
+            ),
+            ..Self::default()
+        };
+        let microseconds = saved.microseconds.clone();
+        registry.counter_from(
+            "tidegate_cache_saved_seconds_total",
+            "Time that the backends would have taken for the answers given from the store, going by what each took when it was fetched.",
+            move || microseconds.value() / 1_000_000,
+        );
+        saved
+    }
+
+    /// Counts one answer given from the store: two additions to memory that no other thread writes.
+    pub(crate) fn count(&self, bytes: u64, took: Duration) {
+        self.bytes.add(bytes);
+        self.microseconds.add(took.as_micros() as u64);
+    }
 }
 
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Self {
         let counter = |name, help| registry.counter(name, help);
         Self {
-            evictions: counter(
+            evictions: registry.family(
                 "tidegate_cache_evictions_total",
-                "Entries that had to go, or were not let in, for want of room. Rising fast: the cache is too small for what is asked for often.",
+                "Entries that left the store, by cause: size (pushed out although asked for again), unused (pushed out or never let in, and asked for once), replaced, removed (purged or invalidated). When size rises fast, the cache is too small for what is asked for often.",
+                &["cause"],
+                |cause: &Cause| vec![cause.label().to_owned()],
             ),
             stored: counter("tidegate_cache_stored_total", "Answers put into the store."),
-            validated: counter("tidegate_cache_validated_total", "Stored answers that a 304 made fresh again."),
+            misses: registry.family(
+                "tidegate_cache_misses_total",
+                "Look-ups that the store did not answer, by reason. `stale` and `no_cache` are validated first.",
+                &["reason"],
+                |reason: &Reason| vec![reason.label().to_owned()],
+            ),
+            validations: registry.family(
+                "tidegate_cache_validations_total",
+                "Validations of stored answers, by result: not_modified (fresh again), replaced (by a new answer), mismatch (a 304 about something else), stale (the backend failed, and the stale answer was given).",
+                &["result"],
+                |result: &Validation| vec![result.label().to_owned()],
+            ),
             refused: registry.family(
                 "tidegate_cache_refused_total",
                 "Answers that were not stored, by reason. What was expected to be cached shows here why it is not.",
@@ -54,7 +151,20 @@ impl Metrics {
                 "tidegate_cache_variants_dropped_total",
                 "Variants given up because one key had too many. Rising: a Vary on a field with many values.",
             ),
-            invalidations: counter("tidegate_cache_invalidations_total", "Keys forgotten after an unsafe request."),
+            invalidations: counter("tidegate_cache_invalidations_total", "URLs forgotten after an unsafe request."),
+            purges: registry.family(
+                "tidegate_cache_purges_total",
+                "Purges, by kind (url, prefix, tag, group, all) and mode (hard, soft).",
+                &["kind", "mode"],
+                purge_labels,
+            ),
+            purged: registry.family(
+                "tidegate_cache_purged_total",
+                "Stored answers that purges hit, by kind and mode of the purge.",
+                &["kind", "mode"],
+                purge_labels,
+            ),
+            saved: Saved::new(registry),
         }
     }
 
@@ -71,9 +181,27 @@ impl Metrics {
             "Bytes of stored answers and of those being fetched, with their overhead; never above the capacity.",
             move || held.held() as f64,
         );
+        for (part, name, help) in PARTS {
+            let account = account.clone();
+            registry.gauge_from(name, help, move || account.held_for(part) as f64);
+        }
         let account = account.clone();
         registry.gauge_from("tidegate_cache_capacity_bytes", "The byte bound, as configured.", move || {
             account.capacity() as f64
         });
     }
+}
+
+const PARTS: [(Part, &str, &str); 3] = [
+    (Part::Bodies, "tidegate_cache_bodies_bytes", "Bytes of stored bodies, with their overhead."),
+    (
+        Part::Heads,
+        "tidegate_cache_heads_bytes",
+        "Bytes of stored heads and keys, with their share of tables and index.",
+    ),
+    (Part::Fills, "tidegate_cache_fills_bytes", "Bytes of answers being fetched into the store, and of marks on keys."),
+];
+
+fn purge_labels((kind, soft): &(&'static str, bool)) -> Vec<String> {
+    vec![(*kind).to_owned(), if *soft { "soft" } else { "hard" }.to_owned()]
 }

@@ -6,7 +6,8 @@
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
 //! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`. [`Lookup::Part`]: the
-//!    304, or the bytes that are wanted.
+//!    304, or the bytes that are wanted. [`Lookup::StaleWhileRevalidate`]: like a hit, and
+//!    [`Cache::begin_refresh`] behind the client's back.
 //! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
 //!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
@@ -16,14 +17,18 @@
 //!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] (or [`Leader::store_whole`]) and push the body, `Err` →
 //!      [`Leader::pass`] and stream it.
 //! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
-//!    head to [`Cache::weigh_passed`]. After a 2xx or 3xx to an unsafe method: [`Cache::invalidate`].
+//!    head to [`Cache::weigh_passed`]; a 200 to HEAD, if an answer is stored, to [`Cache::headed`]. After a 2xx or 3xx to an
+//!    unsafe method: [`Cache::invalidate`]; then the answer to a POST may be one to GETs ([`Cache::storable_for_get`]).
 //!
 //! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
 
 mod account;
 pub mod fill;
+mod index;
 pub mod key;
+mod look;
 mod metrics;
+mod parts;
 pub mod policy;
 mod purge;
 mod reason;
@@ -31,14 +36,17 @@ mod status;
 mod store;
 mod stored;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use account::{Account, Charge};
 pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
 use fill::{DONT_QUEUE, Flights};
-use metrics::Metrics;
+pub use look::{EntryView, TOP_MAX, TopBy, TopEntry};
+use metrics::{Metrics, Validation};
+pub use parts::{Gap, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
-use policy::{Reuse, Wants};
+use policy::{Headed, Reuse, Wants};
+use purge::Purges;
 pub use purge::{Purge, Purged};
 pub use reason::Reason;
 pub use status::CacheStatus;
@@ -56,9 +64,12 @@ use crate::{
 pub struct Cache {
     store: Store,
     flights: Flights,
+    purges: Purges,
     account: Arc<Account>,
     metrics: Metrics,
     max_object: u64,
+    /// For work that goes on when a call has returned.
+    itself: Weak<Cache>,
 }
 
 /// What the store says to a request.
@@ -84,10 +95,27 @@ pub enum Lookup {
         /// Which bytes; not the whole.
         wanted: Wanted,
     },
+    /// Answer from the store although it is stale, and refresh it meanwhile (RFC 5861 §3).
+    StaleWhileRevalidate {
+        /// The answer.
+        stored: Arc<Stored>,
+        /// For the Age field.
+        age: u64,
+        /// Freshness left: nothing, or less.
+        ttl: i64,
+    },
     /// Stored, but to be validated first, with [`policy::validation_fields`] (none, if it has no validator).
     Revalidate {
         /// The answer to validate.
         stored: Arc<Stored>,
+        /// Why.
+        reason: Reason,
+    },
+    /// A GET with Range that can't be answered from the store: fetch what is wanted beside all others, through
+    /// [`Cache::begin_range`].
+    Range {
+        /// How to ask for it.
+        ask: RangeAsk,
         /// Why.
         reason: Reason,
     },
@@ -105,14 +133,38 @@ impl Cache {
         let metrics = Metrics::new(registry);
         // What is being fetched needs room beside what is stored: an eighth, or one largest object if that is more.
         let reserve = (config.capacity / 8).max(config.max_object.min(config.capacity / 2));
-        let store = Store::new(config.capacity - reserve, &metrics);
         let account = Account::new(config.capacity);
+        let store = Store::new(config.capacity - reserve, &account, &metrics);
         Metrics::observe(registry, &account, store.entries());
-        Arc::new(Self { store, flights: Flights::new(), account, metrics, max_object: config.max_object })
+        let (flights, purges) = (Flights::new(), Purges::default());
+        let max_object = config.max_object;
+        Arc::new_cyclic(|itself| Self { store, flights, purges, account, metrics, max_object, itself: itself.clone() })
     }
 
     /// What the store has for this request. No allocation and no copy on a hit.
     pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
+        let found = self.look(key, request, policy, now);
+        match &found {
+            Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
+                self.count_given(stored);
+            }
+            Lookup::Miss(reason)
+            | Lookup::Pass(reason)
+            | Lookup::Revalidate { reason, .. }
+            | Lookup::Range { reason, .. } => {
+                self.metrics.misses.add(*reason, 1);
+            }
+            Lookup::GatewayTimeout => {}
+        }
+        found
+    }
+
+    fn count_given(&self, stored: &Stored) {
+        stored.count_hit();
+        self.metrics.saved.count(stored.body.length(), stored.answer.took);
+    }
+
+    fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }
@@ -132,12 +184,12 @@ impl Cache {
         if directives.no_store {
             return absent(Lookup::Pass(Reason::RequestNoStore));
         }
-        // RFC 9110 §14.2: Range is for GET alone. A part that the store can't give is not fetched for everybody.
+        // RFC 9110 §14.2: Range is for GET alone.
         let is_ranged = wants.range && !is_head;
         // An answer to HEAD is not stored, so nobody need queue for one.
         let missing = |reason| {
             absent(match reason {
-                _ if is_ranged => Lookup::Pass(Reason::Range),
+                _ if is_ranged => Lookup::Range { ask: RangeAsk::AsSent, reason },
                 _ if is_head => Lookup::Pass(reason),
                 _ => Lookup::Miss(reason),
             })
@@ -145,9 +197,8 @@ impl Cache {
         let stored = match self.store.find(key, &request.fields) {
             Found::Stored(stored) => stored,
             Found::OtherVariants => return missing(Reason::VaryMiss),
-            Found::DontQueue(until) if now.instant < until && !is_ranged => {
-                return absent(Lookup::Pass(Reason::Uncacheable));
-            }
+            Found::DontQueue(until) if now.instant < until && is_ranged => return missing(Reason::Uncacheable),
+            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
             Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
         };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
@@ -155,10 +206,15 @@ impl Cache {
             return absent(Lookup::Pass(Reason::Authorization));
         }
         let age = stored.answer.age(now);
-        match policy::reuse(&stored.answer, &directives, age) {
-            Reuse::Usable if is_ranged => part_of(stored, request, age),
+        match policy::reuse(&stored.answer, &directives, policy, age) {
+            reuse if is_ranged => match parts::look(stored, request, reuse, age) {
+                ask @ Lookup::Range { .. } => absent(ask),
+                hit => hit,
+            },
+            // RFC 9111 §3.3: parts answer nothing but ranges.
+            _ if !stored.is_whole() => missing(Reason::Gap),
             Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
-            Reuse::Validate(_) if is_ranged => absent(Lookup::Pass(Reason::Range)),
+            Reuse::UsableWhileRevalidating => Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age },
             Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }
     }
@@ -169,20 +225,25 @@ impl Cache {
         fill::begin(self, key, request, policy, now)
     }
 
-    /// Whether the answer may be stored (RFC 9111 §3); says why not.
-    pub fn storable(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
-        if self.account.capacity() == 0 {
-            return Err(Reason::Off);
-        }
-        let plan = policy::storable(exchange, head)?;
-        match plan.answer.length {
-            Some(length) if length > self.max_object => Err(Reason::TooLarge),
-            _ => Ok(plan),
-        }
+    /// Becomes the leader of a refresh of `stored` ([`Lookup::StaleWhileRevalidate`]); `None` if somebody fetches it
+    /// already, or has just tried. Once per answer, and at most every [`fill::REFRESH_PAUSE`].
+    pub fn begin_refresh(
+        self: &Arc<Self>,
+        key: &[u8],
+        request: &RequestHead,
+        policy: &Policy,
+        stored: &Arc<Stored>,
+        now: Now,
+    ) -> Option<Leader> {
+        fill::begin_refresh(self, key, request, policy, stored, now)
     }
 
-    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`], or a
-    /// leader that was too slow). If such an answer may be stored, the next request queues again; else says why not, and the
+    /// Whether the answer may be stored (RFC 9111 §3); says why not.
+    pub fn storable(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
+        self.within_bounds(policy::storable(exchange, head)?)
+    }
+
+    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If such an answer may be stored, the next request queues again; else says why not, and the
     /// key stays marked.
     pub fn weigh_passed(&self, key: &[u8], exchange: &Exchange<'_>, head: &ResponseHead) -> Option<Reason> {
         // A 304 to the client's own condition speaks for the answer that it stands for (RFC 9110 §15.4.5).
@@ -216,7 +277,43 @@ impl Cache {
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
     ) -> Result<Arc<Stored>, Reason> {
-        self.merge(key, exchange, stored, not_modified, |_| {}).map(|(stored, _)| stored)
+        self.merge(key, exchange, stored, not_modified, |_| {}, |_| false).map(|(stored, _)| stored)
+    }
+
+    /// Whether the answer to a POST may be stored for GETs to come (RFC 9110 §9.3.3); says why not. To be filled through
+    /// [`Cache::begin_unasked`], after the POST's own invalidation.
+    pub fn storable_for_get(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
+        self.within_bounds(policy::storable_for_get(exchange, head)?)
+    }
+
+    /// The right to store an answer that came without anybody's having asked for it by GET. Nobody waits for it.
+    pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+        fill::begin_unasked(self, key, request, now)
+    }
+
+    /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes
+    /// it out if another has taken its place (RFC 9111 §4.3.5). `edit` changes the refreshed head.
+    pub fn headed(
+        &self,
+        key: &[u8],
+        exchange: &Exchange<'_>,
+        stored: &Arc<Stored>,
+        head: &ResponseHead,
+        edit: impl FnOnce(&mut ResponseHead),
+    ) {
+        match policy::headed(&stored.answer, head) {
+            // Why it may be kept no longer, if so, has been counted.
+            Headed::Same => {
+                // No fetch tells whether a soft purge came since; going by seconds, one of the same second has.
+                let ended_since =
+                    |_: &Answer| stored.answer.ended().is_some_and(|age| age >= stored.answer.age(exchange.requested));
+                drop(self.merge(key, exchange, stored, head, edit, ended_since));
+            }
+            Headed::Other => self.flights.locked(key, || {
+                self.store.replace(key, stored, None, || false);
+            }),
+            Headed::Unknown => {}
+        }
     }
 
     /// Whether this stored answer may be sent although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).
@@ -231,19 +328,21 @@ impl Cache {
         policy::stale_usable(request, answer, failure, policy, now)
     }
 
-    /// Forgets everything under this key; fetches under way are not stored and take no further followers (RFC 9111 §4.4).
-    pub fn invalidate(&self, key: &[u8]) {
-        if self.flights.doom(key, || self.store.remove(key)) {
-            self.metrics.invalidations.add(1);
-        }
-    }
-
     /// Bytes held by stored answers and fills, with their overhead; never above the capacity.
     pub fn held_bytes(&self) -> u64 {
         self.account.held()
     }
 
-    /// See [`Cache::freshen`]; says beside it why the merged answer may be kept no longer, if so.
+    fn within_bounds(&self, plan: Plan) -> Result<Plan, Reason> {
+        match plan.answer.length {
+            _ if self.account.capacity() == 0 => Err(Reason::Off),
+            Some(length) if length > self.max_object => Err(Reason::TooLarge),
+            _ => Ok(plan),
+        }
+    }
+
+    /// See [`Cache::freshen`]; says beside it why the merged answer may be kept no longer, if so. `is_struck`: whether a purge
+    /// that came since the request was sent is about it.
     fn merge(
         &self,
         key: &[u8],
@@ -251,21 +350,28 @@ impl Cache {
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
         edit: impl FnOnce(&mut ResponseHead),
+        is_struck: impl Fn(&Answer) -> bool,
     ) -> Result<(Arc<Stored>, Option<Reason>), Reason> {
         let policy::Freshened { mut answer, mut refused } = policy::freshened(&stored.answer, exchange, not_modified)
             .inspect_err(|_| {
-            self.flights.locked(key, || self.store.replace(key, stored, None));
+            self.metrics.validations.add(Validation::Mismatch, 1);
+            self.flights.locked(key, || self.store.replace(key, stored, None, || false));
         })?;
         answer.edit_head(edit);
-        self.metrics.validated.add(1);
+        self.metrics.validations.add(Validation::NotModified, 1);
         let paid = if refused.is_none() { self.charge(Stored::head_cost(&answer, key)) } else { None };
         if refused.is_none() && paid.is_none() {
             refused = Some(Reason::NoRoom);
         }
         let charge = paid.unwrap_or_else(|| Charge::none(&self.account));
-        let merged = Stored::new(Arc::new(answer), stored.body.clone(), charge);
+        let merged = stored.renewed(answer, charge);
         let kept = refused.is_none().then(|| merged.clone());
-        self.flights.locked(key, || self.store.replace(key, stored, kept));
+        self.flights.locked(key, || {
+            let is_struck = || is_struck(&merged.answer);
+            if !self.store.replace(key, stored, kept, is_struck) && (is_struck() || stored.is_struck()) {
+                refused = Some(Reason::Invalidated);
+            }
+        });
         if let Some(reason) = refused {
             self.metrics.refused.add(reason, 1);
         }
@@ -286,15 +392,6 @@ impl Cache {
             self.store.settle();
             charge.grow_to(bytes)
         }
-    }
-}
-
-/// A hit for a request with Range.
-fn part_of(stored: Arc<Stored>, request: &RequestHead, age: u64) -> Lookup {
-    let ttl = stored.answer.ttl(age);
-    match policy::range::evaluate(request, &stored.answer) {
-        Wanted::Whole => Lookup::Hit { stored, age, ttl },
-        wanted => Lookup::Part { stored, age, ttl, wanted },
     }
 }
 

@@ -1,6 +1,25 @@
 //! Taking answers out of use before their time: by key, by what the keys begin with, by tag, by group, or all.
+//!
+//! A purge strikes what is stored, one flag for each answer, and only then takes it out of the table. A fetch that was
+//! under way when it came does not store what it would have struck: fetches for a URL are doomed at once; for the other
+//! kinds, which can't be told before the answer's head is there, purges are numbered and kept for a while, and a fetch
+//! remembers how many there were when it began.
 
-use super::Cache;
+use std::{
+    collections::VecDeque,
+    sync::atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Release},
+    },
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    Answer, Cache,
+    key::{is_under, origin_of},
+};
+use crate::clock::Now;
 
 /// Which answers, and how thoroughly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +51,129 @@ pub enum Purged {
     All,
 }
 
+/// The purges that a fetch under way may have to hear of, numbered from 0.
+#[derive(Debug, Default)]
+pub(crate) struct Purges {
+    count: AtomicU64,
+    latest: Mutex<VecDeque<Purged>>,
+}
+
 impl Cache {
-    /// Purges, and says how many answers were there. When it returns, no request that starts later is given one of them,
-    /// and no fetch that was under way stores one.
+    /// Purges, and says how many answers were there. When it returns, no request that starts later is given one of them as
+    /// fresh, and no fetch that was under way stores one. It takes about a tenth of a microsecond for each; where they are
+    /// many, a thread of its own takes them out of the table afterwards.
     pub fn purge(&self, purge: &Purge) -> u64 {
-        match &purge.what {
-            Purged::Url(key) | Purged::Prefix(key) => self.invalidate(key),
-            Purged::Tag(_) | Purged::Group { .. } | Purged::All => {}
+        let Purge { what, soft } = purge;
+        let struck = self.strike(what, *soft);
+        self.metrics.purges.add((what.kind(), *soft), 1);
+        self.metrics.purged.add((what.kind(), *soft), struck);
+        struck
+    }
+
+    /// Forgets everything under this base of keys; fetches under way are not stored and take no further followers
+    /// (RFC 9111 §4.4).
+    pub fn invalidate(&self, base: &[u8]) {
+        if self.strike(&Purged::Url(base.to_vec()), false) > 0 {
+            self.metrics.invalidations.add(1);
         }
-        0
+    }
+
+    fn strike(&self, what: &Purged, soft: bool) -> u64 {
+        let now = soft.then(Now::read);
+        let struck = match what {
+            Purged::Url(base) => self.flights.doom(base, || {
+                self.store.unmark(base);
+                self.store.strike(what, now)
+            }),
+            _ => {
+                // In this order: an answer that is stored later knows of the purge, one that was stored before is found.
+                self.purges.note(what.clone());
+                self.store.strike(what, now)
+            }
+        };
+        if struck > 0 && !soft && (struck <= SWEPT_AT_ONCE || !self.sweep_meanwhile(what)) {
+            self.sweep(what);
+        }
+        struck
+    }
+
+    /// Sweeps on another thread; false if there is none to be had.
+    fn sweep_meanwhile(&self, what: &Purged) -> bool {
+        let Some(cache) = self.itself.upgrade() else { return false };
+        let what = what.clone();
+        let thread = std::thread::Builder::new().name("tidegate-sweep".to_owned());
+        thread.spawn(move || cache.sweep(&what)).is_ok()
+    }
+
+    /// Takes out of the table what has been struck.
+    fn sweep(&self, what: &Purged) {
+        for keys in self.store.struck_keys(what) {
+            for key in keys {
+                self.flights.locked(&key, || self.store.sweep(&key));
+            }
+        }
     }
 }
+
+impl Purged {
+    /// Whether it is about this answer.
+    pub(crate) fn strikes(&self, key: &[u8], answer: &Answer) -> bool {
+        let is_among = |words: &[Box<[u8]>], word: &[u8]| words.binary_search_by(|own| (**own).cmp(word)).is_ok();
+        match self {
+            Self::Url(base) => is_under(key, base),
+            Self::Prefix(prefix) => key.starts_with(prefix),
+            Self::Tag(tag) => is_among(&answer.tags, tag),
+            // RFC 9875 §2: a group means something within its origin only.
+            Self::Group { origin, name } => origin_of(key) == *origin && is_among(&answer.groups, name),
+            Self::All => true,
+        }
+    }
+
+    /// The word for metrics, from a closed list.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "url",
+            Self::Prefix(_) => "prefix",
+            Self::Tag(_) => "tag",
+            Self::Group { .. } => "group",
+            Self::All => "all",
+        }
+    }
+}
+
+impl Purges {
+    /// How many there have been.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Acquire)
+    }
+
+    fn note(&self, what: Purged) {
+        let mut latest = self.latest.lock();
+        if latest.len() == KEPT {
+            latest.pop_front();
+        }
+        latest.push_back(what);
+        self.count.store(self.count() + 1, Release);
+    }
+
+    /// Whether one of the purges from number `since` up to `until` is about this answer. Of purges that are too long ago to be
+    /// known, one may have been.
+    pub(crate) fn strike(&self, key: &[u8], answer: &Answer, since: u64, until: u64) -> bool {
+        if since >= until {
+            return false;
+        }
+        let latest = self.latest.lock();
+        let first = self.count() - latest.len() as u64;
+        let known = latest.iter().skip(since.saturating_sub(first) as usize).take((until - since) as usize);
+        since < first || known.into_iter().any(|purged| purged.strikes(key, answer))
+    }
+}
+
+/// Purges remembered for the fetches under way.
+const KEPT: usize = 4096;
+
+/// Answers that are taken out of the table before a purge returns: some milliseconds.
+const SWEPT_AT_ONCE: u64 = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,18 @@
 //!
 //! Entries are replaced, never changed. Whoever reads, decides and writes holds the key's lock in `fill::Flights`, so that
 //! no write is lost. Admission is TinyLFU by bytes: a scan of things asked for once does not push out what is asked for often.
+//! Beside the table stands the index, which a look-up never touches; moka's listener, called for whatever leaves the table
+//! on whatever thread does its work, keeps it true and locks nothing else.
 
 use std::{sync::Arc, time::Instant};
 
+use moka::notification::RemovalCause;
+
 use super::{
-    account::ENTRY_OVERHEAD,
-    metrics::Metrics,
+    account::{Account, Charge, ENTRY_OVERHEAD},
+    index::Index,
+    metrics::{Cause, Metrics},
+    purge::Purged,
     stored::{Resource, Stored},
 };
 use crate::{clock::Now, wire::Fields};
@@ -17,11 +23,18 @@ use crate::{clock::Now, wire::Fields};
 pub(crate) enum Entry {
     /// Answers.
     Resource(Arc<Resource>),
-    /// Until then nobody queues for this key: its last answer was not storable, or did not come in time.
-    DontQueue(Instant),
+    /// Nobody queues for this key: its last answer was not storable, or did not come in time.
+    DontQueue(Arc<Mark>),
 }
 
-type Table = moka::sync::Cache<Box<[u8]>, Entry, foldhash::fast::RandomState>;
+/// For how long a key is marked.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    until: Instant,
+    _charge: Charge,
+}
+
+type Table = moka::sync::Cache<Arc<[u8]>, Entry, foldhash::fast::RandomState>;
 
 /// What a look-up by key and nominated fields comes to.
 #[derive(Debug)]
@@ -37,27 +50,28 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Store {
     table: Table,
+    index: Arc<Index>,
+    account: Arc<Account>,
 }
 
 impl Store {
     /// Room for `capacity` bytes of entries.
-    pub(crate) fn new(capacity: u64, metrics: &Metrics) -> Self {
-        let evictions = metrics.evictions.clone();
-        let table: Table = moka::sync::Cache::<Box<[u8]>, Entry>::builder()
+    pub(crate) fn new(capacity: u64, account: &Arc<Account>, metrics: &Metrics) -> Self {
+        let index = Arc::new(Index::new());
+        let (rows, evictions) = (index.clone(), metrics.evictions.clone());
+        let table: Table = moka::sync::Cache::<Arc<[u8]>, Entry>::builder()
             .max_capacity(capacity / WEIGHT_UNIT)
             .weigher(|key, entry| weight(key, entry))
             .eviction_listener(move |_, entry, cause| {
+                let Entry::Resource(resource) = entry else { return };
+                evictions.add(why(&resource, cause), 1);
+                rows.remove(&resource);
                 // moka frees what it has taken out when no thread can be looking at it any more, which may take a while;
                 // the bytes are wanted now.
-                if let Entry::Resource(resource) = entry {
-                    resource.clear();
-                }
-                if cause.was_evicted() {
-                    evictions.add(1);
-                }
+                resource.clear();
             })
             .build_with_hasher(foldhash::fast::RandomState::default());
-        Self { table }
+        Self { table, index, account: account.clone() }
     }
 
     /// The entry, and a mark that it was asked for. Nothing is allocated.
@@ -72,7 +86,7 @@ impl Store {
         for _ in 0..2 {
             match self.get(key) {
                 None => return Found::Nothing,
-                Some(Entry::DontQueue(until)) => return Found::DontQueue(until),
+                Some(Entry::DontQueue(mark)) => return Found::DontQueue(mark.until),
                 Some(Entry::Resource(resource)) => match resource.select(request) {
                     Some(stored) => return Found::Stored(stored),
                     None if resource.len() > 0 => return Found::OtherVariants,
@@ -83,27 +97,70 @@ impl Store {
         Found::Nothing
     }
 
-    /// Puts an answer in front of the others under its key; says how many variants had to go for the bound.
-    pub(crate) fn put(&self, key: &[u8], stored: Arc<Stored>, request: &Fields) -> usize {
-        let before = match self.get(key) {
-            Some(Entry::Resource(resource)) => Some(resource),
-            _ => None,
-        };
-        let (resource, dropped) = Resource::with(before.as_deref(), stored, request);
-        self.table.insert(key.into(), Entry::Resource(Arc::new(resource)));
-        dropped
+    /// Puts an answer in front of the others under its key; says how many variants had to go for the bound. `None`: a purge
+    /// has struck it on its way, as `is_struck` says.
+    pub(crate) fn put(
+        &self,
+        key: &[u8],
+        stored: &Arc<Stored>,
+        request: &Fields,
+        is_struck: impl Fn() -> bool,
+    ) -> Option<usize> {
+        if is_struck() {
+            return None;
+        }
+        let before = self.resource(key);
+        let (resource, dropped) = Resource::with(before.as_deref(), key, stored.clone(), request);
+        self.place(resource, Some(stored), is_struck).then_some(dropped)
     }
 
-    /// Puts `new` in the place of `old`, or takes `old` out; false if `old` is not there any more.
-    pub(crate) fn replace(&self, key: &[u8], old: &Arc<Stored>, new: Option<Arc<Stored>>) -> bool {
-        let Some(Entry::Resource(resource)) = self.get(key) else { return false };
-        let Some(resource) = resource.replacing(old, new) else { return false };
-        if resource.len() == 0 {
-            self.table.invalidate(key);
-        } else {
-            self.table.insert(key.into(), Entry::Resource(Arc::new(resource)));
+    /// Puts `new` in the place of `old`, or takes `old` out; false if `old` is not there any more, or a purge has struck
+    /// `new` on its way, as `is_struck` says.
+    pub(crate) fn replace(
+        &self,
+        key: &[u8],
+        old: &Arc<Stored>,
+        new: Option<Arc<Stored>>,
+        is_struck: impl Fn() -> bool,
+    ) -> bool {
+        if is_struck() {
+            return false;
         }
-        true
+        let Some(resource) = self.resource(key).and_then(|before| before.replacing(old, new.clone())) else {
+            return false;
+        };
+        self.place(resource, new.as_ref(), is_struck)
+    }
+
+    /// Takes out what purges have struck under this key.
+    pub(crate) fn sweep(&self, key: &[u8]) {
+        if let Some(resource) = self.resource(key) {
+            self.place(resource.swept(), None, || false);
+        }
+    }
+
+    /// Puts a resource into index and table; false if its newest answer, `new`, is struck.
+    fn place(&self, resource: Resource, new: Option<&Arc<Stored>>, is_struck: impl Fn() -> bool) -> bool {
+        let (key, resource) = (resource.key().clone(), Arc::new(resource));
+        if resource.len() == 0 {
+            self.table.invalidate(&*key);
+            return true;
+        }
+        self.index.put(&resource);
+        // Whoever purges notes it first and goes through the index then. So it has found this answer, or is known by now.
+        let is_struck = new.is_some_and(|new| new.is_struck() || (is_struck() && new.strike()));
+        self.table.insert(key.clone(), Entry::Resource(resource));
+        if is_struck {
+            self.sweep(&key);
+        }
+        !is_struck
+    }
+
+    fn resource(&self, key: &[u8]) -> Option<Arc<Resource>> {
+        match self.get(key) {
+            Some(Entry::Resource(resource)) => Some(resource),
+            _ => None,
+        }
     }
 
     /// Takes out the answer that a request with these fields would validate now: the backend has just given another in its
@@ -111,21 +168,48 @@ impl Store {
     pub(crate) fn retire(&self, key: &[u8], request: &Fields, now: Now) {
         let Found::Stored(stored) = self.find(key, request) else { return };
         if stored.answer.no_cache || stored.answer.ttl(stored.answer.age(now)) <= 0 {
-            self.replace(key, &stored, None);
+            self.replace(key, &stored, None, || false);
         }
     }
 
-    /// Marks the key as not worth queueing for, unless there are answers.
+    /// Strikes the answers that are purged, or makes them stale from `soft` on; says how many.
+    pub(crate) fn strike(&self, what: &Purged, soft: Option<Now>) -> u64 {
+        let mut struck = 0;
+        self.visit(what, |resource| {
+            struck += resource.strike(what, soft);
+            true
+        });
+        struck
+    }
+
+    /// The keys that have to be swept after a purge, in portions.
+    pub(crate) fn struck_keys(&self, what: &Purged) -> impl Iterator<Item = Vec<Arc<[u8]>>> {
+        self.index.shards(what).map(|shard| {
+            let mut keys = Vec::new();
+            self.index.visit(shard, what, |resource| {
+                if resource.variants().iter().any(|stored| stored.is_struck()) {
+                    keys.push(resource.key().clone());
+                }
+                true
+            });
+            keys
+        })
+    }
+
+    /// Marks the key as not worth queueing for, unless there are answers, or no room for a mark.
     pub(crate) fn dont_queue(&self, key: &[u8], until: Instant) {
-        if !matches!(self.get(key), Some(Entry::Resource(_))) {
-            self.table.insert(key.into(), Entry::DontQueue(until));
+        if self.resource(key).is_some() {
+            return;
+        }
+        if let Some(_charge) = self.account.charge(mark_cost(key)) {
+            self.table.insert(key.into(), Entry::DontQueue(Arc::new(Mark { until, _charge })));
         }
     }
 
     /// How long the key is marked for; the mark may have run out.
     pub(crate) fn marked_until(&self, key: &[u8]) -> Option<Instant> {
         match self.get(key) {
-            Some(Entry::DontQueue(until)) => Some(until),
+            Some(Entry::DontQueue(mark)) => Some(mark.until),
             _ => None,
         }
     }
@@ -137,9 +221,23 @@ impl Store {
         }
     }
 
-    /// Takes everything under the key out; says whether there was something.
-    pub(crate) fn remove(&self, key: &[u8]) -> bool {
-        self.table.remove(key).is_some()
+    /// Shows the resources that may hold an answer of these, until `visit` returns false. A part of the index is locked meanwhile.
+    pub(crate) fn visit(&self, what: &Purged, mut visit: impl FnMut(&Arc<Resource>) -> bool) {
+        let mut goes_on = true;
+        for shard in self.index.shards(what) {
+            self.index.visit(shard, what, |resource| {
+                goes_on = goes_on && visit(resource);
+                goes_on
+            });
+        }
+    }
+
+    /// All resources, in no order, beside whoever changes the table meanwhile. Nothing is marked as asked for.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = Arc<Resource>> {
+        self.table.iter().filter_map(|(_, entry)| match entry {
+            Entry::Resource(resource) => Some(resource),
+            Entry::DontQueue(_) => None,
+        })
     }
 
     /// Does what moka has put off: admission, eviction, giving back memory.
@@ -160,7 +258,22 @@ const WEIGHT_UNIT: u64 = 64;
 fn weight(key: &[u8], entry: &Entry) -> u32 {
     let bytes = match entry {
         Entry::Resource(resource) => resource.cost(),
-        Entry::DontQueue(_) => key.len() as u64 + ENTRY_OVERHEAD,
+        Entry::DontQueue(_) => mark_cost(key),
     };
     u32::try_from(bytes.div_ceil(WEIGHT_UNIT)).unwrap_or(u32::MAX)
+}
+
+fn mark_cost(key: &[u8]) -> u64 {
+    key.len() as u64 + ENTRY_OVERHEAD
+}
+
+/// Why a resource leaves the table. moka does not tell apart what it pushed out and what it never let in; what nobody asked
+/// for again is neither a loss.
+fn why(resource: &Resource, cause: RemovalCause) -> Cause {
+    match cause {
+        RemovalCause::Size | RemovalCause::Expired if resource.hits() == 0 => Cause::Unused,
+        RemovalCause::Size | RemovalCause::Expired => Cause::Size,
+        RemovalCause::Replaced => Cause::Replaced,
+        RemovalCause::Explicit => Cause::Removed,
+    }
 }

@@ -1,23 +1,42 @@
-//! What lies in the store: whole answers, several of them under one key.
+//! What lies in the store: answers, several of them under one key.
 
-use std::sync::Arc;
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
+    },
+};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 
 use super::{
-    Answer,
-    account::{ALLOCATION_OVERHEAD, CHUNK_OVERHEAD, Charge, ENTRY_OVERHEAD},
+    Answer, Parts,
+    account::{ALLOCATION_OVERHEAD, CHUNK_OVERHEAD, Charge, ENTRY_OVERHEAD, Part},
+    fill::RefreshGate,
+    index,
+    purge::Purged,
 };
-use crate::wire::Fields;
+use crate::{clock::Now, wire::Fields};
 
-/// One stored answer, whole and immutable.
+/// One stored answer, whole or some parts of it; immutable but for how often it was given, who refreshes it, and that it is
+/// given no longer.
 #[derive(Debug)]
 pub struct Stored {
-    /// The head and what was worked out of it.
+    /// The head and what was worked out of it; that of the whole, also where only parts are held.
     pub answer: Arc<Answer>,
-    /// The whole body, shared with every reader.
+    /// The body, or the parts of it that are held, shared with every reader.
     pub body: Arc<Body>,
+    /// Which bytes are held; `None`: all of them.
+    pub(crate) parts: Option<Arc<Parts>>,
+    /// Who refreshes it, once it is stale.
+    pub(super) refresh: RefreshGate,
+    hits: AtomicU64,
+    struck: AtomicBool,
     charge: Charge,
 }
 
@@ -33,29 +52,104 @@ pub struct Body {
 /// bytes are free even while the table still holds the husk.
 #[derive(Debug)]
 pub(crate) struct Resource {
+    key: Arc<[u8]>,
     variants: ArcSwap<Vec<Arc<Stored>>>,
 }
 
 impl Stored {
+    /// A whole answer.
     pub(crate) fn new(answer: Arc<Answer>, body: Arc<Body>, charge: Charge) -> Arc<Self> {
-        Arc::new(Self { answer, body, charge })
+        Self::with_parts(answer, body, None, charge)
+    }
+
+    /// An answer of which only these parts are held, if any are named.
+    pub(crate) fn with_parts(
+        answer: Arc<Answer>,
+        body: Arc<Body>,
+        parts: Option<Arc<Parts>>,
+        charge: Charge,
+    ) -> Arc<Self> {
+        Self::given(answer, body, parts, charge, 0)
+    }
+
+    /// The same body under a head that a validation has renewed.
+    pub(crate) fn renewed(&self, answer: Answer, charge: Charge) -> Arc<Self> {
+        Self::given(Arc::new(answer), self.body.clone(), self.parts.clone(), charge, self.hits())
+    }
+
+    /// One that was given so often before.
+    fn given(answer: Arc<Answer>, body: Arc<Body>, parts: Option<Arc<Parts>>, charge: Charge, hits: u64) -> Arc<Self> {
+        let (hits, struck, refresh) = (AtomicU64::new(hits), AtomicBool::new(false), RefreshGate::default());
+        Arc::new(Self { answer, body, parts, refresh, hits, struck, charge: charge.of(Part::Heads) })
+    }
+
+    /// Whether the whole body is held; else it answers only ranges (RFC 9111 §3.3).
+    pub fn is_whole(&self) -> bool {
+        self.parts.is_none()
+    }
+
+    /// Bytes of the whole body, held or not.
+    pub fn length(&self) -> u64 {
+        self.answer.length.unwrap_or(self.body.length)
+    }
+
+    /// Whether all these bytes are held.
+    pub(crate) fn holds(&self, wanted: &Range<u64>) -> bool {
+        self.parts.as_ref().is_none_or(|parts| parts.runs.cover(wanted))
+    }
+
+    /// These bytes, which are held, in pieces; nothing is copied.
+    pub fn slice(&self, wanted: &Range<u64>) -> impl Iterator<Item = Bytes> {
+        let place = match &self.parts {
+            Some(parts) => parts.runs.place(wanted).unwrap_or(0..0),
+            None => wanted.clone(),
+        };
+        let mut start = 0;
+        self.body.chunks.iter().filter_map(move |chunk| {
+            let end = start + chunk.len() as u64;
+            let (from, to) = (place.start.max(start), place.end.min(end));
+            let piece = (from < to).then(|| chunk.slice((from - start) as usize..(to - start) as usize));
+            start = end;
+            piece
+        })
     }
 
     /// What an answer costs beside its body.
     pub(crate) fn head_cost(answer: &Answer, key: &[u8]) -> u64 {
-        answer.memory() + size_of::<Self>() as u64 + key.len() as u64 + ENTRY_OVERHEAD + LENGTH_LINE
+        let labels = index::labels_cost(answer, key);
+        answer.memory() + size_of::<Self>() as u64 + key.len() as u64 + labels + ENTRY_OVERHEAD + LENGTH_LINE
     }
 
     /// Bytes charged for it, the body included.
     pub(crate) fn cost(&self) -> u64 {
         self.charge.bytes() + self.body.charge.bytes()
     }
+
+    /// How often it was given from the store.
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Relaxed)
+    }
+
+    /// Counts that it is given.
+    pub(crate) fn count_hit(&self) {
+        self.hits.fetch_add(1, Relaxed);
+    }
+
+    /// Whether a purge has struck it: it is given to nobody any more.
+    pub(crate) fn is_struck(&self) -> bool {
+        self.struck.load(Acquire)
+    }
+
+    /// From now on it is given to nobody; false if that was so before.
+    pub(crate) fn strike(&self) -> bool {
+        !self.struck.swap(true, AcqRel)
+    }
 }
 
 impl Body {
     pub(crate) fn new(chunks: Vec<Bytes>, charge: Charge) -> Arc<Self> {
         let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Arc::new(Self { chunks: chunks.into_boxed_slice(), length, charge })
+        Arc::new(Self { chunks: chunks.into_boxed_slice(), length, charge: charge.of(Part::Bodies) })
     }
 
     /// What a body of so many bytes in so many pieces costs.
@@ -68,48 +162,84 @@ impl Body {
         &self.chunks
     }
 
-    /// Bytes in all.
+    /// Bytes in all that are held.
     pub fn length(&self) -> u64 {
         self.length
     }
 }
 
 impl Resource {
-    fn new(variants: Vec<Arc<Stored>>) -> Self {
-        Self { variants: ArcSwap::from_pointee(variants) }
+    fn new(key: Arc<[u8]>, variants: Vec<Arc<Stored>>) -> Self {
+        Self { key, variants: ArcSwap::from_pointee(variants) }
+    }
+
+    /// What it is stored under.
+    pub(crate) fn key(&self) -> &Arc<[u8]> {
+        &self.key
+    }
+
+    /// Every answer that is here now, struck or not.
+    pub(crate) fn variants(&self) -> Guard<Arc<Vec<Arc<Stored>>>> {
+        self.variants.load()
     }
 
     /// The newest answer that this request may be given, whatever its age (RFC 9111 §4.1).
     pub(crate) fn select(&self, request: &Fields) -> Option<Arc<Stored>> {
-        self.variants.load().iter().find(|stored| stored.answer.vary.matches(request)).cloned()
+        let variants = self.variants.load();
+        let given = || variants.iter().filter(|stored| !stored.is_struck());
+        // Telling that one does not match costs much more than to find the one that was made for such a request.
+        let exact = given().find(|stored| stored.answer.vary.is_repeated_exactly(request));
+        exact.or_else(|| given().find(|stored| stored.answer.vary.matches(request))).cloned()
     }
 
     /// The newest of all.
     pub(crate) fn newest(&self) -> Option<Arc<Stored>> {
-        self.variants.load().first().cloned()
+        self.variants.load().iter().find(|stored| !stored.is_struck()).cloned()
     }
 
     /// With a new answer in front, and without those that it stands for; also says how many had to go for the bound.
-    pub(crate) fn with(before: Option<&Self>, stored: Arc<Stored>, request: &Fields) -> (Self, usize) {
+    pub(crate) fn with(before: Option<&Self>, key: &[u8], stored: Arc<Stored>, request: &Fields) -> (Self, usize) {
+        let own_key = before.map_or_else(|| key.into(), |before| before.key.clone());
         let mut variants = vec![stored];
         if let Some(before) = before.filter(|_| !variants[0].answer.vary.is_empty()) {
             let others = before.variants.load_full();
-            variants.extend(others.iter().filter(|other| !other.answer.vary.matches(request)).cloned());
+            let stays = |other: &&Arc<Stored>| !other.answer.vary.matches(request) && !other.is_struck();
+            variants.extend(others.iter().filter(stays).cloned());
         }
         let dropped = variants.len().saturating_sub(VARIANTS);
         variants.truncate(VARIANTS);
-        (Self::new(variants), dropped)
+        (Self::new(own_key, variants), dropped)
     }
 
-    /// With `new` (or nothing) in the place of `old`; `None` if `old` is not here.
+    /// With `new` (or nothing) in the place of `old`; `None` if `old` is not here, or struck.
     pub(crate) fn replacing(&self, old: &Arc<Stored>, new: Option<Arc<Stored>>) -> Option<Self> {
         let variants = self.variants.load();
         let is_old = |stored: &Arc<Stored>| Arc::ptr_eq(stored, old);
-        if !variants.iter().any(is_old) {
+        if old.is_struck() || !variants.iter().any(is_old) {
             return None;
         }
         let others = variants.iter().filter(|stored| !is_old(stored)).cloned();
-        Some(Self::new(new.into_iter().chain(others).collect()))
+        Some(Self::new(self.key.clone(), new.into_iter().chain(others).collect()))
+    }
+
+    /// Strikes the answers that are purged, or, where it is soft, makes them stale from `soft` on; says how many.
+    pub(crate) fn strike(&self, what: &Purged, soft: Option<Now>) -> u64 {
+        let variants = self.variants.load();
+        let concerned = variants.iter().filter(|stored| what.strikes(&self.key, &stored.answer) && !stored.is_struck());
+        let struck = concerned.filter(|stored| match soft {
+            Some(now) => {
+                stored.answer.end_freshness(stored.answer.age(now));
+                true
+            }
+            None => stored.strike(),
+        });
+        struck.count() as u64
+    }
+
+    /// Without those that were struck.
+    pub(crate) fn swept(&self) -> Self {
+        let variants = self.variants.load();
+        Self::new(self.key.clone(), variants.iter().filter(|stored| !stored.is_struck()).cloned().collect())
     }
 
     /// Lets go of all answers; who reads one keeps it.
@@ -120,6 +250,11 @@ impl Resource {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.variants.load().len()
+    }
+
+    /// How often its answers were given.
+    pub(crate) fn hits(&self) -> u64 {
+        self.variants.load().iter().map(|stored| stored.hits()).sum()
     }
 
     /// Bytes charged for all variants.

@@ -2,30 +2,28 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
 use http::Method;
 
 use super::{
     Gateway, Visit,
     answer::collapsed,
-    client::{BodyLength, Client, flush, unless_gone},
-    facts::CacheWord,
+    background::Kind,
+    client::{Client, flush, unless_gone},
+    facts::{CacheWord, Facts},
     failure::Fault,
+    fetch::{Growing, Settled, Trouble, Whole},
     fields::Lane,
-    transfer::{Sending, Transfer},
+    opening::Sending,
 };
 use crate::{
     cache::{
-        self, BackendFailure, Begin, CacheStatus, FollowerOutcome, Leader, Lookup, Plan, Reason, Stored,
+        self, Begin, CacheStatus, FollowerOutcome, Leader, Lookup, Reason, Stored,
         conditional::{self, Condition},
     },
     clock::Now,
-    upstream::Outgoing,
-    wire::ResponseHead,
+    net::ClientInfo,
+    wire::{RequestHead, ResponseHead},
 };
-
-/// A body that fits into this and has arrived with its head is stored at once, without a task of its own.
-const WHOLE_MAX: usize = 64 * 1024;
 
 /// How often a request may find that its leader went away, before it fetches for itself.
 const FILLS_TRIED: usize = 4;
@@ -59,19 +57,52 @@ impl Gateway {
                 }
                 Ok(flush(client).await?)
             }
+            Lookup::StaleWhileRevalidate { stored, age, ttl } => {
+                visit.facts.cache = CacheWord::Stale;
+                self.answer_stored(client, visit, &stored, age, CacheStatus::Refreshing { ttl });
+                self.refresh(visit, client.info(), &stored);
+                Ok(flush(client).await?)
+            }
             Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
-            Lookup::Revalidate { stored, reason } if visit.request.method == Method::GET => {
-                Box::pin(self.fill(client, visit, Some(stored), reason)).await
-            }
-            Lookup::Revalidate { stored, reason } => {
-                let pass = Pass { reason: Some(reason), stored: Some(stored), ..Pass::default() };
-                Box::pin(self.pass(client, visit, pass)).await
-            }
-            Lookup::Pass(reason) => {
+            Lookup::Revalidate { stored, reason } => self.revalidate(client, visit, stored, reason).await,
+            Lookup::Range { reason, .. } | Lookup::Pass(reason) => {
                 Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
         }
+    }
+
+    /// Asks for a stale answer anew, behind the back of the client that it has just been given to; with that client's
+    /// fields, and without its conditions. Once for all who are given it meanwhile.
+    fn refresh(self: &Arc<Self>, visit: &mut Visit<'_>, info: &ClientInfo, stored: &Arc<Stored>) {
+        let leader = KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            self.cache.begin_refresh(key, visit.request, &self.policies[visit.route], stored, visit.facts.now)
+        });
+        let Some(leader) = leader else { return };
+        // What is stored is the answer to a GET, and a HEAD may have been given it.
+        let request = RequestHead { method: Method::GET, ..visit.request.clone() };
+        let facts =
+            Facts { request_id: visit.facts.request_id.clone(), ..Facts::new(visit.facts.now, visit.way.client) };
+        let mut visit = Visit { request: &request, facts, ..*visit };
+        let now = visit.facts.now;
+        let fetch = self.fetch(&mut visit, info, leader, Some(stored.clone()), now);
+        self.go_on(Kind::Refresh, fetch, request);
+    }
+
+    /// Asks the backend whether a stored answer still stands. An answer to HEAD is no fetch that others could share.
+    async fn revalidate<C: Client>(
+        self: &Arc<Self>,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        stored: Arc<Stored>,
+        reason: Reason,
+    ) -> Result<(), Fault> {
+        if visit.request.method == Method::GET {
+            return Box::pin(self.fill(client, visit, Some(stored), reason)).await;
+        }
+        let pass = Pass { reason: Some(reason), stored: Some(stored), ..Pass::default() };
+        Box::pin(self.pass(client, visit, pass)).await
     }
 
     /// Asks the backend for this client alone and stores nothing.
@@ -79,14 +110,17 @@ impl Gateway {
         let Pass { reason, mut detail, stored } = pass;
         visit.facts.cache = if reason.is_some() { CacheWord::Pass } else { CacheWord::None };
         let outgoing = self.outgoing(visit, client.info(), Lane::Ask);
-        let opened = self.open(client, visit, &outgoing, Sending::Repeatable).await;
+        let opened = self.open(client, visit, outgoing, Sending::Repeatable).await;
         if let (Some(stored), Some(reason)) = (&stored, reason)
-            && let Some(failure) = self.stands_in(visit, stored, &opened)
+            && self.may_stand_in(visit.request, visit.route, stored, &opened)
         {
-            return self.answer_stale(client, visit, stored, opened, failure, reason).await;
+            return self.answer_stale(client, visit, stored, &Trouble::of(opened), reason).await;
         }
         let (transfer, head) = opened?;
-        if reason == Some(Reason::Uncacheable) || detail == Some(Reason::SlowFetch) {
+        if let (&Method::HEAD, 200, Some(stored)) = (&visit.request.method, head.status, &stored) {
+            self.headed(visit, stored, &head);
+        }
+        if reason == Some(Reason::Uncacheable) {
             detail = self.weigh_passed(visit, &head).or(detail);
         }
         let status = reason.map(|reason| forwarded(reason, false, detail));
@@ -103,16 +137,15 @@ impl Gateway {
         })
     }
 
-    /// How the backend failed, if the stored answer may be sent in place of what came.
-    fn stands_in(&self, visit: &Visit<'_>, stored: &Stored, opened: &Opened) -> Option<BackendFailure> {
-        let failure = match opened {
-            Ok((_, head)) if head.status >= 500 => BackendFailure::Status(head.status),
-            Err(Fault::Backend(_)) => BackendFailure::Unreachable,
-            _ => return None,
-        };
-        let policy = &self.policies[visit.route];
-        let usable = self.cache.stale_usable(visit.request, &stored.answer, failure, policy, Now::read());
-        usable.then_some(failure)
+    /// What a HEAD tells about the stored answer to GET (RFC 9111 §4.3.5).
+    fn headed(&self, visit: &Visit<'_>, stored: &Arc<Stored>, head: &ResponseHead) {
+        let (policy, requested) = (&self.policies[visit.route], visit.facts.now);
+        let exchange = cache::Exchange { request: visit.request, policy, requested, answered: Now::read() };
+        let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
+        KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            self.cache.headed(key, &exchange, stored, head, edit);
+        });
     }
 
     /// Sends a stored answer although it is stale, as the backend failed (RFC 9111 §4.2.4).
@@ -121,21 +154,13 @@ impl Gateway {
         client: &mut C,
         visit: &mut Visit<'_>,
         stored: &Stored,
-        opened: Opened,
-        failure: BackendFailure,
+        trouble: &Trouble,
         reason: Reason,
     ) -> Result<(), Fault> {
         visit.facts.cache = CacheWord::Stale;
-        match opened {
-            Ok((transfer, _)) => drop(transfer.finish_unread()),
-            Err(fault) => visit.facts.failure = fault.label(),
-        }
-        let status = match failure {
-            BackendFailure::Status(status) => Some(status),
-            BackendFailure::Unreachable => None,
-        };
+        visit.facts.failure = trouble.label;
         let age = stored.answer.age(Now::read());
-        let status = CacheStatus::StaleHit { ttl: stored.answer.ttl(age), status, reason };
+        let status = CacheStatus::StaleHit { ttl: stored.answer.ttl(age), status: trouble.status, reason };
         self.answer_stored(client, visit, stored, age, status);
         Ok(flush(client).await?)
     }
@@ -148,15 +173,19 @@ impl Gateway {
         mut stored: Option<Arc<Stored>>,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let mut key = Vec::new();
-        visit.write_key(self, &mut key);
+        let key = KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            key.clone()
+        });
+        let mut now = visit.facts.now;
         for _ in 0..FILLS_TRIED {
-            let policy = &self.policies[visit.route];
-            match self.cache.begin_fill(&key, visit.request, policy, visit.facts.now) {
-                Begin::Leader(leader) => match self.lead(client, visit, leader, stored.take(), reason).await? {
-                    Led::Answered => return Ok(()),
-                    Led::Again => {}
-                },
+            match self.cache.begin_fill(&key, visit.request, &self.policies[visit.route], now) {
+                Begin::Leader(leader) => {
+                    let why = Why { reason, detail: None, now };
+                    if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                        return Ok(());
+                    }
+                }
                 Begin::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
                 Begin::Follower(follower) => match unless_gone(client, follower.head(visit.request)).await? {
                     FollowerOutcome::Streaming(reader) => {
@@ -168,9 +197,11 @@ impl Gateway {
                         let pass = Pass { reason: Some(reason), detail: Some(detail), stored };
                         return self.pass(client, visit, pass).await;
                     }
-                    FollowerOutcome::TooSlow => {
-                        let pass = Pass { reason: Some(reason), detail: Some(Reason::SlowFetch), stored };
-                        return self.pass(client, visit, pass).await;
+                    FollowerOutcome::TooSlow(leader) => {
+                        let why = Why { reason, detail: Some(Reason::SlowFetch), now: Now::read() };
+                        if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                            return Ok(());
+                        }
                     }
                     FollowerOutcome::NotMyVariant | FollowerOutcome::LeaderGone => {}
                 },
@@ -178,6 +209,7 @@ impl Gateway {
                     return self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() }).await;
                 }
             }
+            now = Now::read();
         }
         self.pass(client, visit, Pass { reason: Some(reason), detail: None, stored }).await
     }
@@ -189,131 +221,91 @@ impl Gateway {
         visit: &mut Visit<'_>,
         leader: Leader,
         stored: Option<Arc<Stored>>,
-        reason: Reason,
+        why: Why,
     ) -> Result<Led, Fault> {
         visit.facts.cache = CacheWord::Miss;
-        let outgoing = self.fill_request(visit, client, stored.as_deref());
-        let requested = Now::read();
-        let opened = self.open(client, visit, &outgoing, Sending::Repeatable).await;
-        let answered = Now::read();
-        if let Some(stored) = &stored
-            && let Some(failure) = self.stands_in(visit, stored, &opened)
-        {
-            leader.resolve_stale(stored);
-            self.answer_stale(client, visit, stored, opened, failure, reason).await?;
-            return Ok(Led::Answered);
-        }
-        let policy = &self.policies[visit.route];
-        let (transfer, head) = opened?;
-        let exchange = cache::Exchange { request: visit.request, policy, requested, answered };
-        if let (304, Some(stored)) = (head.status, &stored) {
-            transfer.finish_unread();
-            let route = visit.route(self);
-            let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, &head, route);
-            // A 304 that is about something else: once more, without conditions (RFC 9111 §4.3.3).
-            let Ok((stored, detail)) = leader.freshen(&exchange, stored, &head, edit) else { return Ok(Led::Again) };
-            visit.facts.cache = CacheWord::Revalidated;
-            let kept = detail.is_none();
-            let status = CacheStatus::Forwarded { reason, status: Some(304), stored: kept, collapsed: false, detail };
-            self.answer_stored(client, visit, &stored, stored.answer.age(answered), status);
-            flush(client).await?;
-            return Ok(Led::Answered);
-        }
-        // RFC 9111 §4.3.3: an error says nothing about what is stored, however long it calls itself fresh.
-        let is_validation_error = stored.is_some() && head.status >= 500;
-        let weighed =
-            if is_validation_error { Err(Reason::ServerError) } else { self.cache.storable(&exchange, &head) };
-        match weighed {
-            Ok(plan) => self.store(client, visit, leader, self.edited(visit, plan), transfer, head, reason).await?,
-            Err(detail) => {
-                leader.pass(detail, head.status, answered);
-                let status = forwarded(reason, false, Some(detail));
-                self.stream(client, visit, transfer, head, Some(status), Vec::new()).await?;
+        let mut fetch = self.fetch(visit, client.info(), leader, stored, why.now);
+        let opened = fetch.opening.with_client(client).await;
+        visit.facts.server = fetch.opening.server();
+        if let Err(Fault::Client(fault)) = opened {
+            if fetch.leader.serves_others() {
+                self.go_on(Kind::Orphan, fetch, visit.request.clone());
             }
+            return Err(fault.into());
+        }
+        let settled = self.settle(fetch, visit.request, opened).await;
+        self.answer_settled(client, visit, settled, why).await
+    }
+
+    /// Sends what a fetch came to.
+    pub(super) async fn answer_settled<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        settled: Settled,
+        why: Why,
+    ) -> Result<Led, Fault> {
+        match settled {
+            Settled::StoodIn(stored, trouble) => {
+                self.answer_stale(client, visit, &stored, &trouble, why.reason).await?
+            }
+            Settled::Validated(stored, detail) => {
+                visit.facts.cache = CacheWord::Revalidated;
+                let (reason, kept) = (why.reason, detail.is_none());
+                let detail = detail.or(why.detail);
+                let status =
+                    CacheStatus::Forwarded { reason, status: Some(304), stored: kept, collapsed: false, detail };
+                self.answer_stored(client, visit, &stored, stored.answer.age(Now::read()), status);
+                flush(client).await?;
+            }
+            Settled::Again => return Ok(Led::Again),
+            Settled::Whole(whole) => {
+                self.answer_whole(client, visit, whole, why);
+                flush(client).await?;
+            }
+            Settled::Growing(growing) => self.answer_growing(client, visit, growing, why).await?,
+            Settled::Unshared(transfer, head, pieces, detail) => {
+                let status = why.forwarded(false, Some(detail));
+                self.stream(client, visit, transfer, head, Some(status), pieces).await?;
+            }
+            Settled::Failed(fault) => return Err(fault),
         }
         Ok(Led::Answered)
     }
 
-    /// The request as it serves everybody: without this client's conditions, with the store's (RFC 9111 §4.3.1).
-    fn fill_request<C: Client>(&self, visit: &mut Visit<'_>, client: &C, stored: Option<&Stored>) -> Outgoing {
-        let mut outgoing = self.outgoing(visit, client.info(), Lane::Ask);
-        for name in ["if-none-match", "if-modified-since"] {
-            outgoing.fields.remove(name);
+    /// Queues an answer that is here as a whole.
+    fn answer_whole<C: Client>(&self, client: &mut C, visit: &mut Visit<'_>, whole: Whole, why: Why) {
+        let Whole { head, body, length, chosen, kept } = whole;
+        let status = why.forwarded(kept.is_ok(), kept.as_ref().err().copied());
+        if let Ok(stored) = &kept
+            && conditional::evaluate(visit.request, &stored.answer) == Condition::NotModified
+        {
+            return self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), status);
         }
-        for (name, value) in stored.into_iter().flat_map(|stored| cache::policy::validation_fields(&stored.answer)) {
-            outgoing.fields.push(name, value);
-        }
-        outgoing
+        // What passes through is what the backend sent, Age and all.
+        self.start(client, visit, head, length, Some(&chosen), Some(status));
+        client.push(body);
+        client.finish(None);
     }
 
-    /// Keeps an answer and sends it: at once if it is small and here, else by a task that goes on whatever happens to
-    /// this client.
-    #[expect(clippy::too_many_arguments, reason = "the whole state of a fetch that has just got its head")]
-    async fn store<C: Client>(
-        self: &Arc<Self>,
+    /// Sends an answer whose body is still arriving.
+    async fn answer_growing<C: Client>(
+        &self,
         client: &mut C,
         visit: &mut Visit<'_>,
-        leader: Leader,
-        plan: Plan,
-        mut transfer: Transfer,
-        head: ResponseHead,
-        reason: Reason,
+        mut growing: Growing,
+        why: Why,
     ) -> Result<(), Fault> {
-        let (pieces, ended) = transfer.take_ready(WHOLE_MAX).await?;
-        let announced = transfer.length;
-        if ended {
-            let body = joined_pieces(pieces);
-            let kept = leader.store_whole(plan, &body);
-            let chosen = transfer.finish_unread();
-            let status = forwarded(reason, kept.is_ok(), kept.as_ref().err().copied());
-            if let Ok(stored) = &kept
-                && conditional::evaluate(visit.request, &stored.answer) == Condition::NotModified
-            {
-                self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), status);
-            } else {
-                // What passes through is what the backend sent, Age and all.
-                let length = match announced {
-                    BodyLength::None => BodyLength::None,
-                    _ => BodyLength::Exact(body.len() as u64),
-                };
-                self.start(client, visit, head, length, Some(&chosen), Some(status));
-                client.push(body);
-                client.finish(None);
-            }
-            return Ok(flush(client).await?);
+        let status = why.forwarded(true, None);
+        if conditional::evaluate(visit.request, growing.reader.answer()) == Condition::NotModified {
+            return self.read(client, visit, growing.pump(), status).await;
         }
-        match leader.begin(plan) {
-            Ok((mut fill, reader)) => {
-                for piece in pieces {
-                    fill.push(piece);
-                }
-                let status = forwarded(reason, true, None);
-                if conditional::evaluate(visit.request, reader.answer()) == Condition::Proceed {
-                    self.start(client, visit, head, announced, Some(&transfer.chosen), Some(status));
-                    tokio::spawn(pump(transfer, fill));
-                    return self.read_on(client, reader).await;
-                }
-                tokio::spawn(pump(transfer, fill));
-                self.read(client, visit, reader, status).await
-            }
-            Err(detail) => {
-                self.stream(client, visit, transfer, head, Some(forwarded(reason, false, Some(detail))), pieces).await
-            }
-        }
-    }
-
-    /// The stored answer carries the route's edits, so that a hit need not do them again.
-    fn edited(&self, visit: &Visit<'_>, plan: Plan) -> Plan {
-        let route = visit.route(self);
-        if !self.config.forward.via && route.response_fields.is_empty() {
-            return plan;
-        }
-        plan.edit(|head| self.answer_fields(head, route))
+        let head = std::mem::take(&mut growing.head);
+        let transfer = &growing.transfer;
+        self.start(client, visit, head, transfer.length, Some(&transfer.chosen), Some(status));
+        self.read_on(client, growing.pump()).await
     }
 }
-
-/// What came of asking the backend.
-type Opened = Result<(Transfer, ResponseHead), Fault>;
 
 /// Why a request goes to the backend for its client alone.
 #[derive(Default)]
@@ -326,45 +318,31 @@ struct Pass {
     stored: Option<Arc<Stored>>,
 }
 
+/// Why a request leads a fetch.
+#[derive(Clone, Copy)]
+pub(super) struct Why {
+    pub(super) reason: Reason,
+    /// What the reason does not tell.
+    pub(super) detail: Option<Reason>,
+    /// When it begins.
+    pub(super) now: Now,
+}
+
 /// What leading came to.
-enum Led {
+#[derive(PartialEq, Eq)]
+pub(super) enum Led {
     Answered,
     /// The validation was about something else: fetch again.
     Again,
 }
 
-/// Brings a body into the store, at the pace of the backend; the client that asked first may have gone.
-async fn pump(mut transfer: Transfer, mut fill: cache::Fill) {
-    loop {
-        fill.ready().await;
-        if !fill.is_wanted() {
-            return;
-        }
-        match transfer.next_piece().await {
-            Ok(Some(piece)) => fill.push(piece),
-            Ok(None) => {
-                transfer.finish_unread();
-                fill.finish();
-                return;
-            }
-            // The reason is counted with the exchange; the readers are told that the body broke off.
-            Err(failure) => {
-                transfer.broke_off(&failure);
-                return fill.fail();
-            }
-        }
+impl Why {
+    /// What Cache-Status says when the answer is stored, or not and why.
+    fn forwarded(self, stored: bool, detail: Option<Reason>) -> CacheStatus {
+        forwarded(self.reason, stored, detail.or(self.detail))
     }
 }
 
 fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
     CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
-}
-
-fn joined_pieces(mut pieces: Vec<Bytes>) -> Bytes {
-    if pieces.len() <= 1 {
-        return pieces.pop().unwrap_or_default();
-    }
-    let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-    whole.freeze()
 }

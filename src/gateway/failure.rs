@@ -25,6 +25,8 @@ pub(super) enum Fault {
     /// `only-if-cached` and nothing stored (RFC 9111 §5.2.1.7).
     OnlyIfCached,
     NoRoute,
+    /// An extended CONNECT where the route takes no WebSockets (RFC 9220 §3).
+    NoTunnel,
     /// The gateway is stopping.
     Draining,
 }
@@ -46,6 +48,7 @@ impl Fault {
             Self::Fill(_) => 502,
             Self::OnlyIfCached => 504,
             Self::NoRoute => 404,
+            Self::NoTunnel => 501,
             Self::Draining => 503,
         }
     }
@@ -58,6 +61,7 @@ impl Fault {
             Self::Fill(FillFailed::TooSlow) => "too_slow",
             Self::OnlyIfCached => "only_if_cached",
             Self::NoRoute => "no_route",
+            Self::NoTunnel => "no_tunnel",
             Self::Draining => "draining",
         }
     }
@@ -71,6 +75,7 @@ impl Fault {
             Self::Client(_) => "The request could not be understood.",
             Self::OnlyIfCached => "Nothing is stored for this request.",
             Self::NoRoute => "No route is configured for this host and path.",
+            Self::NoTunnel => "No WebSockets are served here.",
             Self::Draining => "This server is stopping.",
         }
     }

@@ -9,7 +9,7 @@ use super::{
     client::{BodyLength, Client},
 };
 use crate::{
-    cache::{Body, CacheStatus, Stored, Wanted},
+    cache::{CacheStatus, Stored, Wanted},
     wire::{ResponseHead, response::reason_for},
 };
 
@@ -31,7 +31,7 @@ impl Gateway {
         status: CacheStatus,
         wanted: &Wanted,
     ) {
-        let length = stored.body.length();
+        let length = stored.length();
         let mut head = stored.answer.head.clone();
         head.fields.remove("content-length");
         let (parts, end) = match wanted {
@@ -61,7 +61,7 @@ impl Gateway {
         client.start(&head, BodyLength::Exact(sum + end.len() as u64));
         for part in parts {
             client.push(part.before);
-            push_range(client, &stored.body, part.bytes);
+            stored.slice(&part.bytes).for_each(|piece| client.push(piece));
         }
         client.push(end);
         client.finish(None);
@@ -100,17 +100,4 @@ fn content_range(bytes: &Range<u64>, length: u64) -> String {
 fn describes_content(name: &[u8]) -> bool {
     let known: [&[u8]; 5] = [b"content-type", b"content-encoding", b"cache-control", b"expires", b"set-cookie"];
     known.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-/// Queues these bytes of the body; nothing is copied.
-fn push_range<C: Client>(client: &mut C, body: &Body, bytes: Range<u64>) {
-    let mut start = 0;
-    for chunk in body.chunks() {
-        let end = start + chunk.len() as u64;
-        let (from, to) = (bytes.start.max(start), bytes.end.min(end));
-        if from < to {
-            client.push(chunk.slice((from - start) as usize..(to - start) as usize));
-        }
-        start = end;
-    }
 }

@@ -1,11 +1,29 @@
-//! The relay lane: requests with bodies, other methods, gRPC. Both bodies stream; nothing is stored.
+//! The relay lane: requests with bodies, other methods, gRPC. Both bodies stream; nothing is stored, but the answer to a
+//! POST that says it is a GET's.
 
 use std::sync::Arc;
 
 use http::Method;
 
-use super::{Gateway, Visit, client::Client, facts::CacheWord, failure::Fault, fields::Lane, transfer::Sending};
-use crate::wire::{Framing, ResponseHead, Scheme};
+use super::{
+    Gateway, Visit,
+    ask::Why,
+    client::Client,
+    facts::CacheWord,
+    failure::Fault,
+    fetch::keep,
+    fields::{Lane, is_unkeyed},
+    opening::Sending,
+    transfer::Transfer,
+};
+use crate::{
+    cache::{
+        self, Leader, Plan, Purge, Purged, Reason,
+        policy::{same_origin_target, tags::invalidated_groups},
+    },
+    clock::Now,
+    wire::{Framing, ResponseHead},
+};
 
 impl Gateway {
     /// Brings one request to the backend and its answer back.
@@ -13,28 +31,63 @@ impl Gateway {
         visit.facts.cache = CacheWord::None;
         let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
-        let (transfer, head) = self.open(client, visit, &outgoing, sending).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, sending).await?;
         self.invalidate(visit, &head);
+        if visit.request.method == Method::POST
+            && head.fields.contains("content-location")
+            && let Some((leader, plan)) = self.for_get(visit, &transfer, &head)
+        {
+            let why = Why { reason: Reason::Method, detail: None, now: Now::read() };
+            let settled = Box::pin(keep(leader, plan, transfer, head)).await;
+            return Box::pin(self.answer_settled(client, visit, settled, why)).await.map(drop);
+        }
         self.stream(client, visit, transfer, head, None, Vec::new()).await
+    }
+
+    /// Leave to store the answer to a POST for GETs to come (RFC 9110 §9.3.3). Not while the request is still being sent:
+    /// what stores an answer only listens to the backend. And not where a field has reached the backend that a GET could
+    /// not have brought there: then the answer may be poisoned by it.
+    fn for_get(&self, visit: &Visit<'_>, transfer: &Transfer, head: &ResponseHead) -> Option<(Leader, Plan)> {
+        let is_poisoned = visit.request.fields.iter().any(|(name, _)| is_unkeyed(name));
+        if !visit.route(self).cache.enabled || transfer.is_uploading() || is_poisoned {
+            return None;
+        }
+        let (policy, now) = (&self.policies[visit.route], visit.facts.now);
+        let exchange = cache::Exchange { request: visit.request, policy, requested: now, answered: Now::read() };
+        let plan = self.cache.storable_for_get(&exchange, head).ok()?;
+        let mut key = Vec::new();
+        visit.write_key(self, &mut key);
+        Some((self.cache.begin_unasked(&key, visit.request, now), self.edited(visit.route, plan)))
     }
 
     /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).
     fn invalidate(&self, visit: &Visit<'_>, head: &ResponseHead) {
         let safe = matches!(visit.request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
-        if safe || !(200..400).contains(&head.status) {
+        if safe {
+            return;
+        }
+        self.invalidate_groups(visit, head);
+        if !(200..400).contains(&head.status) {
             return;
         }
         let named = ["location", "content-location"]
             .into_iter()
-            .filter_map(|name| head.fields.get_str(name).and_then(|value| same_origin_target(visit, value)));
-        let mut key = Vec::new();
+            .filter_map(|name| head.fields.get_str(name).and_then(|value| same_origin_target(visit.request, value)));
         for target in std::iter::once(visit.request.target.as_str()).chain(named) {
-            // A GET may have come by another route than this request, by one that fields choose for example.
-            let routes = (0..self.config.routes.len()).filter(|&at| !self.config.routes[at].matches.fields.is_empty());
-            for route in std::iter::once(None).chain(routes.map(Some)) {
-                visit.write_key_of(&mut key, target, route);
-                self.cache.invalidate(&key);
+            // The bases alone: a GET may have come another way than this request, or by another route.
+            for base in self.bases(visit.request.scheme, &visit.request.authority, target) {
+                self.cache.invalidate(&base);
             }
+        }
+    }
+
+    /// The backend says which groups of this origin an unsafe request has changed, whatever came of it otherwise
+    /// (RFC 9875 §3).
+    fn invalidate_groups(&self, visit: &Visit<'_>, head: &ResponseHead) {
+        for name in invalidated_groups(&head.fields) {
+            let mut origin = Vec::new();
+            cache::key::build(&mut origin, visit.request.scheme, &visit.request.authority, "");
+            self.cache.purge(&Purge { what: Purged::Group { origin, name: name.into() }, soft: false });
         }
     }
 }
@@ -46,17 +99,4 @@ fn is_repeatable(visit: &Visit<'_>) -> bool {
         Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
     );
     idempotent && matches!(visit.request.framing, Framing::None | Framing::Length(0))
-}
-
-/// The path and query of a reference to the same origin; others are not ours to invalidate.
-fn same_origin_target<'v>(visit: &Visit<'_>, value: &'v str) -> Option<&'v str> {
-    if value.starts_with('/') && !value.starts_with("//") {
-        return Some(value);
-    }
-    let scheme = match visit.request.scheme {
-        Scheme::Http => "http://",
-        Scheme::Https => "https://",
-    };
-    let rest = value.strip_prefix(scheme)?.strip_prefix(visit.request.authority.as_str())?;
-    rest.starts_with('/').then_some(rest)
 }

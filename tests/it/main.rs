@@ -6,9 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that can't go on says so and stops")]
 #![allow(unreachable_pub, reason = "one binary: the modules are its only readers")]
 
-mod support;
-
 mod attacks;
+mod browser;
 mod cache;
 mod direct;
 mod evil_backend;
@@ -16,13 +15,21 @@ mod fields;
 mod fills;
 mod handshakes;
 mod http2;
+mod keys;
+mod laggards;
+mod leavers;
 mod limits;
 mod passes;
+mod refreshes;
 mod refuses;
 mod routes;
+mod rules;
 mod stop;
 mod streams;
+mod support;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod websocket_http2;
 mod zlib;
+

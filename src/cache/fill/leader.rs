@@ -7,9 +7,9 @@ use std::sync::{
 
 use bytes::Bytes;
 
-use super::{DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
+use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
-    cache::{Answer, Cache, Exchange, Plan, Reason, Stored, stored::Body},
+    cache::{Answer, Cache, Exchange, Plan, Reason, Stored, metrics::Validation, store::Found, stored::Body},
     clock::Now,
     wire::ResponseHead,
 };
@@ -24,23 +24,36 @@ pub struct Leader {
 #[derive(Debug)]
 pub(super) struct Duty {
     pub(super) cache: Arc<Cache>,
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Arc<[u8]>,
     pub(super) flight: Arc<Flight>,
     settled: bool,
+    /// Of a refresh: until it has ended, nobody begins another.
+    _claim: Option<Claim>,
 }
 
 impl Leader {
-    pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>) -> Self {
-        Self { duty: Duty { cache, key, flight, settled: false } }
+    pub(super) fn new(cache: Arc<Cache>, key: Arc<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
+        Self { duty: Duty { cache, key, flight, settled: false, _claim } }
+    }
+
+    /// Whether somebody waits for this fetch now.
+    pub fn is_awaited(&self) -> bool {
+        self.duty.flight.is_awaited()
+    }
+
+    /// Whether others may wait for this fetch: not for one that only its own client can be served by.
+    pub fn serves_others(&self) -> bool {
+        !self.duty.flight.is_solo()
     }
 
     /// The answer, of this status, is not to be stored: the waiting are told to fetch for themselves. If the reason lies in
     /// the resource, nobody queues for this key for a while, where that spares anybody something: others waited, or the
-    /// client asked with conditions, which only a request of its own brings to the backend. `now` is when the head arrived.
+    /// client had waited itself, or asked with conditions, which only a request of its own brings to the backend. `now` is
+    /// when the head arrived.
     pub fn pass(self, reason: Reason, status: u16, now: Now) {
         let Duty { cache, key, flight, .. } = &self.duty;
         cache.metrics.refused.add(reason, 1);
-        let spares = flight.followers.load(Relaxed) > 0 || flight.is_conditional();
+        let spares = flight.followers.load(Relaxed) > 0 || flight.is_second_try() || flight.is_conditional();
         if spares && reason.concerns_the_resource() {
             // An error says nothing about what is stored (RFC 9111 §4.3.3).
             let replaces = status < 500
@@ -111,7 +124,7 @@ impl Leader {
         edit: impl FnOnce(&mut ResponseHead),
     ) -> Result<(Arc<Stored>, Option<Reason>), (Self, Reason)> {
         let Duty { cache, key, .. } = &self.duty;
-        match cache.merge(key, exchange, stored, not_modified, edit) {
+        match cache.merge(key, exchange, stored, not_modified, edit, |answer| self.duty.is_struck(answer)) {
             Ok((stored, refused)) => {
                 self.duty.settle(refused.map_or_else(|| shared(&stored), State::NotStorable));
                 Ok((stored, refused))
@@ -120,9 +133,14 @@ impl Leader {
         }
     }
 
-    /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is.
+    /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is, unless it has
+    /// been purged meanwhile, for some of them may have come after that.
     pub fn resolve_stale(self, stored: &Arc<Stored>) {
-        self.duty.settle(State::Stale(stored.clone()));
+        let Duty { cache, key, flight, .. } = &self.duty;
+        cache.metrics.validations.add(Validation::Stale, 1);
+        let found = cache.store.find(key, &flight.fields);
+        let is_there = matches!(found, Found::Stored(current) if Arc::ptr_eq(&current, stored));
+        self.duty.settle(if is_there { State::Stale(stored.clone()) } else { State::Gone });
     }
 }
 
@@ -136,17 +154,26 @@ impl Duty {
     pub(super) fn settle_storing(mut self, stored: &Arc<Stored>) -> Result<(), Reason> {
         let mut shard = self.cache.flights.shard(&self.key);
         remove(&mut shard, &self.key, &self.flight);
-        let doomed = self.flight.doomed.load(Acquire);
-        if !doomed {
-            let dropped = self.cache.store.put(&self.key, stored.clone(), &self.flight.fields);
+        let is_struck = || self.is_struck(&stored.answer);
+        let put = self.cache.store.put(&self.key, stored, &self.flight.fields, is_struck);
+        if let Some(dropped) = put {
             self.cache.metrics.variants_dropped.add(dropped as u64);
             self.cache.metrics.stored.add(1);
+        }
+        if self.flight.validates {
+            self.cache.metrics.validations.add(Validation::Replaced, 1);
         }
         drop(shard);
         // Who joined before the invalidation came may still share the answer (RFC 9111 §4.4 speaks of stored ones).
         self.settled = true;
         self.flight.set(shared(stored));
-        if doomed { Err(Reason::Invalidated) } else { Ok(()) }
+        put.map(drop).ok_or(Reason::Invalidated)
+    }
+
+    /// Whether a purge or an invalidation that came since the fetch began is about its answer.
+    fn is_struck(&self, answer: &Answer) -> bool {
+        let Self { cache, key, flight, .. } = self;
+        flight.doomed.load(Acquire) || cache.purges.strike(key, answer, flight.since, cache.purges.count())
     }
 
     fn leave(&mut self, state: State) {

@@ -9,6 +9,7 @@ pub(crate) struct ResponseDirectives {
     pub(crate) max_age: Option<u64>,
     pub(crate) s_maxage: Option<u64>,
     pub(crate) stale_if_error: Option<u64>,
+    pub(crate) stale_while_revalidate: Option<u64>,
     /// `no-cache` for the whole answer, not for some fields of it.
     pub(crate) no_cache: bool,
     /// `private` for the whole answer.
@@ -21,6 +22,8 @@ pub(crate) struct ResponseDirectives {
     pub(crate) must_understand: bool,
     /// Fields named by `no-cache="…"` and `private="…"`, in lower case: not to be stored (RFC 9111 §5.2.2.4, §5.2.2.7).
     pub(crate) withheld: Vec<Vec<u8>>,
+    /// Which of the policy's targeted fields they are from; else they are Cache-Control's (RFC 9213).
+    pub(crate) targeted: Option<usize>,
 }
 
 /// What the Cache-Control (or Pragma) of a request says. What is malformed is ignored.
@@ -63,7 +66,8 @@ impl ResponseDirectives {
         directives
     }
 
-    fn take(&mut self, name: &[u8], argument: Argument<'_>) {
+    /// Notes one directive.
+    pub(super) fn take(&mut self, name: &[u8], argument: Argument<'_>) {
         let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
         if is("max-age") {
             lower(&mut self.max_age, seconds(argument).unwrap_or(0));
@@ -71,6 +75,8 @@ impl ResponseDirectives {
             lower(&mut self.s_maxage, seconds(argument).unwrap_or(0));
         } else if is("stale-if-error") {
             lower(&mut self.stale_if_error, seconds(argument).unwrap_or(0));
+        } else if is("stale-while-revalidate") {
+            lower(&mut self.stale_while_revalidate, seconds(argument).unwrap_or(0));
         } else if is("no-cache") {
             self.no_cache |= !withhold(argument, &mut self.withheld);
         } else if is("private") {

@@ -13,56 +13,100 @@ use crate::{
 
 /// The lifetime in seconds, and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lifetime {
-    /// From s-maxage, max-age or Expires, in whatever shape they are.
-    Explicit(u64),
-    /// A tenth of the time since Last-Modified (RFC 9111 §4.2.2).
-    Heuristic(u64),
-    /// Nothing to go by.
-    Unknown,
+pub(crate) struct Lifetime {
+    pub(crate) seconds: u64,
+    pub(crate) source: LifetimeSource,
 }
 
-impl Lifetime {
-    /// Seconds; 0 when nothing is known.
-    pub(crate) fn seconds(self) -> u64 {
+/// Where a lifetime comes from; the first that is there counts (RFC 9111 §4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifetimeSource {
+    /// `s-maxage`, in whatever shape it is.
+    SMaxage,
+    /// `max-age`, in whatever shape it is.
+    MaxAge,
+    /// Expires less Date; what is no date has expired.
+    Expires,
+    /// [`super::Policy::default_ttl`].
+    Route,
+    /// A tenth of the time since Last-Modified (RFC 9111 §4.2.2).
+    Heuristic,
+    /// Nothing to go by.
+    Nothing,
+}
+
+/// What stands in for a lifetime that the answer does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unsaid {
+    /// The cap of a guessed one; `None` forbids to guess.
+    pub(crate) heuristic: Option<Duration>,
+    /// For a 200 that says nothing at all.
+    pub(crate) default_ttl: Option<Duration>,
+}
+
+impl LifetimeSource {
+    /// The words for people; `control` is the field whose directives count.
+    pub fn words(self, control: &str) -> String {
         match self {
-            Self::Explicit(seconds) | Self::Heuristic(seconds) => seconds,
-            Self::Unknown => 0,
+            Self::SMaxage => format!("from s-maxage of {control}"),
+            Self::MaxAge => format!("from max-age of {control}"),
+            Self::Expires => "from expires less date".to_owned(),
+            Self::Route => "from the route's default_ttl".to_owned(),
+            Self::Heuristic => "a tenth of the time since last-modified, up to the route's cap".to_owned(),
+            Self::Nothing => "as nothing says how long".to_owned(),
         }
+    }
+
+    /// Whether the answer itself says how long it lives.
+    pub fn is_explicit(self) -> bool {
+        matches!(self, Self::SMaxage | Self::MaxAge | Self::Expires)
     }
 }
 
-/// The lifetime of this answer. `heuristic` is the cap of a guessed one, `None` forbids to guess; `answered` stands in
-/// for a Date that is missing or not a date.
+/// The lifetime of this answer; `answered` stands in for a Date that is missing or not a date.
 pub(crate) fn lifetime(
     head: &ResponseHead,
     directives: &ResponseDirectives,
-    heuristic: Option<Duration>,
+    unsaid: Unsaid,
     answered: Now,
 ) -> Lifetime {
+    let from = |source, seconds| Lifetime { seconds, source };
     // §4.2.1: a shared cache takes s-maxage, then max-age, then Expires.
-    if let Some(seconds) = directives.s_maxage.or(directives.max_age) {
-        return Lifetime::Explicit(seconds);
+    if let Some(seconds) = directives.s_maxage {
+        return from(LifetimeSource::SMaxage, seconds);
     }
-    let fields = &head.fields;
-    let now = answered.unix_seconds() as i64;
-    let date = date_of(fields, answered);
-    // §5.3: what is no date, `0` above all, is in the past. Of several lines the earliest counts.
-    let expires =
-        fields.all("expires").map(|line| date::parse(line, now).map_or(0, |at| at.saturating_sub(date).max(0)));
-    if let Some(seconds) = expires.min() {
-        return Lifetime::Explicit(seconds as u64);
+    if let Some(seconds) = directives.max_age {
+        return from(LifetimeSource::MaxAge, seconds);
     }
-    let Some(cap) = heuristic else { return Lifetime::Unknown };
+    // RFC 9213 §2.2: beside a targeted field Expires is not looked at.
+    if let Some(seconds) = expires(&head.fields, answered).filter(|_| directives.targeted.is_none()) {
+        return from(LifetimeSource::Expires, seconds);
+    }
+    let says_nothing = directives.targeted.is_none() && !head.fields.contains("cache-control");
+    if let (200, true, Some(by_route)) = (head.status, says_nothing, unsaid.default_ttl) {
+        return from(LifetimeSource::Route, by_route.as_secs());
+    }
+    match unsaid.heuristic.and_then(|cap| guessed(head, directives, cap, answered)) {
+        Some(seconds) => from(LifetimeSource::Heuristic, seconds),
+        None => from(LifetimeSource::Nothing, 0),
+    }
+}
+
+/// Expires − Date (RFC 9111 §5.3): what is no date, `0` above all, is in the past; of several lines the earliest counts.
+fn expires(fields: &Fields, answered: Now) -> Option<u64> {
+    let (date, now) = (date_of(fields, answered), answered.unix_seconds() as i64);
+    let left = |line| date::parse(line, now).map_or(0, |at| at.saturating_sub(date).max(0));
+    fields.all("expires").map(left).min().map(|seconds| seconds as u64)
+}
+
+/// A tenth of the time since Last-Modified, up to `cap`, where it is allowed to guess (RFC 9111 §4.2.2).
+fn guessed(head: &ResponseHead, directives: &ResponseDirectives, cap: Duration, answered: Now) -> Option<u64> {
     if !directives.public && !is_heuristically_cacheable(head.status) {
-        return Lifetime::Unknown;
+        return None;
     }
-    match fields.get("last-modified").and_then(|line| date::parse(line, now)) {
-        Some(modified) if modified <= date => {
-            Lifetime::Heuristic((date.saturating_sub(modified) as u64 / 10).min(cap.as_secs()))
-        }
-        _ => Lifetime::Unknown,
-    }
+    let date = date_of(&head.fields, answered);
+    let modified = date::parse(head.fields.get("last-modified")?, answered.unix_seconds() as i64)?;
+    (modified <= date).then(|| (date.saturating_sub(modified) as u64 / 10).min(cap.as_secs()))
 }
 
 /// Corrected initial age (RFC 9111 §4.2.3): the greater of what Date tells and what Age and the way tell.

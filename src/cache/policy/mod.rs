@@ -4,13 +4,19 @@
 
 mod answer;
 pub mod conditional;
+pub mod content_range;
 pub mod date;
 mod directives;
+pub mod explain;
 mod freshness;
 mod kept;
+mod location;
 pub mod range;
 mod reuse;
 mod storable;
+mod structured;
+pub mod tags;
+mod targeted;
 mod validate;
 pub mod vary;
 mod wants;
@@ -18,10 +24,13 @@ mod wants;
 use std::{sync::Arc, time::Duration};
 
 pub use answer::Answer;
-pub(crate) use reuse::{Reuse, reuse, stale_usable};
-pub(crate) use storable::storable;
+pub use freshness::LifetimeSource;
+pub use location::same_origin_target;
+pub use reuse::Reuse;
+pub(crate) use reuse::{reuse, stale_usable};
+pub(crate) use storable::{storable, storable_for_get};
 pub use validate::validation_fields;
-pub(crate) use validate::{Freshened, freshened};
+pub(crate) use validate::{Freshened, Headed, freshened, headed};
 pub(crate) use wants::Wants;
 
 use crate::{
@@ -42,7 +51,8 @@ pub struct Policy {
     pub stale_if_error: Duration,
     /// Serve stale and refresh meanwhile for this long after freshness ended, where the answer says nothing (RFC 5861 §3).
     pub stale_while_revalidate: Duration,
-    /// Lifetime of a 200 without Cache-Control and Expires; `None` gives it none.
+    /// Lifetime of a 200 that says nothing of its own (no Cache-Control, no Expires, no valid targeted field), for backends
+    /// that never do; `None` gives it none. Not for requests with Cookie or Authorization, nor for answers with Set-Cookie.
     pub default_ttl: Option<Duration>,
     /// Targeted fields (RFC 9213), in lower case; the first that is there and valid counts instead of Cache-Control.
     pub targeted_fields: Arc<[Box<str>]>,
@@ -92,3 +102,5 @@ impl Plan {
 
 #[cfg(test)]
 pub(crate) use super::testing;
+#[cfg(test)]
+mod tests;

@@ -5,15 +5,17 @@ use crate::{cache::Reason, clock::Now, wire::RequestHead};
 
 /// What may be done with a stored answer that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reuse {
+pub enum Reuse {
     /// Give it.
     Usable,
+    /// Give it although it is stale, and ask the backend meanwhile (RFC 5861 §3).
+    UsableWhileRevalidating,
     /// Ask the backend first.
     Validate(Reason),
 }
 
 /// Decides for an answer of this age (RFC 9111 §4).
-pub(crate) fn reuse(answer: &Answer, directives: &RequestDirectives, age: u64) -> Reuse {
+pub(crate) fn reuse(answer: &Answer, directives: &RequestDirectives, policy: &Policy, age: u64) -> Reuse {
     if answer.no_cache {
         return Reuse::Validate(Reason::NoCache);
     }
@@ -28,9 +30,29 @@ pub(crate) fn reuse(answer: &Answer, directives: &RequestDirectives, age: u64) -
     if ttl > 0 {
         return if too_soon_stale { Reuse::Validate(Reason::RequestNoCache) } else { Reuse::Usable };
     }
-    // §5.2.1.2, and §4.2.4: no word of the client's overrides must-revalidate and its kin.
-    let accepted = directives.max_stale.is_some_and(|most| ttl.unsigned_abs() <= most);
-    if accepted && !answer.must_revalidate && !too_soon_stale { Reuse::Usable } else { Reuse::Validate(Reason::Stale) }
+    // §4.2.4: nobody's word overrides must-revalidate and its kin.
+    if answer.must_revalidate || too_soon_stale {
+        return Reuse::Validate(Reason::Stale);
+    }
+    // §5.2.1.2
+    let staleness = ttl.unsigned_abs();
+    if directives.max_stale.is_some_and(|most| staleness <= most) {
+        return Reuse::Usable;
+    }
+    // §5.2.1.1: a client that says how old at most, and no max-stale, does not want it stale.
+    let window = revalidation_window(answer, policy);
+    if window > 0 && staleness <= window && directives.max_age.is_none() {
+        Reuse::UsableWhileRevalidating
+    } else {
+        Reuse::Validate(Reason::Stale)
+    }
+}
+
+/// For how many seconds after its freshness an answer is given while it is asked for anew (RFC 5861 §3). The route's own
+/// window is for answers that were fresh once: what came stale was meant to be asked for each time.
+pub(crate) fn revalidation_window(answer: &Answer, policy: &Policy) -> u64 {
+    let by_route = if answer.lifetime > 0 { policy.stale_while_revalidate.as_secs() } else { 0 };
+    answer.stale_while_revalidate.unwrap_or(by_route)
 }
 
 /// Whether the answer may stand in although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).

@@ -6,8 +6,11 @@ use super::{
     Exchange, Plan,
     answer::{Answer, Terms},
     directives::ResponseDirectives,
-    freshness::{Lifetime, is_heuristically_cacheable, lifetime},
+    freshness::{Lifetime, Unsaid, is_heuristically_cacheable, lifetime},
     kept::announced_length,
+    location::same_origin_target,
+    tags::Tags,
+    targeted,
     vary::Vary,
     wants::Wants,
 };
@@ -18,43 +21,84 @@ use crate::{
 
 /// Leave to store, or why not.
 pub(crate) fn storable(exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
-    request_allows(exchange)?;
-    let terms = terms(exchange, head)?;
-    Ok(Plan { answer: Answer::new(head, terms, exchange.requested, exchange.answered) })
+    request_allows(exchange, &Method::GET)?;
+    if !matches!(exchange.request.framing, Framing::None | Framing::Length(0)) {
+        return Err(Reason::RequestBody);
+    }
+    planned(exchange, head)
 }
 
-/// What the answer's own words decide, or why it may not be stored.
-pub(crate) fn terms(exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Terms, Reason> {
+/// Leave to store the answer to a POST for every GET to come, or why not: a 200 that says of itself how long it is fresh,
+/// and by Content-Location that it is what a GET of the same URI would have given (RFC 9110 §9.3.3).
+pub(crate) fn storable_for_get(exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
+    request_allows(exchange, &Method::POST)?;
+    let RequestHead { target, fields, .. } = exchange.request;
+    let named = head.fields.get_str("content-location");
+    let is_the_resource = named.and_then(|named| same_origin_target(exchange.request, named)) == Some(target.as_str());
+    // RFC 9110 §13.2.1, §14.2: of a POST with conditions or a range the answer may be anything.
+    let is_plain = !CONDITIONS.iter().any(|condition| fields.contains(condition));
+    if head.status != 200 || !is_the_resource || !is_plain {
+        return Err(Reason::Method);
+    }
+    // Nothing is supposed about an answer to a POST, so a lifetime is one that it says.
+    planned(exchange, head).and_then(|plan| if plan.answer.lifetime > 0 { Ok(plan) } else { Err(Reason::NoFreshness) })
+}
+
+fn planned(exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
+    match weigh(exchange, head) {
+        (terms, None) => Ok(Plan { answer: Answer::new(head, terms, exchange.requested, exchange.answered) }),
+        (_, Some(reason)) => Err(reason),
+    }
+}
+
+/// What the answer's own words decide, and why it may not be stored, if so.
+pub(crate) fn weigh(exchange: &Exchange<'_>, head: &ResponseHead) -> (Terms, Option<Reason>) {
     let Exchange { request, policy, answered, .. } = *exchange;
-    status_allows(head)?;
-    let directives = ResponseDirectives::of(&head.fields);
-    directives_allow(&directives, head.status)?;
-    let vary = Vary::of(&head.fields, &request.fields).map_err(|_| Reason::VaryStar)?;
+    let directives = targeted::directives(&head.fields, &policy.targeted_fields);
+    let vary = Vary::of(&head.fields, &request.fields);
+    let tags = Tags::of(&head.fields);
+    let lifetime = lifetime(head, &directives, unsaid(exchange, head), answered);
+    let refused = status_allows(head)
+        .and_then(|()| directives_allow(&directives, head.status))
+        .and_then(|()| if vary.is_ok() { Ok(()) } else { Err(Reason::VaryStar) })
+        .and_then(|()| sharing_allows(exchange, head, &directives))
+        .and_then(|()| if tags.is_ok() { Ok(()) } else { Err(Reason::TooManyTags) })
+        .and_then(|()| worth_storing(head, &directives, lifetime));
+    let (vary, tags) = (vary.unwrap_or_default(), tags.unwrap_or_default());
+    (Terms { directives, vary, tags, lifetime, length: announced_length(head) }, refused.err())
+}
+
+/// What may be supposed where the answer says nothing: nothing about an answer that may be about one person, as the request
+/// has cookies or the answer sets one; nor about an answer to anything but a GET or HEAD.
+fn unsaid(exchange: &Exchange<'_>, head: &ResponseHead) -> Unsaid {
+    let Exchange { request, policy, .. } = *exchange;
+    if request.fields.contains("cookie") || !matches!(request.method, Method::GET | Method::HEAD) {
+        return Unsaid::default();
+    }
+    let default_ttl = policy.default_ttl.filter(|_| !head.fields.contains("set-cookie"));
+    Unsaid { heuristic: policy.heuristic, default_ttl }
+}
+
+/// Whether what one client was given may be given to others.
+fn sharing_allows(exchange: &Exchange<'_>, head: &ResponseHead, directives: &ResponseDirectives) -> Result<(), Reason> {
     // §3.5: only with a word that allows it is an answer to one identified client for others.
     let shared = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
-    if request.fields.contains("authorization") && !shared {
+    if exchange.request.fields.contains("authorization") && !shared {
         return Err(Reason::Authorization);
     }
     let sets_cookie =
         head.fields.contains("set-cookie") && !directives.withheld.iter().any(|name| name.as_slice() == b"set-cookie");
-    if sets_cookie && !policy.store_set_cookie && !directives.public && directives.s_maxage.is_none() {
+    if sets_cookie && !exchange.policy.store_set_cookie && !directives.public && directives.s_maxage.is_none() {
         return Err(Reason::SetCookie);
     }
-    // Nothing is guessed about an answer to a request with cookies: it may be about one person.
-    let heuristic = policy.heuristic.filter(|_| !request.fields.contains("cookie"));
-    let lifetime = lifetime(head, &directives, heuristic, answered);
-    worth_storing(head, &directives, lifetime)?;
-    Ok(Terms { directives, vary, lifetime: lifetime.seconds(), length: announced_length(head) })
+    Ok(())
 }
 
-/// A GET without a body, and without `no-store` where the route honours it.
-fn request_allows(exchange: &Exchange<'_>) -> Result<(), Reason> {
-    let RequestHead { method, framing, fields, .. } = exchange.request;
-    if *method != Method::GET {
+/// This method, and no `no-store` where the route honours it.
+fn request_allows(exchange: &Exchange<'_>, only: &Method) -> Result<(), Reason> {
+    let RequestHead { method, fields, .. } = exchange.request;
+    if method != only {
         return Err(Reason::Method);
-    }
-    if !matches!(framing, Framing::None | Framing::Length(0)) {
-        return Err(Reason::RequestBody);
     }
     let directives = Wants::of(fields).directives(exchange.request, exchange.policy.client_cache_control);
     if directives.no_store { Err(Reason::RequestNoStore) } else { Ok(()) }
@@ -84,7 +128,7 @@ fn directives_allow(directives: &ResponseDirectives, status: u16) -> Result<(), 
 /// §3: with explicit freshness any final status; with a validator alone those that may be guessed about. What could
 /// never be used, fresh, validated or stale, isn't kept either.
 fn worth_storing(head: &ResponseHead, directives: &ResponseDirectives, lifetime: Lifetime) -> Result<(), Reason> {
-    let explicit = matches!(lifetime, Lifetime::Explicit(_)) || directives.public;
+    let explicit = lifetime.source.is_explicit() || directives.public;
     if !explicit && !is_heuristically_cacheable(head.status) {
         return Err(Reason::NoFreshness);
     }
@@ -93,7 +137,7 @@ fn worth_storing(head: &ResponseHead, directives: &ResponseDirectives, lifetime:
         && directives.s_maxage.is_none()
         && !directives.must_revalidate
         && !directives.proxy_revalidate;
-    let fresh_is_usable = lifetime.seconds() > 0;
+    let fresh_is_usable = lifetime.seconds > 0;
     if has_validator || (!directives.no_cache && (fresh_is_usable || stale_is_usable)) {
         Ok(())
     } else {
@@ -105,6 +149,10 @@ fn worth_storing(head: &ResponseHead, directives: &ResponseDirectives, lifetime:
 fn is_understood(status: u16) -> bool {
     matches!(status, 200..=205 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
 }
+
+/// Fields that make of a POST something else than the POST of its body.
+const CONDITIONS: [&str; 6] =
+    ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"];
 
 #[cfg(test)]
 mod tests;

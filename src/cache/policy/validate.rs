@@ -1,13 +1,12 @@
-//! Validation: the conditions that the cache asks with, and a 304 merged into what is stored (RFC 9111 §4.3.1, §4.3.4).
+//! Validation: the conditions that the cache asks with, and what a 304 or a HEAD brings to what is stored (RFC 9111 §4.3).
+
+use bytes::Bytes;
 
 use super::{
     Answer, Exchange,
-    answer::Terms,
-    conditional::is_strong,
-    directives::ResponseDirectives,
+    conditional::{is_strong, is_weak_match},
     kept::{announced_length, is_dropped},
-    storable::terms,
-    vary::Vary,
+    storable::weigh,
 };
 use crate::{cache::Reason, wire::ResponseHead};
 
@@ -27,42 +26,67 @@ pub(crate) struct Freshened {
     pub(crate) refused: Option<Reason>,
 }
 
-/// The stored answer with the 304's fields and a new start of its freshness. `Err`: the 304 names another representation.
-pub(crate) fn freshened(
-    answer: &Answer,
-    exchange: &Exchange<'_>,
-    not_modified: &ResponseHead,
-) -> Result<Freshened, Reason> {
-    let head = merge(answer, not_modified)?;
-    let (terms, refused) = match terms(exchange, &head) {
-        Ok(terms) => (terms, None),
-        Err(reason) => {
-            let directives = ResponseDirectives::of(&head.fields);
-            let length = announced_length(&head);
-            (Terms { directives, vary: Vary::default(), lifetime: 0, length }, Some(reason))
-        }
-    };
+/// What a 200 to HEAD tells about a stored answer to GET (RFC 9111 §4.3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Headed {
+    /// It is the same representation: its fields and its freshness are news, as those of a 304 are.
+    Same,
+    /// Another has taken its place.
+    Other,
+    /// Nothing tells which.
+    Unknown,
+}
+
+/// The stored answer with the fields of a 304 (or of a 200 to HEAD) and a new start of its freshness. `Err`: that is about
+/// another representation.
+pub(crate) fn freshened(answer: &Answer, exchange: &Exchange<'_>, news: &ResponseHead) -> Result<Freshened, Reason> {
+    if !is_about(answer, news) {
+        return Err(Reason::ValidatorMismatch);
+    }
+    let head = merge(answer, news);
+    let (terms, refused) = weigh(exchange, &head);
     Ok(Freshened { answer: Answer::new(&head, terms, exchange.requested, exchange.answered), refused })
 }
 
-/// The stored head with the fields of the 304 in place of its own. What the 304 omits stays; lengths, codings and ranges
-/// describe the stored body and stay as well (RFC 9111 §3.2). `Err`: the 304 names another representation.
-fn merge(answer: &Answer, not_modified: &ResponseHead) -> Result<ResponseHead, Reason> {
-    let new_tag = not_modified.fields.get("etag");
-    if new_tag.is_some_and(|tag| is_strong(tag) && answer.etag.as_deref().is_some_and(|own| own != tag)) {
-        return Err(Reason::ValidatorMismatch);
+/// Compares the validators and the length of a 200 to HEAD with those of the stored answer. A length alone proves nothing.
+pub(crate) fn headed(answer: &Answer, head: &ResponseHead) -> Headed {
+    let repeats = |name, own: &Option<Bytes>| head.fields.get(name).map(|told| own.as_deref() == Some(told));
+    let validators = [repeats("etag", &answer.etag), repeats("last-modified", &answer.last_modified)];
+    let same_length = announced_length(head).zip(answer.length).is_none_or(|(told, own)| told == own);
+    if answer.head.status != 200 || !same_length || validators.contains(&Some(false)) {
+        Headed::Other
+    } else if validators.contains(&Some(true)) {
+        Headed::Same
+    } else {
+        Headed::Unknown
     }
-    let updates = |name: &[u8]| !describes_body(name) && (is_age(name) || !is_dropped(name, &not_modified.fields));
-    let mut head = answer.head.clone();
+}
+
+/// Whether a 304 is about the stored answer that it was asked for (RFC 9111 §4.3.4): by a strong tag only about the one that
+/// has the same, by a weak one about one with the same opaque tag, and without a tag about the only one that was named.
+fn is_about(answer: &Answer, not_modified: &ResponseHead) -> bool {
+    match (not_modified.fields.get("etag"), answer.etag.as_deref()) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(told), Some(own)) if is_strong(told) => told == own,
+        (Some(told), Some(own)) => is_weak_match(told, own),
+    }
+}
+
+/// The stored head with the news in place of its own fields. What the news omit stays; lengths, codings and ranges describe
+/// the stored body and stay as well (RFC 9111 §3.2).
+fn merge(answer: &Answer, news: &ResponseHead) -> ResponseHead {
+    let updates = |name: &[u8]| !describes_body(name) && (is_age(name) || !is_dropped(name, &news.fields));
+    let mut head = answer.backends_head();
     head.fields.retain(|name, _| {
-        let replaced = updates(name) && not_modified.fields.contains(name);
-        // Freshness restarts from the 304, so its Date or none at all.
+        let replaced = updates(name) && news.fields.contains(name);
+        // Freshness restarts from the news, so their Date or none at all.
         !replaced && !name.eq_ignore_ascii_case(b"date")
     });
-    for (name, value) in not_modified.fields.iter().filter(|(name, _)| updates(name)) {
+    for (name, value) in news.fields.iter().filter(|(name, _)| updates(name)) {
         head.fields.push(name, value);
     }
-    Ok(head)
+    head
 }
 
 /// Age is not kept, but tells how old the 304 is.

@@ -60,6 +60,12 @@ impl Vary {
         self.nominated.iter().all(|nominated| nominated.matches(request))
     }
 
+    /// Whether this request repeats every nominated field byte for byte, as most do that match at all; quick, but a no says
+    /// nothing.
+    pub(crate) fn is_repeated_exactly(&self, request: &Fields) -> bool {
+        self.nominated.iter().all(|nominated| nominated.is_repeated_exactly(request))
+    }
+
     /// Whether two requests have the same values in the nominated fields.
     pub(crate) fn agree(&self, one: &Fields, other: &Fields) -> bool {
         let value = |fields: &Fields, name: &str| fields.contains(name).then(|| canonical(fields, name));
@@ -76,6 +82,12 @@ impl Vary {
         self.nominated.iter().map(|nominated| &*nominated.name)
     }
 
+    /// The nominated names with the values that a request must repeat, in the form in which they are compared; `None`: it
+    /// must not have the field.
+    pub fn values(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        self.nominated.iter().map(|own| (&*own.name, own.value.as_ref().map(|value| &*value.canonical)))
+    }
+
     /// Bytes of memory held.
     pub(crate) fn memory(&self) -> usize {
         let value = |value: &Value| value.canonical.len() + value.exact.as_ref().map_or(0, |exact| exact.len());
@@ -90,6 +102,12 @@ impl Vary {
 }
 
 impl Nominated {
+    fn is_repeated_exactly(&self, request: &Fields) -> bool {
+        let mut lines = request.all(&self.name);
+        let exact = self.value.as_ref().map(|value| value.exact.as_deref());
+        lines.next().map(Some) == exact && lines.next().is_none()
+    }
+
     fn matches(&self, request: &Fields) -> bool {
         let mut lines = request.all(&self.name);
         let (first, second) = (lines.next(), lines.next());

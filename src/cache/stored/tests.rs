@@ -13,7 +13,7 @@ fn stored(vary: &str, request: Lines<'_>) -> Arc<Stored> {
 }
 
 fn added(before: Option<&Resource>, vary: &str, request: Lines<'_>) -> Resource {
-    Resource::with(before, stored(vary, request), &lines(request)).0
+    Resource::with(before, b"key", stored(vary, request), &lines(request)).0
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn past_the_bound_the_oldest_variant_goes() {
     }
     assert!(resource.select(&lines(&[("Foo", "first")])).is_some());
     let last = lines(&[("Foo", "last")]);
-    let (resource, dropped) = Resource::with(Some(&resource), stored("foo", &[("Foo", "last")]), &last);
+    let (resource, dropped) = Resource::with(Some(&resource), b"key", stored("foo", &[("Foo", "last")]), &last);
     assert_eq!((resource.len(), dropped), (VARIANTS, 1));
     assert!(resource.select(&lines(&[("Foo", "first")])).is_none());
 }

@@ -1,45 +1,64 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::policy::testing::{Clock, Lines, answer, get, guessing, lines, response, rfc, weigh};
+use crate::cache::policy::{
+    Policy, targeted,
+    testing::{Clock, Lines, answer, get, guessing, lines, response, rfc, weigh},
+};
 
-fn of(status: u16, fields: Lines<'_>) -> Lifetime {
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Explicit(u64),
+    Heuristic(u64),
+    Route(u64),
+    Unknown,
+}
+
+fn of(status: u16, fields: Lines<'_>) -> Told {
+    with(Unsaid { heuristic: Some(Duration::from_secs(86_400)), default_ttl: None }, status, fields)
+}
+
+fn with(unsaid: Unsaid, status: u16, fields: Lines<'_>) -> Told {
     let head = response(status, fields);
-    let directives = ResponseDirectives::of(&head.fields);
-    lifetime(&head, &directives, Some(Duration::from_secs(86_400)), Clock::new().at(0))
+    let directives = targeted::directives(&head.fields, &rfc().targeted_fields);
+    let Lifetime { seconds, source } = lifetime(&head, &directives, unsaid, Clock::new().at(0));
+    match source {
+        LifetimeSource::Route => Told::Route(seconds),
+        LifetimeSource::Heuristic => Told::Heuristic(seconds),
+        LifetimeSource::Nothing => Told::Unknown,
+        explicit if explicit.is_explicit() => Told::Explicit(seconds),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
 fn s_maxage_wins_over_max_age_over_expires() {
     // RFC 9111 §4.2.1
-    assert_eq!(of(200, &[("Cache-Control", "max-age=1, s-maxage=3600")]), Lifetime::Explicit(3600));
-    assert_eq!(of(200, &[("Cache-Control", "s-maxage=1"), ("Cache-Control", "max-age=3600")]), Lifetime::Explicit(1));
+    assert_eq!(of(200, &[("Cache-Control", "max-age=1, s-maxage=3600")]), Told::Explicit(3600));
+    assert_eq!(of(200, &[("Cache-Control", "s-maxage=1"), ("Cache-Control", "max-age=3600")]), Told::Explicit(1));
     for expires in ["@-10000", "@10000", "0", "garbage"] {
         let fields = [("Cache-Control", "max-age=3600"), ("Expires", expires), ("Date", "@0")];
-        assert_eq!(of(200, &fields), Lifetime::Explicit(3600), "{expires}");
+        assert_eq!(of(200, &fields), Told::Explicit(3600), "{expires}");
     }
-    assert_eq!(of(200, &[("Cache-Control", "max-age=0"), ("Expires", "@10000")]), Lifetime::Explicit(0));
+    assert_eq!(of(200, &[("Cache-Control", "max-age=0"), ("Expires", "@10000")]), Told::Explicit(0));
 }
 
 #[test]
 fn expires_counts_from_date_not_from_the_local_clock() {
-    assert_eq!(of(200, &[("Expires", "@500"), ("Date", "@400")]), Lifetime::Explicit(100));
-    assert_eq!(of(200, &[("Expires", "@500"), ("Date", "@500")]), Lifetime::Explicit(0));
-    assert_eq!(of(200, &[("Expires", "@500"), ("Date", "@600")]), Lifetime::Explicit(0));
-    assert_eq!(of(200, &[("Expires", "@500")]), Lifetime::Explicit(500));
-    assert_eq!(of(200, &[("Expires", "@500"), ("Date", "yesterday")]), Lifetime::Explicit(500));
+    assert_eq!(of(200, &[("Expires", "@500"), ("Date", "@400")]), Told::Explicit(100));
+    assert_eq!(of(200, &[("Expires", "@500"), ("Date", "@500")]), Told::Explicit(0));
+    assert_eq!(of(200, &[("Expires", "@500"), ("Date", "@600")]), Told::Explicit(0));
+    assert_eq!(of(200, &[("Expires", "@500")]), Told::Explicit(500));
+    assert_eq!(of(200, &[("Expires", "@500"), ("Date", "yesterday")]), Told::Explicit(500));
 }
 
 #[test]
 fn a_malformed_expires_has_expired() {
     // RFC 9111 §5.3
     for expires in ["0", "-1", "", "Thu, 18 Aug 2050 02:01:18 UTC"] {
-        assert_eq!(
-            of(200, &[("Expires", expires), ("Date", "@0"), ("Last-Modified", "@-1000")]),
-            Lifetime::Explicit(0)
-        );
+        assert_eq!(of(200, &[("Expires", expires), ("Date", "@0"), ("Last-Modified", "@-1000")]), Told::Explicit(0));
     }
-    assert_eq!(of(200, &[("Expires", "@900"), ("Expires", "0")]), Lifetime::Explicit(0));
+    assert_eq!(of(200, &[("Expires", "@900"), ("Expires", "0")]), Told::Explicit(0));
 }
 
 #[test]
@@ -47,16 +66,16 @@ fn heuristics_need_last_modified_and_a_status_that_allows_them() {
     // RFC 9111 §4.2.2
     let fields = [("Last-Modified", "@-1000"), ("Date", "@0")];
     for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
-        assert_eq!(of(status, &fields), Lifetime::Heuristic(100), "{status}");
+        assert_eq!(of(status, &fields), Told::Heuristic(100), "{status}");
     }
     for status in [201, 302, 303, 307, 400, 403, 500, 502, 503, 599] {
-        assert_eq!(of(status, &fields), Lifetime::Unknown, "{status}");
+        assert_eq!(of(status, &fields), Told::Unknown, "{status}");
     }
-    assert_eq!(of(599, &[("Last-Modified", "@-1000"), ("Cache-Control", "public")]), Lifetime::Heuristic(100));
-    assert_eq!(of(200, &[("ETag", "\"a\"")]), Lifetime::Unknown);
-    assert_eq!(of(200, &[("Last-Modified", "@100"), ("Date", "@0")]), Lifetime::Unknown);
-    assert_eq!(of(200, &[("Last-Modified", "@-100000000")]), Lifetime::Heuristic(86_400));
-    assert_eq!(of(200, &[]), Lifetime::Unknown);
+    assert_eq!(of(599, &[("Last-Modified", "@-1000"), ("Cache-Control", "public")]), Told::Heuristic(100));
+    assert_eq!(of(200, &[("ETag", "\"a\"")]), Told::Unknown);
+    assert_eq!(of(200, &[("Last-Modified", "@100"), ("Date", "@0")]), Told::Unknown);
+    assert_eq!(of(200, &[("Last-Modified", "@-100000000")]), Told::Heuristic(86_400));
+    assert_eq!(of(200, &[]), Told::Unknown);
 }
 
 #[test]
@@ -122,4 +141,29 @@ proptest! {
         prop_assert!(early <= late);
         prop_assert!(kept.ttl(early) >= kept.ttl(late));
     }
+}
+
+#[test]
+fn the_routes_lifetime_is_for_a_200_that_says_nothing() {
+    let unsaid = Unsaid { heuristic: Some(Duration::from_secs(86_400)), default_ttl: Some(Duration::from_secs(30)) };
+    assert_eq!(with(unsaid, 200, &[]), Told::Route(30));
+    assert_eq!(with(unsaid, 200, &[("Last-Modified", "@-1000"), ("ETag", "\"a\"")]), Told::Route(30));
+    for field in [("Cache-Control", "x"), ("Cache-Control", ""), ("CDN-Cache-Control", "x")] {
+        assert_eq!(with(unsaid, 200, &[field]), Told::Unknown, "{field:?}");
+    }
+    assert_eq!(with(unsaid, 200, &[("CDN-Cache-Control", "")]), Told::Route(30));
+    assert_eq!(with(unsaid, 200, &[("Expires", "0")]), Told::Explicit(0));
+    assert_eq!(with(unsaid, 404, &[]), Told::Unknown);
+}
+
+#[test]
+fn the_routes_lifetime_is_not_for_what_may_be_about_one_person() {
+    let policy = Policy { default_ttl: Some(Duration::from_secs(30)), ..rfc() };
+    let lifetime = |asked: Lines<'_>, fields: Lines<'_>| {
+        weigh(&get(asked), &response(200, fields), &policy).map(|answer| answer.lifetime).ok()
+    };
+    assert_eq!(lifetime(&[], &[]), Some(30));
+    assert_eq!(lifetime(&[("Cookie", "a=b")], &[]), None);
+    assert_eq!(lifetime(&[("Authorization", "Basic eA==")], &[]), None);
+    assert_eq!(lifetime(&[], &[("Set-Cookie", "a=b")]), None);
 }

@@ -4,7 +4,11 @@ use super::*;
 use crate::cache::policy::testing::{Clock, Lines, answer, get, lines, rfc};
 
 fn decide(response: Lines<'_>, request: &str, age: u64) -> Reuse {
-    reuse(&answer(response), &RequestDirectives::of(&lines(&[("Cache-Control", request)])), age)
+    decide_with(&rfc(), response, request, age)
+}
+
+fn decide_with(policy: &Policy, response: Lines<'_>, request: &str, age: u64) -> Reuse {
+    reuse(&answer(response), &RequestDirectives::of(&lines(&[("Cache-Control", request)])), policy, age)
 }
 
 fn fresh(request: &str, age: u64) -> Reuse {
@@ -48,6 +52,42 @@ fn the_request_may_be_content_with_stale() {
         let response = format!("max-age=100, {word}");
         assert_eq!(decide(&[("Cache-Control", &response)], "max-stale", 101), Reuse::Validate(Reason::Stale), "{word}");
     }
+}
+
+#[test]
+fn within_its_window_a_stale_answer_is_given_while_it_is_refreshed() {
+    // RFC 5861 §3: the window begins where freshness ends.
+    let at = |request, age| decide(&[("Cache-Control", "max-age=100, stale-while-revalidate=50")], request, age);
+    assert_eq!(at("", 99), Reuse::Usable);
+    assert_eq!(at("", 100), Reuse::UsableWhileRevalidating);
+    assert_eq!(at("", 150), Reuse::UsableWhileRevalidating);
+    assert_eq!(at("", 151), Reuse::Validate(Reason::Stale));
+    let from_the_start = [("Cache-Control", "max-age=0, stale-while-revalidate=5")];
+    assert_eq!(decide(&from_the_start, "", 0), Reuse::UsableWhileRevalidating);
+}
+
+#[test]
+fn the_request_or_the_answer_may_forbid_to_refresh_behind_the_clients_back() {
+    for request in ["no-cache", "max-age=10", "max-age=1000", "min-fresh=1"] {
+        let decided = decide(&[("Cache-Control", "max-age=100, stale-while-revalidate=50")], request, 110);
+        assert!(matches!(decided, Reuse::Validate(_)), "{request}: {decided:?}");
+    }
+    for word in ["must-revalidate", "proxy-revalidate", "s-maxage=100", "no-cache"] {
+        let response = format!("max-age=100, stale-while-revalidate=50, {word}");
+        let decided = decide(&[("Cache-Control", &response), ("ETag", "\"a\"")], "", 110);
+        assert!(matches!(decided, Reuse::Validate(_)), "{word}: {decided:?}");
+    }
+}
+
+#[test]
+fn the_routes_window_is_for_answers_that_say_nothing_and_were_fresh_once() {
+    let policy = Policy { stale_while_revalidate: Duration::from_secs(50), ..rfc() };
+    let at = |response, age| decide_with(&policy, &[("Cache-Control", response), ("ETag", "\"a\"")], "", age);
+    assert_eq!(at("max-age=100", 150), Reuse::UsableWhileRevalidating);
+    assert_eq!(at("max-age=100", 151), Reuse::Validate(Reason::Stale));
+    assert_eq!(at("max-age=100, stale-while-revalidate=0", 110), Reuse::Validate(Reason::Stale));
+    assert_eq!(at("max-age=0", 0), Reuse::Validate(Reason::Stale));
+    assert_eq!(at("max-age=100, must-revalidate", 110), Reuse::Validate(Reason::Stale));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::policy::{
-    Policy,
-    testing::{Lines, get, guessing, request, response, rfc, weigh},
+    Policy, tags,
+    testing::{Clock, Lines, answer, get, guessing, request, response, rfc, weigh},
 };
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=3600");
@@ -142,4 +142,43 @@ proptest! {
         let policy = Policy { heuristic: Some(Duration::from_secs(60)), ..guessing() };
         prop_assert!(weigh(&get(&[]), &response(status, &fields), &policy).is_err());
     }
+}
+
+#[test]
+fn what_could_not_be_purged_by_all_its_tags_is_not_kept() {
+    let tags = (0..=tags::TAGS_MAX).map(|at| at.to_string()).collect::<Vec<_>>().join(",");
+    let fields = [("Cache-Control", "max-age=60"), ("Cache-Tag", tags.as_str())];
+    assert_eq!(weigh(&get(&[]), &response(200, &fields), &rfc()).unwrap_err(), Reason::TooManyTags);
+    let kept = answer(&[("Cache-Control", "max-age=60"), ("Cache-Tag", "b a"), ("Cache-Groups", "\"g\"")]);
+    assert_eq!((kept.tags.len(), kept.groups.len()), (2, 1));
+    assert!(kept.memory() > answer(&[("Cache-Control", "max-age=60")]).memory());
+}
+
+#[test]
+fn an_answer_to_post_may_be_kept_for_gets_to_come() {
+    // RFC 9110 §9.3.3: explicit freshness, and a Content-Location that is the request's own URI.
+    let weighed = |asked: Lines<'_>, status, fields: Lines<'_>, policy: &Policy| {
+        let now = Clock::new().at(0);
+        let request = RequestHead { framing: Framing::Length(3), ..request("POST", asked) };
+        let exchange = Exchange { request: &request, policy, requested: now, answered: now };
+        storable_for_get(&exchange, &response(status, fields)).map(|plan| plan.answer.lifetime)
+    };
+    let itself = ("Content-Location", "/");
+    assert_eq!(weighed(&[], 200, &[FRESH, itself], &rfc()), Ok(3600));
+    assert_eq!(weighed(&[], 200, &[FRESH, ("Content-Location", "http://example.com/")], &rfc()), Ok(3600));
+    assert_eq!(weighed(&[], 200, &[("Expires", "@60"), itself], &rfc()), Ok(60));
+    for other in ["/other", "http://other/", "/?", "https://example.com/", ""] {
+        assert_eq!(weighed(&[], 200, &[FRESH, ("Content-Location", other)], &rfc()), Err(Reason::Method), "{other}");
+    }
+    for status in [201, 204, 206, 303, 404] {
+        assert_eq!(weighed(&[], status, &[FRESH, itself], &rfc()), Err(Reason::Method), "{status}");
+    }
+    let supposed = Policy { default_ttl: Some(Duration::from_secs(60)), ..guessing() };
+    for unsaid in [&[itself][..], &[itself, ("Last-Modified", "@-1000"), ("Cache-Control", "public")]] {
+        assert_eq!(weighed(&[], 200, unsaid, &supposed), Err(Reason::NoFreshness), "{unsaid:?}");
+    }
+    assert_eq!(weighed(&[], 200, &[("Cache-Control", "no-store"), itself], &rfc()), Err(Reason::NoStore));
+    assert_eq!(weighed(&[("Cache-Control", "no-store")], 200, &[FRESH, itself], &rfc()), Err(Reason::RequestNoStore));
+    assert_eq!(weighed(&[("If-None-Match", "\"a\"")], 200, &[FRESH, itself], &rfc()), Err(Reason::Method));
+    assert_eq!(weighed(&[("Authorization", "x")], 200, &[FRESH, itself], &rfc()), Err(Reason::Authorization));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cache::policy::testing::{Clock, Lines, answer, get, http_date, response, rfc};
+use crate::cache::policy::testing::{Clock, Lines, answer, get, http_date, response, rfc, weigh};
 
 fn after(stored: Lines<'_>, not_modified: Lines<'_>) -> Result<Freshened, Reason> {
     let now = Clock::new().at(0);
@@ -79,11 +79,53 @@ fn freshness_restarts_from_the_304() {
 }
 
 #[test]
-fn a_304_of_another_strong_tag_updates_nothing() {
-    let stored = [("ETag", "\"a\""), ("Last-Modified", "@-10")];
-    assert_eq!(after(&stored, &[("ETag", "\"b\"")]).unwrap_err(), Reason::ValidatorMismatch);
-    assert!(after(&stored, &[("ETag", "W/\"b\"")]).is_ok());
-    assert!(after(&[("Last-Modified", "@-10")], &[("ETag", "\"b\"")]).is_ok());
+fn a_304_updates_what_its_validator_names() {
+    // RFC 9111 §4.3.4: by a strong tag, else by a weak one, else the only one that was asked about.
+    let selects = |stored: &str, told: &str| {
+        let own = [("ETag", stored), ("Last-Modified", "@-10")];
+        let told = [("ETag", told)];
+        let absent = |lines: &[(&'static str, &str)]| lines[0].1.is_empty();
+        let freshened = after(if absent(&own) { &own[1..] } else { &own }, if absent(&told) { &[] } else { &told });
+        freshened.map_err(|reason| assert_eq!(reason, Reason::ValidatorMismatch)).is_ok()
+    };
+    for (stored, told) in [("\"a\"", "\"a\""), ("\"a\"", "W/\"a\""), ("W/\"a\"", "W/\"a\""), ("\"a\"", ""), ("", "")] {
+        assert!(selects(stored, told), "{stored} {told}");
+    }
+    for (stored, told) in
+        [("\"a\"", "\"b\""), ("\"a\"", "W/\"b\""), ("W/\"a\"", "\"a\""), ("", "\"a\""), ("", "W/\"a\"")]
+    {
+        assert!(!selects(stored, told), "{stored} {told}");
+    }
+}
+
+#[test]
+fn a_304_brings_new_targeted_directives_and_tags() {
+    // RFC 9213 §2.2, RFC 9111 §4.3.4
+    let stored =
+        [("ETag", "\"a\""), ("CDN-Cache-Control", "max-age=10"), ("Cache-Control", "max-age=1"), ("xkey", "a")];
+    let renewed = |news: Lines<'_>| after(&stored, news).unwrap();
+    assert_eq!(renewed(&[("Cache-Control", "no-store")]).answer.lifetime, 10);
+    assert_eq!(renewed(&[("CDN-Cache-Control", "max-age=20")]).answer.lifetime, 20);
+    assert_eq!(renewed(&[("CDN-Cache-Control", "private")]).refused, Some(Reason::Private));
+    assert_eq!(renewed(&[("CDN-Cache-Control", "&")]).answer.lifetime, 1);
+    assert_eq!(*renewed(&[("xkey", "b")]).answer.tags, [Box::from(*b"b")]);
+}
+
+#[test]
+fn a_head_tells_whether_the_stored_answer_still_stands() {
+    // RFC 9111 §4.3.5
+    let kept = answer(&[("ETag", "\"a\""), ("Last-Modified", "@-10"), ("Content-Length", "5")]);
+    let told = |fields: Lines<'_>| super::headed(&kept, &response(200, fields));
+    assert_eq!(told(&[("ETag", "\"a\""), ("Content-Length", "5")]), Headed::Same);
+    assert_eq!(told(&[("Last-Modified", "@-10")]), Headed::Same);
+    assert_eq!(told(&[("ETag", "\"b\"")]), Headed::Other);
+    assert_eq!(told(&[("ETag", "\"a\""), ("Last-Modified", "@-9")]), Headed::Other);
+    assert_eq!(told(&[("ETag", "\"a\""), ("Content-Length", "6")]), Headed::Other);
+    assert_eq!(told(&[("Content-Length", "6")]), Headed::Other);
+    assert_eq!(told(&[("Content-Length", "5")]), Headed::Unknown);
+    assert_eq!(told(&[]), Headed::Unknown);
+    let gone = weigh(&get(&[]), &response(404, &[("ETag", "\"a\"")]), &rfc()).unwrap();
+    assert_eq!(headed(&gone, &response(200, &[("ETag", "\"a\"")])), Headed::Other);
 }
 
 #[test]
