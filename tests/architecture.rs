@@ -53,7 +53,7 @@ const DOORS: [(&str, &[&str]); 25] = [
     ("sha1", &["src/tunnel/"]),
     ("socket2", &["src/listen/", "src/net/", "src/tunnel/copy/tests/"]),
     ("strsim", &["src/config/"]),
-    ("tokio_rustls", &["src/listen/", "src/server/start.rs"]),
+    ("tokio_rustls", &["src/listen/"]),
     ("toml", &["src/config/"]),
     ("tracing_subscriber", &["src/cli/"]),
     ("x509_parser", &["src/listen/"]),

@@ -141,7 +141,7 @@ impl Gateway {
     fn headed(&self, visit: &Visit<'_>, stored: &Arc<Stored>, head: &ResponseHead) {
         let (policy, requested) = (&self.policies[visit.route], visit.facts.now);
         let exchange = cache::Exchange { request: visit.request, policy, requested, answered: Now::read() };
-        let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, head, visit.route(self));
+        let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
         KEY.with_borrow_mut(|key| {
             visit.write_key(self, key);
             self.cache.headed(key, &exchange, stored, head, edit);

@@ -124,7 +124,7 @@ impl Gateway {
         let exchange = cache::Exchange { request, policy: &self.policies[route], requested, answered };
         if let (304, Some(stored)) = (head.status, &stored) {
             transfer.finish_unread();
-            let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, &head, &self.config.routes[route]);
+            let edit = |merged: &mut ResponseHead| self.answer_fields(merged, &self.config.routes[route]);
             return match leader.freshen(&exchange, stored, &head, edit) {
                 Ok((stored, refused)) => Settled::Validated(stored, refused),
                 Err(_) => Settled::Again,

@@ -60,11 +60,16 @@ impl Gateway {
         let mut fields = request.fields.clone_with_room(ADDED_LINES, ADDED_BYTES);
         let hop = HopByHop::of(&fields);
         let edited = || route.request_fields.remove.iter().chain(route.request_fields.set.iter().map(|(name, _)| name));
+        // Nor may a twin of a name stand for one that is part of the key, or that the gateway sets.
+        let counted = if lane == Lane::Ask { route.cache.key.fields.as_slice() } else { &[] };
         fields.retain(|name, _| {
             let is_dropped =
                 hop.contains(name) || is_replaced(name, way.trusted) || (lane == Lane::Ask && is_unkeyed(name));
             let is_twin = name.contains(&b'_')
-                && edited().chain(&self.config.forward.request_id).any(|known| is_same_word(known.as_bytes(), name));
+                && edited()
+                    .chain(&self.config.forward.request_id)
+                    .chain(counted)
+                    .any(|known| is_same_word(known.as_bytes(), name));
             !is_dropped && !is_twin
         });
         self.add_way(&mut fields, request, info, way);
@@ -108,25 +113,6 @@ impl Gateway {
             head.fields.push("Via", "1.1 tidegate");
         }
         edit(&mut head.fields, &route.response_fields);
-    }
-
-    /// The same for a stored answer that a 304 has just renewed: what was stored has been edited, what the 304 brought has
-    /// not.
-    pub(super) fn renewed_fields(&self, head: &mut ResponseHead, not_modified: &ResponseHead, route: &Route) {
-        let edits = &route.response_fields;
-        let is_new = |name: &str| not_modified.fields.contains(name);
-        if self.config.forward.via && (is_new("via") || !head.fields.contains("via")) {
-            head.fields.push("Via", "1.1 tidegate");
-        }
-        for name in &edits.remove {
-            head.fields.remove(name);
-        }
-        for (name, value) in &edits.set {
-            head.fields.set(name, value);
-        }
-        for (name, value) in edits.add.iter().filter(|(name, _)| is_new(name)) {
-            head.fields.push(name, value);
-        }
     }
 
     fn is_trusted(&self, info: &ClientInfo, peer: IpAddr) -> bool {
@@ -312,7 +298,7 @@ fn parse_node(text: &str) -> Option<IpAddr> {
 }
 
 /// An IPv4 address inside an IPv6 one is that IPv4 address (a dual-stack listener shows it so).
-fn canonical(address: IpAddr) -> IpAddr {
+pub(super) fn canonical(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
         v4 => v4,
@@ -392,7 +378,7 @@ fn is_replaced(name: &[u8], trusted: bool) -> bool {
 }
 
 /// Fields that make some backends answer another question than the one in the key (cache poisoning).
-fn is_unkeyed(name: &[u8]) -> bool {
+pub(super) fn is_unkeyed(name: &[u8]) -> bool {
     const UNKEYED: [&str; 7] = [
         "x-host",
         "x-http-method",

@@ -6,8 +6,15 @@ use std::sync::Arc;
 use http::Method;
 
 use super::{
-    Gateway, Visit, ask::Why, client::Client, facts::CacheWord, failure::Fault, fetch::keep, fields::Lane,
-    opening::Sending, transfer::Transfer,
+    Gateway, Visit,
+    ask::Why,
+    client::Client,
+    facts::CacheWord,
+    failure::Fault,
+    fetch::keep,
+    fields::{Lane, is_unkeyed},
+    opening::Sending,
+    transfer::Transfer,
 };
 use crate::{
     cache::{
@@ -38,9 +45,11 @@ impl Gateway {
     }
 
     /// Leave to store the answer to a POST for GETs to come (RFC 9110 §9.3.3). Not while the request is still being sent:
-    /// what stores an answer only listens to the backend.
+    /// what stores an answer only listens to the backend. And not where a field has reached the backend that a GET could
+    /// not have brought there: then the answer may be poisoned by it.
     fn for_get(&self, visit: &Visit<'_>, transfer: &Transfer, head: &ResponseHead) -> Option<(Leader, Plan)> {
-        if !visit.route(self).cache.enabled || transfer.is_uploading() {
+        let is_poisoned = visit.request.fields.iter().any(|(name, _)| is_unkeyed(name));
+        if !visit.route(self).cache.enabled || transfer.is_uploading() || is_poisoned {
             return None;
         }
         let (policy, now) = (&self.policies[visit.route], visit.facts.now);
@@ -64,11 +73,11 @@ impl Gateway {
         let named = ["location", "content-location"]
             .into_iter()
             .filter_map(|name| head.fields.get_str(name).and_then(|value| same_origin_target(visit.request, value)));
-        let mut key = Vec::new();
         for target in std::iter::once(visit.request.target.as_str()).chain(named) {
-            // The base alone: a GET may have come another way than this request, or by a route that fields choose.
-            cache::key::build(&mut key, visit.request.scheme, &visit.request.authority, target);
-            self.cache.invalidate(&key);
+            // The bases alone: a GET may have come another way than this request, or by another route.
+            for base in self.bases(visit.request.scheme, &visit.request.authority, target) {
+                self.cache.invalidate(&base);
+            }
         }
     }
 

@@ -62,12 +62,19 @@ impl RouteTable {
             .get(&host)
             .and_then(|list| fits(list))
             .or_else(|| {
-                self.suffixes
-                    .iter()
-                    .filter(|(suffix, _)| host.len() > suffix.len() && host.ends_with(suffix.as_str()))
-                    .find_map(|(_, list)| fits(list))
+                self.suffixes.iter().filter(|(suffix, _)| is_below(&host, suffix)).find_map(|(_, list)| fits(list))
             })
             .or_else(|| fits(&self.any))
+    }
+
+    /// Every route whose host and path fit, whatever else it asks for: those that may have answered for a URL. In the order
+    /// in which they win.
+    pub fn on_path(&self, host: &str, path: &str) -> Vec<usize> {
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let suffixes = self.suffixes.iter().filter(|(suffix, _)| is_below(&host, suffix)).map(|(_, list)| list);
+        let lists = self.exact.get(&host).into_iter().chain(suffixes).chain([&self.any]);
+        let fitting = lists.flatten().filter(|candidate| path_begins_with(path, &candidate.matches.path));
+        fitting.map(|candidate| candidate.route).collect()
     }
 
     fn list(&mut self, host: &HostPattern) -> &mut Vec<Candidate> {
@@ -94,6 +101,11 @@ impl Candidate {
                 None => request.fields.contains(&wanted.name),
             })
     }
+}
+
+/// Whether a host is one of the names below a suffix such as `.example.com`.
+fn is_below(host: &str, suffix: &str) -> bool {
+    host.len() > suffix.len() && host.ends_with(suffix)
 }
 
 /// Whether `prefix` is the front of `path`, ending at a segment's border: `/app` covers `/app` and `/app/x`, not `/apple`.

@@ -14,12 +14,14 @@ pub mod response;
 mod target;
 mod text;
 mod trailers;
+mod url;
 
 pub use body::{BadBody, BodyDecoder, Decoded};
 pub use fields::Fields;
 pub use hop::{HopByHop, strip_hop_by_hop, strip_nominated};
 pub use request::{Framing, HeadLimits, Refusal, RequestHead, Scheme};
 pub use response::{AnswerFraming, BadAnswer, ResponseHead, reason_for};
+pub use url::Url;
 
 /// Version of the message, for what depends on it (persistence, chunked, 1xx).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,8 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that can't go on says so and stops")]
 #![allow(unreachable_pub, reason = "one binary: the modules are its only readers")]
 
-mod support;
-
 mod attacks;
 mod browser;
 mod cache;
@@ -17,6 +15,7 @@ mod fields;
 mod fills;
 mod handshakes;
 mod http2;
+mod keys;
 mod laggards;
 mod leavers;
 mod limits;
@@ -28,6 +27,7 @@ mod rules;
 mod stale;
 mod stop;
 mod streams;
+mod support;
 mod tls;
 mod tunnels;
 mod upstreams;

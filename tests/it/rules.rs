@@ -99,6 +99,18 @@ async fn the_answer_to_a_post_is_not_kept_otherwise() {
 }
 
 #[tokio::test]
+async fn a_field_that_a_get_could_not_bring_poisons_no_get() {
+    let make = by(|seen, _| {
+        let answer = reply(200).field("Cache-Control", "max-age=60").field("Content-Location", "/a");
+        answer.body(seen.field("X-Original-URL").unwrap_or("clean"))
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let gateway = Gateway::before(&origin).await;
+    assert_eq!(gateway.ask("POST", "/a", &[("X-Original-URL", "/evil")], b"").await.text(), "/evil");
+    assert_eq!(gateway.get("/a").await.text(), "clean");
+}
+
+#[tokio::test]
 async fn a_large_answer_to_a_post_streams_and_is_kept() {
     let body = pattern(0, 300_000);
     let answer = reply(200).field("Cache-Control", "max-age=60").field("Content-Location", "/a").body(&body);
@@ -207,4 +219,26 @@ async fn unknown_statuses_are_kept_like_any_other() {
         assert!(hit.is_hit() && hit.status == status, "{}", hit.told());
         assert_eq!(hit.text(), format!("{status} 1"));
     }
+}
+
+#[tokio::test]
+async fn what_the_route_hides_from_clients_still_counts_after_a_304() {
+    // RFC 9111 §4.3.4: what a 304 omits stays, the targeted field that clients do not see included.
+    let make = by(|seen, _| match seen.has("If-None-Match") {
+        true => reply(304).field("ETag", "\"a\"").field("Date", "Tue, 15 Nov 2044 08:12:31 GMT"),
+        false => reply(200)
+            .field("ETag", "\"a\"")
+            .field("Cache-Control", "no-store")
+            .field("CDN-Cache-Control", "max-age=60, no-cache=\"x\"")
+            .field("Age", "70")
+            .body("body"),
+    });
+    let origin = Origin::new().otherwise(make).start().await;
+    let hiding = "[[routes]]\nmatch = { path = \"/\" }\nresponse_fields = { remove = [\"CDN-Cache-Control\"] }\n";
+    let gateway = Gateway::before_with(&origin, hiding).await;
+    assert!(!gateway.get("/a").await.has("CDN-Cache-Control"));
+    let renewed = gateway.get("/a").await;
+    assert!(renewed.cache_status().contains("fwd-status=304; stored"), "{}", renewed.told());
+    let hit = gateway.get("/a").await;
+    assert!(hit.is_hit() && !hit.has("CDN-Cache-Control") && hit.text() == "body", "{}", hit.told());
 }

@@ -81,7 +81,6 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let mut shard = cache.flights.shard(key);
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
     let looked = cache.look(key, request, policy, now);
-    let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
     let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
         Lookup::Hit { stored, .. } => {
@@ -94,6 +93,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     };
     let identified = request.fields.contains("authorization");
     let since = cache.purges.count();
+    let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
     let solo = request.method != http::Method::GET
         || if is_new { identified } else { is_served_alone(cache, key, request, identified) };
     let under_way = shard.get_key_value(key).filter(|_| !solo);
