@@ -24,6 +24,7 @@
 //! | may it be stored, is it fresh, what does Vary say | [`cache::policy`] |
 //! | why, in words and numbers | [`cache::policy::explain`] |
 //! | one fetch for everybody who asks | [`cache::fill`] |
+//! | a range, and what is held in parts | `cache::parts`, `gateway::ranged` |
 //! | which server, a connection to it, a retry | [`upstream`] |
 //! | the WebSocket handshake, the copy, the Close frame | [`tunnel`] |
 //! | sockets, TLS, connection caps | [`listen`] |

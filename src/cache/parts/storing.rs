@@ -21,15 +21,9 @@ pub struct PartPlan {
     pub(crate) place: Place,
     /// Bytes that may be kept of it.
     pub(crate) bytes_max: u64,
-    is_renewed: bool,
 }
 
 impl PartPlan {
-    /// Whether the head is a stored one, renewed by the fields that came.
-    pub fn is_renewed(&self) -> bool {
-        self.is_renewed
-    }
-
     /// The answer that this is a part of.
     pub fn answer(&self) -> &Answer {
         &self.answer
@@ -67,16 +61,13 @@ impl Cache {
         {
             let answer = renewed(&stored, exchange, &whole)?;
             let bytes_max = self.max_object.saturating_sub(stored.body.length());
-            if bytes_max == 0 {
-                return Err(Reason::TooLarge);
-            }
-            return Ok(PartPlan { answer, place, bytes_max, is_renewed: true });
+            return Ok(PartPlan { answer, place, bytes_max });
         }
         // RFC 9110 §15.3.7: the answer to If-Range may leave out what the client has.
         if exchange.request.fields.contains("if-range") {
             return Err(Reason::Partial);
         }
-        Ok(PartPlan { answer, place, bytes_max: self.max_object, is_renewed: false })
+        Ok(PartPlan { answer, place, bytes_max: self.max_object })
     }
 
     /// Whether this 206 is just what was missing; else it is about another representation (RFC 9111 §3.4), or its place is
@@ -89,7 +80,7 @@ impl Cache {
         }
         let answer = renewed(&gap.stored, exchange, &whole)?;
         let bytes_max = self.max_object.saturating_sub(gap.stored.body.length());
-        Ok(PartPlan { answer, place, bytes_max, is_renewed: true })
+        Ok(PartPlan { answer, place, bytes_max })
     }
 
     /// What is missing of the whole that this request wants, if it is worth asking for alone.

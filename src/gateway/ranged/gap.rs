@@ -118,7 +118,7 @@ impl Gateway {
         let missing = gap.missing.end - gap.missing.start;
         let fits = matches!(transfer.length, BodyLength::Unknown) || transfer.length == BodyLength::Exact(missing);
         let plan = self.cache.fills_gap(gap, exchange, head).ok().filter(|_| fits)?;
-        Some(self.edited_part(route, plan, head))
+        Some(self.edited_part(route, plan))
     }
 
     /// Sends the range that is wanted of a whole that has come, or is coming. `Again`: it lies too far ahead, or the whole

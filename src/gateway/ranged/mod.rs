@@ -137,7 +137,7 @@ impl Gateway {
         head: &ResponseHead,
         why: Why,
     ) -> Result<Led, Fault> {
-        let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, head, visit.route(self));
+        let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
         let Ok((stored, detail)) = leader.freshen(exchange, stored, head, edit) else { return Ok(Led::Again) };
         // Its validator may have changed with the 304, and then the client's If-Range asks for the whole.
         if !stored.can_answer(visit.request) {
@@ -164,7 +164,7 @@ impl Gateway {
         why: Why,
     ) -> Result<Led, Fault> {
         let begun = match weighed {
-            Ok(plan) => leader.begin_part(self.edited_part(visit.route, plan, &head), answered),
+            Ok(plan) => leader.begin_part(self.edited_part(visit.route, plan), answered),
             Err(detail) => {
                 leader.decline(detail);
                 Err(detail)
@@ -181,14 +181,11 @@ impl Gateway {
     }
 
     /// The stored head carries the route's edits, so that a hit need not do them again.
-    fn edited_part(&self, route: usize, plan: PartPlan, head: &ResponseHead) -> PartPlan {
+    fn edited_part(&self, route: usize, plan: PartPlan) -> PartPlan {
         let route = &self.config.routes[route];
         if !self.config.forward.via && route.response_fields.is_empty() {
             return plan;
         }
-        match plan.is_renewed() {
-            true => plan.edit(|kept| self.renewed_fields(kept, head, route)),
-            false => plan.edit(|kept| self.answer_fields(kept, route)),
-        }
+        plan.edit(|head| self.answer_fields(head, route))
     }
 }
