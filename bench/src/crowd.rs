@@ -182,7 +182,7 @@ pub async fn disturb(
             }
         });
     }
-    let shared = Shared::new(&target, load.rate);
+    let shared = Shared::new(&target, &load);
     load::ask(&target, &load, &shared, Rc::new(question)).await?;
     let calm = load::measure(&target, &load, &shared).await?;
     println!("{calm}");

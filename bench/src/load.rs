@@ -56,7 +56,7 @@ pub struct Load {
     /// Before that.
     #[arg(long, default_value_t = 0.3)]
     pub warm: f64,
-    /// Instead of a time, a number of requests, from the first one on.
+    /// Instead of a time, exactly so many requests, from the first one on.
     #[arg(long)]
     pub requests: Option<u64>,
     /// Open loop, with so many requests a second.
@@ -88,8 +88,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(target: &Target, rate: Option<u32>) -> Rc<Self> {
-        Rc::new(Self { dial: target.dial(), pace: Pace::new(rate), tally: Tally::new() })
+    pub fn new(target: &Target, load: &Load) -> Rc<Self> {
+        let tally = Tally::new();
+        tally.record(load.requests.is_some());
+        Rc::new(Self { dial: target.dial(), pace: Pace::new(load.rate, load.requests), tally })
     }
 
     /// Makes questions due, if they come at a rate; until the end of the program.
@@ -104,8 +106,7 @@ impl Shared {
 }
 
 pub async fn get(target: Target, load: Load, question: Question) -> io::Result<Value> {
-    let shared = Shared::new(&target, load.rate);
-    shared.tally.record(load.requests.is_some());
+    let shared = Shared::new(&target, &load);
     ask(&target, &load, &shared, Rc::new(question)).await?;
     measure(&target, &load, &shared).await
 }
@@ -151,7 +152,7 @@ pub async fn ask(target: &Target, load: &Load, shared: &Rc<Shared>, question: Rc
 
 /// Messages there and back, one in flight on each tunnel.
 pub async fn echo(target: Target, load: Load, path: String, size: usize) -> io::Result<Value> {
-    let shared = Shared::new(&target, load.rate);
+    let shared = Shared::new(&target, &load);
     let message = Bytes::from(frame::from_client(frame::BINARY, &vec![b'x'; size]));
     for _ in 0..load.connections {
         let tunnels = if target.http2 { load.streams } else { 1 };
@@ -171,7 +172,7 @@ pub async fn echo(target: Target, load: Load, path: String, size: usize) -> io::
 
 /// Opens a tunnel and closes it again, over and over.
 pub async fn handshake(target: Target, load: Load, path: String) -> io::Result<Value> {
-    let shared = Shared::new(&target, load.rate);
+    let shared = Shared::new(&target, &load);
     for _ in 0..load.connections {
         let (shared, path) = (shared.clone(), path.clone());
         let mut connection = if target.http2 { Some(Http2::connect(&shared.dial).await?) } else { None };
@@ -237,7 +238,7 @@ pub async fn measure(target: &Target, load: &Load, shared: &Rc<Shared>) -> io::R
     shared.tally.record(true);
     match load.requests {
         Some(requests) => {
-            while shared.tally.count() < requests && shared.tally.failures() < requests {
+            while shared.tally.count() + shared.tally.failures() < requests {
                 sleep(BREATH).await;
             }
         }

@@ -13,42 +13,48 @@ use std::{
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use tokio::{io::AsyncReadExt, net::unix::pipe, sync::Semaphore};
 
-pub enum Pace {
-    Closed,
-    Open(Open),
+pub struct Pace {
+    open: Option<Open>,
+    /// Questions that may be asked.
+    limit: u64,
+    asked: Cell<u64>,
 }
 
-pub struct Open {
+struct Open {
     first: Cell<Instant>,
     interval: Duration,
     due: Semaphore,
-    asked: Cell<u32>,
 }
 
 impl Pace {
-    /// `rate` in questions a second.
-    pub fn new(rate: Option<u32>) -> Self {
-        rate.map_or(Self::Closed, |rate| {
-            Self::Open(Open {
-                first: Cell::new(Instant::now()),
-                interval: Duration::from_secs(1) / rate,
-                due: Semaphore::new(0),
-                asked: Cell::new(0),
-            })
-        })
+    /// `rate` in questions a second makes it an open loop; `limit` is how many there are in all.
+    pub fn new(rate: Option<u32>, limit: Option<u64>) -> Self {
+        let open = rate.map(|rate| Open {
+            first: Cell::new(Instant::now()),
+            interval: Duration::from_secs(1) / rate,
+            due: Semaphore::new(0),
+        });
+        Self { open, limit: limit.unwrap_or(u64::MAX), asked: Cell::new(0) }
     }
 
-    /// Waits until a question is due; from when its latency counts.
+    /// Waits until a question is due, for ever if there are no more; from when its latency counts.
     pub async fn next(&self) -> Instant {
-        let Self::Open(open) = self else { return Instant::now() };
-        open.due.acquire().await.expect("the semaphore is never closed").forget();
-        let index = open.asked.replace(open.asked.get() + 1);
-        open.first.get() + open.interval * index
+        if let Some(open) = &self.open {
+            open.due.acquire().await.expect("the semaphore is never closed").forget();
+        }
+        let index = self.asked.replace(self.asked.get() + 1);
+        if index >= self.limit {
+            return std::future::pending().await;
+        }
+        match &self.open {
+            Some(open) => open.first.get() + open.interval * index as u32,
+            None => Instant::now(),
+        }
     }
 
     /// Makes questions due; never ends.
     pub async fn drive(&self) -> io::Result<()> {
-        let Self::Open(open) = self else { return std::future::pending().await };
+        let Some(open) = &self.open else { return Ok(()) };
         let timer =
             rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         let period = Timespec { tv_sec: 0, tv_nsec: open.interval.as_nanos() as i64 };

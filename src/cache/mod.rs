@@ -163,12 +163,31 @@ impl Cache {
         found
     }
 
+    /// The whole answer that this request may be given with nothing more to be done, its age, and its seconds of freshness
+    /// left. Where there is none nothing is counted: `lookup` comes next.
+    pub fn lookup_fresh(
+        &self,
+        key: &[u8],
+        request: &RequestHead,
+        policy: &Policy,
+        now: Now,
+    ) -> Option<(Arc<Stored>, u64, i64)> {
+        match self.look(key, request, policy, now) {
+            Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
+                self.count_given(&stored);
+                Some((stored, age, ttl))
+            }
+            _ => None,
+        }
+    }
+
     fn count_given(&self, stored: &Stored) {
         stored.count_hit();
         self.metrics.saved.count(stored.body.length(), stored.answer.took);
     }
 
-    fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
+    /// The same without counting: for whoever only wants to know.
+    pub fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }

@@ -181,8 +181,11 @@ impl Resource {
 
     /// The newest answer that this request may be given, whatever its age (RFC 9111 §4.1).
     pub(crate) fn select(&self, request: &Fields) -> Option<Arc<Stored>> {
-        let may_be_given = |stored: &&Arc<Stored>| stored.answer.vary.matches(request) && !stored.is_struck();
-        self.variants.load().iter().find(may_be_given).cloned()
+        let variants = self.variants.load();
+        let usable = || variants.iter().filter(|stored| !stored.is_struck());
+        // Telling that one does not match costs much more than to find the one that was made for such a request.
+        let exact = usable().find(|stored| stored.answer.vary.is_repeated_exactly(request));
+        exact.or_else(|| usable().find(|stored| stored.answer.vary.matches(request))).cloned()
     }
 
     /// The newest of all.

@@ -6,8 +6,8 @@
 mod cache;
 
 use super::{
-    AccessLog, Config, FieldEdits, Forward, Limits, Listener, Origins, Route, RouteAction, RouteMatch, RouteWebSocket,
-    Server, Sticky, Timeouts, Upstream, UpstreamTls, raw,
+    AccessLog, Config, FieldEdits, Forward, Limits, Listener, OnChange, Origins, Route, RouteAction, RouteMatch,
+    RouteWebSocket, Server, Sticky, Timeouts, Upstream, UpstreamTls, raw,
     shape::{Either, Names, OneOrMany, OrOff},
     text::{
         AdminAddress, Backend, CertificateName, Edited, FieldName, FieldValue, FilePath, HostName, Label, Method,
@@ -97,6 +97,7 @@ fn limits(settled: &Limits) -> raw::Limits {
         body_rate_grace: set(Period(settled.body_rate_grace)),
         answer_head: set(size(settled.answer_head_bytes)),
         http2_streams: set(Whole(u64::from(settled.http2_streams))),
+        drain_rate: set(Whole(u64::from(settled.drain_rate))),
     }
 }
 
@@ -110,6 +111,7 @@ fn timeouts(settled: &Timeouts) -> raw::Timeouts {
         tunnel_idle: set(Period(settled.tunnel_idle)),
         tunnel_linger: set(Period(settled.tunnel_linger)),
         tunnel_close: set(Period(settled.tunnel_close)),
+        tunnel_drain: set(Period(settled.tunnel_drain)),
         shutdown: set(Period(settled.shutdown)),
     }
 }
@@ -225,6 +227,19 @@ fn websocket(settled: &RouteWebSocket) -> raw::WebSocket {
         enabled: set(settled.enabled),
         origins: set(origins),
         idle_timeout: Some(set(Period(settled.idle_timeout))),
+        count_pings_as_activity: set(settled.count_pings_as_activity),
+        max_lifetime: set(OrOff(settled.max_lifetime.map(Period))),
+        max_message: set(OrOff(settled.max_message.map(Size))),
+        messages_per_second: set(OrOff(settled.messages_per_second.map(|rate| Whole(rate.into())))),
+        ping_interval: set(OrOff(settled.ping_interval.map(Period))),
+        pong_timeout: set(Period(settled.pong_timeout)),
+        close_timeout: Some(set(Period(settled.close_timeout))),
+        close_code: set(Whole(settled.close_code.into())),
+        on_change: set(match settled.on_change {
+            OnChange::Keep => raw::OnChange::Keep,
+            OnChange::Drain => raw::OnChange::Drain,
+        }),
+        observe: set(settled.observe),
     }
 }
 

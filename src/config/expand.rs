@@ -20,6 +20,8 @@ pub struct Outside<'o> {
     pub directory: &'o dyn Fn(&Path) -> io::Result<()>,
     /// Bytes of memory that the process may use, where that is known.
     pub memory: &'o dyn Fn() -> Option<u64>,
+    /// Files that the process may have open, where that is bounded.
+    pub open_files: &'o dyn Fn() -> Option<u64>,
 }
 
 impl Outside<'static> {
@@ -30,6 +32,7 @@ impl Outside<'static> {
             file: &|_| Err(io::ErrorKind::NotFound.into()),
             directory: &|_| Ok(()),
             memory: &|| None,
+            open_files: &|| None,
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn lint(file: &raw::File, config: &Config, outside: &Outside<'_>, pro
             servers(&name.value, upstream, problems);
         }
     }
-    limits(file, problems);
+    limits(file, outside, problems);
     cache::cache(&file.cache.value, outside, problems);
     for route in &file.routes.value {
         one_route(&route.value, problems);
@@ -118,12 +118,26 @@ fn address(server: &raw::ServerText) -> &super::BackendAddress {
     }
 }
 
-fn limits(file: &raw::File, problems: &mut Problems) {
+fn limits(file: &raw::File, outside: &Outside<'_>, problems: &mut Problems) {
     let (limits, timeouts) = (&file.limits.value, &file.timeouts.value);
     if let OrOff(Some(size)) = limits.body.value {
         small_body(size.0, limits.body.place, problems);
     }
     short_idle(timeouts.tunnel_idle.value.0, timeouts.tunnel_idle.place, problems);
+    // The default is for any machine; a number that somebody has written is meant.
+    let connections = &limits.connections;
+    if connections.place.is_some()
+        && let Some(open_files) = (outside.open_files)().filter(|most| *most < connections.value.0.saturating_mul(2))
+    {
+        problems.push(
+            Problem::warning(
+                connections.place,
+                format!("the process may have {open_files} files open, too few for these"),
+            )
+            .label("each is one, and one more to its backend")
+            .hint("raise the limit: `LimitNOFILE=` in a systemd unit, `ulimit -n` in a shell".to_owned()),
+        );
+    }
 }
 
 fn one_route(route: &raw::Route, problems: &mut Problems) {

@@ -127,7 +127,13 @@ pub fn address(option: &str, text: &str) -> Result<SocketAddr, Problems> {
 
 /// This machine, with these environment variables.
 fn world<'o>(variable: &'o dyn Fn(&str) -> Option<String>) -> Outside<'o> {
-    Outside { variable, file: &read_file, directory: &machine::directory, memory: &machine::memory }
+    Outside {
+        variable,
+        file: &read_file,
+        directory: &machine::directory,
+        memory: &machine::memory,
+        open_files: &machine::open_files,
+    }
 }
 
 fn settle(file: &raw::File, outside: &Outside<'_>, mut problems: Problems) -> Result<(Config, Problems), Problems> {

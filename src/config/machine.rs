@@ -2,7 +2,10 @@
 
 use std::{fs, io, path::Path};
 
-use rustix::fs::{Access, access};
+use rustix::{
+    fs::{Access, access},
+    process::{Resource, getrlimit},
+};
 
 /// Bytes of memory that the process may use: the machine's, or its control group's if that is less. `None` where the
 /// system does not tell.
@@ -15,6 +18,11 @@ pub(super) fn memory() -> Option<u64> {
         .iter()
         .filter_map(|group| fs::read_to_string(format!("/sys/fs/cgroup{group}/memory.max")).ok()?.trim().parse().ok());
     limits.chain(machine).min()
+}
+
+/// Files that the process may have open once it has raised its limit as far as it may; `None` for any number.
+pub(super) fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
 }
 
 /// Whether this process can make files in a directory.

@@ -172,6 +172,8 @@ pub struct Limits {
     pub answer_head_bytes: usize,
     /// Concurrent HTTP/2 streams of one connection.
     pub http2_streams: u32,
+    /// Tunnels that a drain closes in a second.
+    pub drain_rate: u32,
 }
 
 /// Deadlines of the client's side and of stopping. The backend's are the upstream's.
@@ -191,6 +193,8 @@ pub struct Timeouts {
     pub tunnel_linger: Duration,
     /// Both ends' answers to the gateway's Close frames.
     pub tunnel_close: Duration,
+    /// From the beginning of a drain to the cut of what is left.
+    pub tunnel_drain: Duration,
     /// From the stop signal to the end of the process.
     pub shutdown: Duration,
 }
@@ -443,6 +447,35 @@ pub struct RouteWebSocket {
     pub origins: Origins,
     /// A tunnel with no byte in either direction.
     pub idle_timeout: Duration,
+    /// Whether control frames alone keep a tunnel from being idle.
+    pub count_pings_as_activity: bool,
+    /// The longest that a tunnel lives.
+    pub max_lifetime: Option<Duration>,
+    /// Bytes of a client's largest message.
+    pub max_message: Option<u64>,
+    /// Messages of a client in a second.
+    pub messages_per_second: Option<u32>,
+    /// From one Ping of the gateway to the next.
+    pub ping_interval: Option<Duration>,
+    /// For a sign of life after such a Ping.
+    pub pong_timeout: Duration,
+    /// Both ends' answers to the gateway's Close frames.
+    pub close_timeout: Duration,
+    /// Of Close frames for ends that are nobody's fault.
+    pub close_code: u16,
+    /// What a reload does with tunnels whose configuration has changed.
+    pub on_change: OnChange,
+    /// Whether frame headers are read.
+    pub observe: bool,
+}
+
+/// What a reload does with tunnels whose route, upstream or terms have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// They go on as they were opened.
+    Keep,
+    /// They are closed at the drain's pace.
+    Drain,
 }
 
 /// Which Origin may open a tunnel (RFC 6455 §10.2).

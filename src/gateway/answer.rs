@@ -58,9 +58,11 @@ impl Gateway {
             fields::set_sticky_cookie(&mut head, visit.request, chosen);
         }
         if let Some(status) = status.filter(|_| self.config.cache.status_field) {
-            let mut text = Vec::new();
-            status.write(&mut text);
-            head.fields.push("Cache-Status", text);
+            TEXT.with_borrow_mut(|text| {
+                text.clear();
+                status.write(text);
+                head.fields.push("Cache-Status", text);
+            });
         }
         client.start(&head, length);
     }

@@ -86,7 +86,8 @@ impl Gateway {
         let facts =
             Facts { request_id: visit.facts.request_id.clone(), ..Facts::new(visit.facts.now, visit.way.client) };
         let mut visit = Visit { request: &request, facts, ..*visit };
-        let fetch = self.fetch(&mut visit, info, leader, Some(stored.clone()), None);
+        let now = visit.facts.now;
+        let fetch = self.fetch(&mut visit, info, leader, Some(stored.clone()), None, now);
         self.go_on(Kind::Refresh, fetch, request);
     }
 
@@ -123,7 +124,7 @@ impl Gateway {
         if reason == Some(Reason::Uncacheable) {
             detail = self.weigh_passed(visit, &head).or(detail);
         }
-        let status = reason.map(|reason| Why { reason, detail }.forwarded(false, None));
+        let status = reason.map(|reason| forwarded(reason, false, detail));
         self.stream(client, visit, transfer, head, status, Vec::new()).await
     }
 
@@ -173,14 +174,16 @@ impl Gateway {
         mut stored: Option<Arc<Stored>>,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let mut key = Vec::new();
-        visit.write_key(self, &mut key);
+        let key = KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            key.clone()
+        });
+        let mut now = visit.facts.now;
         for _ in 0..FILLS_TRIED {
-            let policy = &self.policies[visit.route];
-            match self.cache.begin_fill(&key, visit.request, policy, visit.facts.now) {
+            match self.cache.begin_fill(&key, visit.request, &self.policies[visit.route], now) {
                 Begin::Leader(leader) => {
                     let why = Why { reason, detail: None };
-                    if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                    if self.lead(client, visit, leader, stored.take(), why, now).await? == Led::Answered {
                         return Ok(());
                     }
                 }
@@ -197,7 +200,7 @@ impl Gateway {
                     }
                     FollowerOutcome::TooSlow(leader) => {
                         let why = Why { reason, detail: Some(Reason::SlowFetch) };
-                        if self.lead(client, visit, leader, stored.take(), why).await? == Led::Answered {
+                        if self.lead(client, visit, leader, stored.take(), why, Now::read()).await? == Led::Answered {
                             return Ok(());
                         }
                     }
@@ -207,6 +210,7 @@ impl Gateway {
                     return self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() }).await;
                 }
             }
+            now = Now::read();
         }
         self.pass(client, visit, Pass { reason: Some(reason), detail: None, stored }).await
     }
@@ -219,9 +223,10 @@ impl Gateway {
         leader: Leader,
         stored: Option<Arc<Stored>>,
         why: Why,
+        now: Now,
     ) -> Result<Led, Fault> {
         let gap = if why.reason == Reason::Gap { leader.gap(visit.request) } else { None };
-        let settled = self.fetch_with(client, visit, leader, stored, gap).await?;
+        let settled = self.fetch_with(client, visit, leader, stored, gap, now).await?;
         self.answer_settled(client, visit, settled, why).await
     }
 
@@ -233,9 +238,10 @@ impl Gateway {
         leader: Leader,
         stored: Option<Arc<Stored>>,
         gap: Option<Gap>,
+        now: Now,
     ) -> Result<Settled, Fault> {
         visit.facts.cache = CacheWord::Miss;
-        let mut fetch = self.fetch(visit, client.info(), leader, stored, gap);
+        let mut fetch = self.fetch(visit, client.info(), leader, stored, gap, now);
         let opened = fetch.opening.with_client(client).await;
         visit.facts.server = fetch.opening.server();
         if let Err(Fault::Client(fault)) = opened {
@@ -351,8 +357,7 @@ pub(super) enum Led {
 impl Why {
     /// What Cache-Status says when the answer is stored, or not and why.
     pub(super) fn forwarded(self, stored: bool, detail: Option<Reason>) -> CacheStatus {
-        let detail = detail.or(self.detail);
-        CacheStatus::Forwarded { reason: self.reason, status: None, stored, collapsed: false, detail }
+        forwarded(self.reason, stored, detail.or(self.detail))
     }
 
     /// What it says when the answer is stored, and the backend gave it with another status than the client gets.
@@ -360,4 +365,8 @@ impl Why {
         let Self { reason, detail } = self;
         CacheStatus::Forwarded { reason, status: Some(status), stored: true, collapsed: false, detail }
     }
+}
+
+fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
+    CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
 }

@@ -87,7 +87,7 @@ pub(super) struct Trouble {
 
 impl Gateway {
     /// A fetch for everybody, on behalf of this visit: with its fields, without its conditions; of what is missing alone,
-    /// if a gap says so.
+    /// if a gap says so. It begins `now`.
     pub(super) fn fetch(
         &self,
         visit: &mut Visit<'_>,
@@ -95,14 +95,14 @@ impl Gateway {
         leader: Leader,
         stored: Option<Arc<Stored>>,
         gap: Option<Gap>,
+        now: Now,
     ) -> Fetch {
         let mut outgoing = self.fetch_request(visit, info, stored.as_deref());
         for (name, value) in gap.iter().flat_map(Gap::fields) {
             outgoing.fields.push(name, value);
         }
-        let requested = Now::read();
-        let opening = self.opening(visit, outgoing, Sending::Repeatable);
-        Fetch { opening, leader, stored, gap, route: visit.route, requested }
+        let opening = self.opening(visit, outgoing, Sending::Repeatable, now);
+        Fetch { opening, leader, stored, gap, route: visit.route, requested: now }
     }
 
     /// The request as it serves everybody: without this client's conditions and range, with the store's (RFC 9111 §4.3.1).

@@ -33,6 +33,7 @@ pub(super) struct Opening {
     upstream: Arc<Upstream>,
     affinity: Affinity,
     sending: Sending,
+    /// From when on the time to the head is counted.
     started: Instant,
     /// Servers that this request has failed with.
     tried: Vec<usize>,
@@ -61,12 +62,18 @@ pub(super) type Opened<E> = Result<(Transfer, ResponseHead), E>;
 
 impl Opening {
     /// Does nothing before it is polled.
-    pub(super) fn new(upstream: &Arc<Upstream>, request: Outgoing, affinity: Affinity, sending: Sending) -> Self {
+    pub(super) fn new(
+        upstream: &Arc<Upstream>,
+        request: Outgoing,
+        affinity: Affinity,
+        sending: Sending,
+        started: Instant,
+    ) -> Self {
         Self {
             upstream: upstream.clone(),
             affinity,
             sending,
-            started: Instant::now(),
+            started,
             tried: Vec::new(),
             may_reuse: sending != Sending::Upgrade,
             server: None,

@@ -73,11 +73,11 @@ impl Gateway {
         let named = ["location", "content-location"]
             .into_iter()
             .filter_map(|name| head.fields.get_str(name).and_then(|value| same_origin_target(visit.request, value)));
-        let mut key = Vec::new();
         for target in std::iter::once(visit.request.target.as_str()).chain(named) {
-            // The base alone: a GET may have come another way than this request, or by a route that fields choose.
-            cache::key::build(&mut key, visit.request.scheme, &visit.request.authority, target);
-            self.cache.invalidate(&key);
+            // The bases alone: a GET may have come another way than this request, or by another route.
+            for base in self.bases(visit.request.scheme, &visit.request.authority, target) {
+                self.cache.invalidate(&base);
+            }
         }
     }
 

@@ -199,17 +199,14 @@ impl Agreed {
         // What the log says at the end is kept for nothing but the log.
         let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
         let open = gateway.tunnels.open(route, upstream);
-        let tunnel = tunnel::run(stream, client_first, backend, backend_first, Arc::clone(&gateway.terms[route]), open);
-        // Boxed by itself: moved into the future below, it would be held twice.
-        let tunnel = Box::pin(tunnel);
-        Some(Box::pin(async move {
-            let ended = tunnel.await;
+        let terms = Arc::clone(&gateway.terms[route]);
+        Some(Box::pin(tunnel::run(stream, client_first, backend, backend_first, terms, open, move |ended| {
             // The load of a server counts open tunnels too.
             drop(chosen);
             if let Some(logged) = logged {
                 logged.close(&gateway, &ended);
             }
-        }))
+        })))
     }
 }
 
@@ -222,8 +219,15 @@ struct Logged {
 
 impl Logged {
     /// Writes the first line.
-    fn open(gateway: &Gateway, mut facts: Facts, request: RequestHead, has_address: bool) -> Self {
+    fn open(gateway: &Gateway, mut facts: Facts, mut request: RequestHead, has_address: bool) -> Self {
         facts.request_id();
+        // Of the fields no more is kept than lines tell.
+        request
+            .fields
+            .retain(|name, _| [&b"referer"[..], b"user-agent"].iter().any(|told| name.eq_ignore_ascii_case(told)));
+        request.fields.shrink();
+        request.authority.shrink_to_fit();
+        request.target.shrink_to_fit();
         let logged = Self { request, facts, has_address };
         gateway.access_log.write(&logged.line(gateway, Kind::TunnelOpen));
         logged
@@ -233,10 +237,13 @@ impl Logged {
     fn close(&self, gateway: &Gateway, ended: &tunnel::Ended) {
         let kind = Kind::TunnelClose {
             reason: ended.reason.label(),
-            code: ended.code,
+            code: ended.code(),
             by: ended.by.label(),
-            bytes_up: ended.bytes_up,
-            bytes_down: ended.bytes_down,
+            bytes_up: ended.totals.up.bytes,
+            bytes_down: ended.totals.down.bytes,
+            messages_up: ended.totals.up.messages(),
+            messages_down: ended.totals.down.messages(),
+            text: ended.farewell.as_ref().map_or("", |farewell| &farewell.text),
         };
         let mut record = self.line(gateway, kind);
         record.now = Now::read();

@@ -183,6 +183,11 @@ impl Fields {
     /// The lines as HTTP/2 takes them, with room for a few more: names in lower case, no hop-by-hop fields and none that
     /// Connection nominates (RFC 9113 §8.2). Host is left in; who sends a request decides whether it becomes `:authority`.
     pub fn to_header_map(&self) -> HeaderMap {
+        self.to_header_map_of(|_| true)
+    }
+
+    /// The same, of those lines only whose names are wanted.
+    pub fn to_header_map_of(&self, is_wanted: impl Fn(&[u8]) -> bool) -> HeaderMap {
         let nominated = nominated_lines(self);
         let mut map = HeaderMap::with_capacity(self.len() + ADDED_LINES);
         let text = self.text();
@@ -194,7 +199,7 @@ impl Fields {
         };
         for (name, value) in self.ranges() {
             let name = &text[name];
-            if is_hop_by_hop(name) || is_in(&nominated, name) {
+            if !is_wanted(name) || is_hop_by_hop(name) || is_in(&nominated, name) {
                 continue;
             }
             // Invariant: lines were checked when they were read, and a head has far fewer lines than a map can hold.

@@ -75,3 +75,53 @@ async fn a_long_poll_lets_everybody_through_in_time() {
         assert_eq!(client.answer().await.text(), "news");
     }
 }
+
+#[tokio::test]
+async fn a_body_too_large_to_keep_streams_to_all_in_little_memory() {
+    const BODY: usize = 24 << 20;
+    const READERS: usize = 50;
+    let (release, released) = watch::channel(false);
+    let large = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            talk.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nConnection: close\r\n\r\n").await;
+            talk.send(pattern(0, 1000)).await;
+            released.wait_for(|go| *go).await.unwrap();
+            talk.send(pattern(1000, BODY - 1000)).await;
+            talk.close().await
+        }
+    });
+    let origin = Origin::new().on("/slow", large).start().await;
+    let gateway = Gateway::before_with(&origin, "[cache]\ncapacity = \"64MiB\"\nmax_object = \"4MiB\"\n").await;
+    let mut clients = ask_all(&gateway, READERS).await;
+    for client in &mut clients {
+        client.head().await;
+        client.chunk().await;
+    }
+    let before = gateway.memory_peak_kib();
+    release.send_replace(true);
+    let expected = std::sync::Arc::new(pattern(0, BODY));
+    let readers: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            let expected = expected.clone();
+            tokio::spawn(async move {
+                let mut at = 1000;
+                loop {
+                    let piece = client.chunk().await;
+                    if piece.is_empty() {
+                        return at;
+                    }
+                    assert!(piece == expected[at..at + piece.len()], "at {at}");
+                    at += piece.len();
+                }
+            })
+        })
+        .collect();
+    for reader in readers {
+        assert_eq!(within("a reader's end", reader).await.unwrap(), BODY);
+    }
+    let grown = gateway.memory_peak_kib() - before;
+    assert!(grown < 16 << 10, "{grown} KiB more for {} KiB", BODY >> 10);
+    assert_eq!(origin.requests_for("/slow").len(), 1);
+}

@@ -30,7 +30,7 @@ pub(crate) struct Flights {
 }
 
 /// The fetches of one part of the keys: several of one key where their nominated fields differ, or nobody may share them.
-pub(super) type Shard = HashMap<Box<[u8]>, Vec<Arc<Flight>>, foldhash::fast::RandomState>;
+pub(super) type Shard = HashMap<Arc<[u8]>, Vec<Arc<Flight>>, foldhash::fast::RandomState>;
 
 /// One fetch.
 #[derive(Debug)]
@@ -100,6 +100,12 @@ impl Flights {
         let hasher = foldhash::fast::RandomState::default();
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::with_hasher(hasher.clone()))).collect();
         Self { shards, hasher }
+    }
+
+    /// How many fetches are under way.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().values().map(Vec::len).sum::<usize>()).sum()
     }
 
     /// The lock of this key's shard, where all keys of the same base are.
@@ -274,6 +280,13 @@ impl Drop for Wait {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Relaxed);
     }
+}
+
+/// Puts this fetch on its key's list; gives the key, which all of that list share.
+pub(super) fn add(shard: &mut Shard, key: &[u8], flight: &Arc<Flight>) -> Arc<[u8]> {
+    let key = shard.get_key_value(key).map_or_else(|| Arc::from(key), |(known, _)| known.clone());
+    shard.entry(key.clone()).or_default().push(flight.clone());
+    key
 }
 
 /// Takes this fetch out of its key's list.

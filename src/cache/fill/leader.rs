@@ -24,7 +24,7 @@ pub struct Leader {
 #[derive(Debug)]
 pub(super) struct Duty {
     pub(super) cache: Arc<Cache>,
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Arc<[u8]>,
     pub(super) flight: Arc<Flight>,
     settled: bool,
     /// Of a refresh: until it has ended, nobody begins another.
@@ -32,7 +32,7 @@ pub(super) struct Duty {
 }
 
 impl Leader {
-    pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
+    pub(super) fn new(cache: Arc<Cache>, key: Arc<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
         Self { duty: Duty { cache, key, flight, settled: false, _claim } }
     }
 
@@ -148,10 +148,14 @@ impl Leader {
         }
     }
 
-    /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is.
+    /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is, unless it has
+    /// been purged meanwhile, for some of them may have come after that.
     pub fn resolve_stale(self, stored: &Arc<Stored>) {
-        self.duty.cache.metrics.validations.add(Validation::Stale, 1);
-        self.duty.settle(State::Stale(stored.clone()));
+        let Duty { cache, key, flight, .. } = &self.duty;
+        cache.metrics.validations.add(Validation::Stale, 1);
+        let found = cache.store.find(key, &flight.fields);
+        let is_there = matches!(found, Found::Stored(current) if Arc::ptr_eq(&current, stored));
+        self.duty.settle(if is_there { State::Stale(stored.clone()) } else { State::Gone });
     }
 }
 

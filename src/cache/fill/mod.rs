@@ -18,7 +18,7 @@ use std::{
 
 pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
-use flight::{Flight, Start, State, Wait, remove};
+use flight::{Flight, Start, State, Wait, add, remove};
 pub use leader::Leader;
 pub use part::PartFill;
 pub use patience::FOLLOW_MAX;
@@ -51,7 +51,7 @@ pub enum Begin {
 #[derive(Debug)]
 pub struct Follower {
     cache: Arc<Cache>,
-    key: Box<[u8]>,
+    key: Arc<[u8]>,
     flight: Wait,
     /// The request asks for something newer than what is stored.
     demanding: bool,
@@ -82,9 +82,10 @@ pub enum FollowerOutcome {
 pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
     let mut shard = cache.flights.shard(key);
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
-    let found = cache.look(key, request, policy, now);
-    let validates = matches!(found, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
-    let demanding = match found {
+    let looked = cache.look(key, request, policy, now);
+    let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
+    let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
+    let demanding = match looked {
         Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
             cache.count_given(&stored);
             return Begin::Stored(stored);
@@ -94,25 +95,29 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
         _ => false,
     };
     let identified = request.fields.contains("authorization");
-    let purges = cache.purges.count();
-    let solo = is_solo(cache, key, request, identified);
-    let flights = shard.entry(key.into()).or_default();
-    let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request, policy, now));
-    if let Some(flight) = joined.filter(|flight| !flight.lets_go(now.instant)) {
-        let (cache, key, flight) = (cache.clone(), key.into(), flight.join());
-        return Begin::Follower(Follower { cache, key, flight, demanding, identified, since: purges });
-    }
-    let start = Start { fields: request.fields.clone(), began: now.instant, validates, since: purges };
+    let since = cache.purges.count();
+    let solo = request.method != http::Method::GET
+        || if is_new { identified } else { is_served_alone(cache, key, request, identified) };
+    let under_way = shard.get_key_value(key).filter(|_| !solo);
+    let joined = under_way.and_then(|(key, flights)| {
+        let flight = flights.iter().find(|flight| may_join(cache, key, flight, request, policy, now))?;
+        Some((key, flight))
+    });
+    let start = || Start { fields: request.fields.clone(), began: now.instant, validates, since };
     let flight = match joined {
-        Some(slow) => {
-            cache.metrics.gave_up.add(1);
-            Flight::instead_of(slow, start)
+        Some((key, flight)) if !flight.lets_go(now.instant) => {
+            let (cache, key, flight) = (cache.clone(), key.clone(), flight.join());
+            return Begin::Follower(Follower { cache, key, flight, demanding, identified, since });
         }
-        None => Flight::new(start, solo),
+        Some((_, slow)) => {
+            cache.metrics.gave_up.add(1);
+            Flight::instead_of(slow, start())
+        }
+        None => Flight::new(start(), solo),
     };
-    flights.push(flight.clone());
+    let key = add(&mut shard, key, &flight);
     drop(shard);
-    Begin::Leader(Leader::new(cache.clone(), key.into(), flight, None))
+    Begin::Leader(Leader::new(cache.clone(), key, flight, None))
 }
 
 /// Leads a refresh; see [`Cache::begin_refresh`].
@@ -126,16 +131,16 @@ pub(super) fn begin_refresh(
 ) -> Option<Leader> {
     let claim = Claim::of(stored, now.instant)?;
     let mut shard = cache.flights.shard(key);
-    let flights = shard.entry(key.into()).or_default();
-    if flights.iter().any(|flight| may_join(cache, key, flight, request, policy, now)) {
+    let mut under_way = shard.get(key).into_iter().flatten();
+    if under_way.any(|flight| may_join(cache, key, flight, request, policy, now)) {
         return None;
     }
     let since = cache.purges.count();
     let start = Start { fields: request.fields.clone(), began: now.instant, validates: true, since };
     let flight = Flight::new(start, false);
-    flights.push(flight.clone());
+    let key = add(&mut shard, key, &flight);
     drop(shard);
-    Some(Leader::new(cache.clone(), key.into(), flight, Some(claim)))
+    Some(Leader::new(cache.clone(), key, flight, Some(claim)))
 }
 
 /// Leads a fetch that nobody may join; see [`Cache::begin_unasked`].
@@ -143,8 +148,8 @@ pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHea
     let since = cache.purges.count();
     let start = Start { fields: request.fields.clone(), began: now.instant, validates: false, since };
     let flight = Flight::new(start, true);
-    cache.flights.shard(key).entry(key.into()).or_default().push(flight.clone());
-    Leader::new(cache.clone(), key.into(), flight, None)
+    let key = add(&mut cache.flights.shard(key), key, &flight);
+    Leader::new(cache.clone(), key, flight, None)
 }
 
 /// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].
@@ -160,13 +165,10 @@ pub(super) fn join_near(cache: &Cache, key: &[u8], request: &RequestHead, policy
     })
 }
 
-/// Whether this fetch can't serve others, so that waiting for it would be in vain: HEAD has no body to share; an answer that
-/// each use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and so is one to
-/// an identified client (RFC 9111 §3.5), unless the last answer said otherwise.
-fn is_solo(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -> bool {
-    if request.method != http::Method::GET {
-        return true;
-    }
+/// Whether a fetch for what has been stored can't serve others, so that waiting for it would be in vain: an answer that each
+/// use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and so is one to an
+/// identified client (RFC 9111 §3.5), unless the last answer said otherwise. HEAD has no body to share in any case.
+fn is_served_alone(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -> bool {
     let known = match cache.store.get(key) {
         Some(Entry::Resource(resource)) => resource.select(&request.fields).or_else(|| resource.newest()),
         _ => None,
@@ -234,9 +236,9 @@ impl Follower {
         if self.flight.is_now_hopeless(now) {
             self.cache.store.dont_queue(&self.key, now + DONT_QUEUE);
         }
-        shard.entry(self.key.clone()).or_default().push(flight.clone());
+        let key = add(&mut shard, &self.key, &flight);
         drop(shard);
-        Leader::new(self.cache.clone(), self.key.clone(), flight, None)
+        Leader::new(self.cache.clone(), key, flight, None)
     }
 
     fn outcome(&self, state: State, request: &RequestHead) -> FollowerOutcome {

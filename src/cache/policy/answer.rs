@@ -199,9 +199,9 @@ impl Answer {
         !self.no_cache && self.lifetime > self.initial_age.as_secs()
     }
 
-    /// The head of the 304 that stands for this answer (RFC 9110 §15.4.5), without Age.
-    pub fn not_modified_head(&self) -> ResponseHead {
-        not_modified(&self.head)
+    /// Tells which fields of the head stand in the 304 that stands for this answer (RFC 9110 §15.4.5); Age beside them.
+    pub fn repeated_in_not_modified(&self) -> impl Fn(&[u8]) -> bool {
+        repeated_in_not_modified(&self.head)
     }
 
     /// Bytes of memory held.
@@ -258,14 +258,19 @@ fn http1_of(head: &ResponseHead) -> Bytes {
 }
 
 /// RFC 9110 §15.4.5: what a 304 must repeat, and Last-Modified where there is no entity tag to go by.
-fn not_modified(head: &ResponseHead) -> ResponseHead {
+fn repeated_in_not_modified(head: &ResponseHead) -> impl Fn(&[u8]) -> bool + use<> {
     const REPEATED: [&str; 6] = ["cache-control", "content-location", "date", "etag", "expires", "vary"];
     let has_etag = head.fields.contains("etag");
-    let mut fields = head.fields.clone();
-    fields.retain(|name, _| {
+    move |name| {
         REPEATED.iter().any(|repeated| repeated.as_bytes().eq_ignore_ascii_case(name))
             || (!has_etag && name.eq_ignore_ascii_case(b"last-modified"))
-    });
+    }
+}
+
+fn not_modified(head: &ResponseHead) -> ResponseHead {
+    let is_repeated = repeated_in_not_modified(head);
+    let mut fields = head.fields.clone();
+    fields.retain(|name, _| is_repeated(name));
     ResponseHead { version: head.version, status: 304, reason: b"Not Modified".to_vec(), fields }
 }
 

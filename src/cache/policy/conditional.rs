@@ -10,7 +10,7 @@ use crate::wire::RequestHead;
 pub enum Condition {
     /// None, or none that holds back the answer: send it.
     Proceed,
-    /// The client has it: send `Answer::not_modified_http1` (or `Answer::not_modified_head`) and Age.
+    /// The client has it: send `Answer::not_modified_http1` (or what `Answer::repeated_in_not_modified` tells) and Age.
     NotModified,
 }
 
@@ -25,12 +25,17 @@ pub fn evaluate(request: &RequestHead, answer: &Answer) -> Condition {
     for (name, value) in request.fields.iter() {
         if name.len() == 13 && name.eq_ignore_ascii_case(b"if-none-match") {
             tagged = true;
-            tag_matches |= any_tag(value, |tag| answer.etag.as_deref().is_some_and(|own| is_weak_match(tag, own)));
+            tag_matches |= match answer.etag.as_deref() {
+                // Mostly what was sent comes back as it was.
+                Some(own) => value == own || any_tag(value, |tag| is_weak_match(tag, own)),
+                None => any_tag(value, |_| false),
+            };
         } else if name.len() == 17 && name.eq_ignore_ascii_case(b"if-modified-since") {
             since = Some(value);
         }
     }
     let unmodified = || match (since, answer.modified_seconds) {
+        (Some(since), Some(_)) if answer.last_modified.as_deref() == Some(since) => true,
         (Some(since), Some(modified)) => {
             // Two-digit years are placed by the answer's own time, which is now to within its age.
             date::parse(since, modified).is_some_and(|since| modified <= since)

@@ -63,19 +63,11 @@ fn targeted_fields(names: &[Placed<TargetedField>], problems: &mut Problems) {
 
 /// `cache` of a route, whose requests are these.
 pub(super) fn route_cache(written: &raw::RouteCache, matches: &raw::Match, problems: &mut Problems) {
-    let stores_cookies = written.set_cookie.value == raw::SetCookie::Store;
-    if stores_cookies {
+    if written.set_cookie.value == raw::SetCookie::Store {
         problems.push(
             Problem::warning(written.set_cookie.place, "answers with `Set-Cookie` may be stored and given to others")
                 .label("expected `\"refuse\"`, unless every such cookie is the same for all"),
         );
-        if !written.default_ttl.value.0.is_zero() {
-            problems.push(
-                Problem::warning(written.default_ttl.place, "answers that only set a cookie are stored as well")
-                    .label("a lifetime for all that don't speak of caching")
-                    .related(written.set_cookie.place, "and this stores their cookies"),
-            );
-        }
     }
     for name in &written.key.value.fields.value.0 {
         key_field(name, problems);

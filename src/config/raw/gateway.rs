@@ -84,6 +84,8 @@ settings! {
         answer_head: Size<1024, HEAD_MAX> = { Size(64 << 10) },
         /// Requests at a time on one HTTP/2 connection.
         http2_streams: Whole<1, 10_000> = { Whole(128) },
+        /// Tunnels that a drain closes in a second, those that were silent longest first. They come back elsewhere as fast.
+        drain_rate: Whole<1, 1_000_000> = { Whole(200) },
     }
 }
 
@@ -104,6 +106,8 @@ settings! {
         tunnel_linger: Period<true> = { Period(Duration::from_secs(30)) },
         /// When the gateway ends a tunnel with Close frames: how long it waits for both ends to answer.
         tunnel_close: Period<true> = { Period(Duration::from_secs(5)) },
+        /// A drain: what has not ended by then is cut.
+        tunnel_drain: Period<true> = { Period(Duration::from_secs(30)) },
         /// From the stop signal to the end of the process.
         shutdown: Period<true> = { Period(Duration::from_secs(30)) },
     }

@@ -13,7 +13,7 @@ pub(super) use cache::{
     SetCookie, Snapshot, SnapshotText,
 };
 pub(super) use gateway::{AccessLog, Admin, Forward, Limits, Listener, Pair, Timeouts};
-pub(super) use route::{Edits, Match, OriginsWord, Redirect, Route, WebSocket};
+pub(super) use route::{Edits, Match, OnChange, OriginsWord, Redirect, Route, WebSocket};
 pub(super) use upstream::{Server, ServerText, Sticky, StickyTable, StickyWord, Tls, Upstream};
 
 use super::{

@@ -65,6 +65,7 @@ fn limits(written: &raw::Limits) -> Limits {
         body_rate_grace: written.body_rate_grace.value.0,
         answer_head_bytes: memory(written.answer_head.value),
         http2_streams: u32::try_from(written.http2_streams.value.0).unwrap_or(u32::MAX),
+        drain_rate: u32::try_from(written.drain_rate.value.0).unwrap_or(u32::MAX),
     }
 }
 
@@ -77,6 +78,7 @@ fn timeouts(written: &raw::Timeouts) -> Timeouts {
         tunnel_idle: written.tunnel_idle.value.0,
         tunnel_linger: written.tunnel_linger.value.0,
         tunnel_close: written.tunnel_close.value.0,
+        tunnel_drain: written.tunnel_drain.value.0,
         shutdown: written.shutdown.value.0,
     }
 }

@@ -52,6 +52,7 @@ body_rate = 0
 body_rate_grace = "0"
 answer_head = "1MiB"
 http2_streams = 1
+drain_rate = 7
 [timeouts]
 tls_handshake = "1ms"
 head = "1s"
@@ -60,6 +61,7 @@ send = "1h"
 tunnel_idle = "1d"
 tunnel_linger = "0"
 tunnel_close = "1s"
+tunnel_drain = "0"
 shutdown = "1d1h1m1s1ms"
 [forward]
 forwarded = true
@@ -93,7 +95,7 @@ match = { path = "/a", host = ["*.a.example", "b.example", "[::1]"] }
 upstream = "cookie"
 strip_prefix = true
 cache = { heuristic = false, stale_if_error = "1s", set_cookie = "store", client_cache_control = "ignore", range_fill = "whole", purge_from = ["10.0.0.0/8", "::1"] }
-websocket = { origins = "same-host" }
+websocket = { origins = "same-host", max_lifetime = "1d", max_message = "1MiB", messages_per_second = 20 }
 [[routes]]
 match = { path = "/c" }
 upstream = "cookie"
@@ -109,7 +111,19 @@ cache = { key = { query = "none" } }
 [[routes]]
 match = { path = "/b" }
 redirect = "https"
-websocket = { origins = "any", idle_timeout = "1h" }
+[routes.websocket]
+origins = "any"
+idle_timeout = "1h"
+ping_interval = "30s"
+pong_timeout = "5s"
+count_pings_as_activity = false
+close_timeout = "0"
+close_code = 4000
+on_change = "drain"
+[[routes]]
+match = { path = "/f" }
+upstream = "cookie"
+websocket = { observe = false }
 "#,
     );
     let printed = effective(&config);

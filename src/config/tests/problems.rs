@@ -55,6 +55,25 @@ websocket = { origins = [] }
 }
 
 #[test]
+fn terms_of_tunnels_that_contradict_each_other_are_told() {
+    insta::assert_snapshot!(told(
+        r#"
+upstream = "a:1"
+[[routes]]
+match = { path = "/a" }
+websocket = { close_code = 1006 }
+[[routes]]
+match = { path = "/b" }
+[routes.websocket]
+observe = false
+max_message = "1MiB"
+messages_per_second = "off"
+ping_interval = "30s"
+"#
+    ));
+}
+
+#[test]
 fn warnings_are_told_where_there_are_no_errors() {
     insta::assert_snapshot!(told(
         r#"
@@ -122,7 +141,7 @@ targeted_fields = ["A", "a", "cdn-cache-control"]
 snapshot = "/nowhere/hot"
 [[routes]]
 match = { methods = ["GET", "HEAD"] }
-cache = { purge_from = ["0.0.0.0/0", "::/0", "10.0.0.0/8"], set_cookie = "store", default_ttl = "1m", key = { fields = ["Cookie", "Accept-Encoding", "X-Forwarded-Proto", "If-Range", "Range", "X-Fine"] } }
+cache = { purge_from = ["0.0.0.0/0", "::/0", "10.0.0.0/8"], set_cookie = "store", key = { fields = ["Cookie", "Accept-Encoding", "X-Forwarded-Proto", "If-Range", "Range", "X-Fine"] } }
 "#;
     let outside = Outside {
         directory: &|_| Err(std::io::ErrorKind::NotFound.into()),
@@ -131,6 +150,19 @@ cache = { purge_from = ["0.0.0.0/0", "::/0", "10.0.0.0/8"], set_cookie = "store"
     };
     let (_, warnings) = from_texts(&[("tidegate.toml".to_owned(), text.to_owned())], &outside).unwrap();
     insta::assert_snapshot!(warnings.to_string());
+}
+
+#[test]
+fn connections_that_were_asked_for_need_as_many_files() {
+    let outside = Outside { open_files: &|| Some(1999), ..Outside::nothing() };
+    let warned = |text: &str| {
+        let text = format!("upstream = \"a:1\"\n{text}");
+        from_texts(&[("tidegate.toml".to_owned(), text)], &outside).unwrap().1.to_string()
+    };
+    assert_eq!(warned(""), "");
+    assert_eq!(warned("limits.connections = 999"), "");
+    let told = warned("limits.connections = 1000");
+    assert!(told.contains("the process may have 1999 files open") && told.contains("LimitNOFILE"), "{told}");
 }
 
 #[test]

@@ -264,7 +264,7 @@ impl Client for Http2Client {
 
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]) {
         let mut headers = match not_modified {
-            true => answer.not_modified_head().fields.to_header_map(),
+            true => answer.head.fields.to_header_map_of(answer.repeated_in_not_modified()),
             false => answer.head.fields.to_header_map(),
         };
         for (name, value) in tail {

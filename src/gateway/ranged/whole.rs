@@ -75,7 +75,7 @@ impl Gateway {
         leader: Leader,
         why: Why,
     ) -> Result<Led, Fault> {
-        match self.fetch_with(client, visit, leader, None, None).await? {
+        match self.fetch_with(client, visit, leader, None, None, Now::read()).await? {
             Settled::Unshared(_, head, _, _) if head.status == 200 => Ok(Led::Again),
             settled => self.deliver_part(client, visit, settled, why).await,
         }

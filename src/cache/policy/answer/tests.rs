@@ -117,7 +117,8 @@ fn a_304_repeats_what_guides_caches() {
              Content-Location: /x\r\nDate: {date}\r\n"
         )
     );
-    assert_eq!(kept.not_modified_head().status, 304);
+    let is_repeated = kept.repeated_in_not_modified();
+    assert!(is_repeated(b"eTag") && !is_repeated(b"last-modified") && !is_repeated(b"content-type"));
     let dated = answer(&[FRESH, ("Last-Modified", "@-100")]);
     assert!(text(&dated.not_modified_http1).contains("Last-Modified: "));
 }
