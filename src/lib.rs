@@ -27,6 +27,7 @@
 //! | why, in words and numbers | [`cache::policy::explain`] |
 //! | one fetch for everybody who asks | [`cache::fill`]; the asking: `gateway::fetch` |
 //! | a fetch whose client has left, a refresh | `gateway::background` |
+//! | a range, and what is held in parts | `cache::parts`, `gateway::ranged` |
 //! | which server, a connection to it, a retry | [`upstream`] |
 //! | the WebSocket handshake, the copy, the Close frame | [`tunnel`] |
 //! | sockets, TLS, connection caps | [`listen`] |

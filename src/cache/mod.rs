@@ -13,10 +13,14 @@
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
 //!    with [`policy::validation_fields`] in their place.
 //!    - 304 to a validation: [`Leader::freshen`];
+//!    - 206 to what [`Leader::gap`] says is missing of an answer held in parts: [`Cache::fills_gap`];
 //!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve_stale`];
 //!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] (or [`Leader::store_whole`]) and push the body, `Err` →
 //!      [`Leader::pass`] and stream it.
-//! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
+//! 4. [`Lookup::Range`]: [`Cache::join_range`], or ask the backend as [`RangeAsk`] says, with [`Cache::begin_unasked`]
+//!    taken before. A 206 goes to [`Cache::storable_part`] and [`Leader::begin_part`], a 200 is stored like any other, and
+//!    what else comes is declined.
+//! 5. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
 //!    head to [`Cache::weigh_passed`]; a 200 to HEAD, if an answer is stored, to [`Cache::headed`]. After a 2xx or 3xx to an
 //!    unsafe method: [`Cache::invalidate`]; then the answer to a POST may be one to GETs ([`Cache::storable_for_get`]).
 //!
