@@ -27,6 +27,7 @@
 //! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
 
 mod account;
+mod blocks;
 pub mod fill;
 mod index;
 pub mod key;
@@ -135,11 +136,12 @@ impl Cache {
     /// An empty cache. Its figures are scraped from `registry`.
     pub fn new(config: &config::Cache, registry: &Registry) -> Arc<Self> {
         let metrics = Metrics::new(registry);
+        let capacity = account::usable(config.capacity);
         // What is being fetched needs room beside what is stored: an eighth, or one largest object if that is more.
-        let reserve = (config.capacity / 8).max(config.max_object.min(config.capacity / 2));
-        let account = Account::new(config.capacity);
-        let store = Store::new(config.capacity - reserve, &account, &metrics);
-        Metrics::observe(registry, &account, store.entries());
+        let reserve = (capacity / 8).max(config.max_object.min(capacity / 2));
+        let account = Account::new(capacity);
+        let store = Store::new(capacity - reserve, &account, &metrics);
+        Metrics::observe(registry, &account, config.capacity, store.entries());
         let (flights, purges) = (Flights::new(), Purges::default());
         let max_object = config.max_object;
         Arc::new_cyclic(|itself| Self { store, flights, purges, account, metrics, max_object, itself: itself.clone() })
