@@ -22,6 +22,8 @@
 //! | what a backend may answer | [`wire::response`], [`wire::body`] |
 //! | fields that are dropped, set or believed | `gateway::fields` |
 //! | may it be stored, is it fresh, what does Vary say | [`cache::policy`] |
+//! | what makes two requests the same | [`cache::key`] |
+//! | purging, looking inside, explaining | [`admin`]; `gateway::{purge, explain}`; [`cli`] |
 //! | why, in words and numbers | [`cache::policy::explain`] |
 //! | one fetch for everybody who asks | [`cache::fill`]; the asking: `gateway::fetch` |
 //! | a fetch whose client has left, a refresh | `gateway::background` |

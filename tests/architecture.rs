@@ -41,7 +41,7 @@ const DOORS: [(&str, &[&str]); 25] = [
     ("h2", &["src/gateway/http2", "src/upstream/"]),
     ("httpdate", &["src/admin/"]),
     ("httparse", &["src/wire/"]),
-    ("itoa", &["src/gateway/", "src/cache/status"]),
+    ("itoa", &["src/cache/status.rs", "src/gateway/"]),
     ("mimalloc", &["src/main.rs"]),
     ("moka", &["src/cache/store"]),
     ("notify", &["src/listen/"]),

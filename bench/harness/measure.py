@@ -63,7 +63,9 @@ class Bench:
         samples = {gateway.name: [] for gateway in contestants}
         for gateway in list(contestants):
             try:
-                self.load(gateway, [*words, "--seconds", "0.3"])
+                sample = self.load(gateway, [*words, "--seconds", "0.3"])
+                if not sample["done"]:
+                    raise Failure(f"{gateway.name}: {sample['failure']}")
             except (Failure, subprocess.TimeoutExpired) as failure:
                 self.tell(f"  {scenario.name}: left out: {failure}")
                 contestants = [other for other in contestants if other is not gateway]
@@ -96,20 +98,32 @@ class Bench:
         return told
 
     def zipf(self):
+        """Twice: set to the capacity, and then to whatever makes it hold the capacity. Bounds count different things."""
         told = {}
+        for gateway in self.able({"cache"}):
+            with self.forgiven("zipf", gateway):
+                as_set = self.zipf_with(gateway, ZIPF_CAPACITY_MIB)
+                share = ZIPF_CAPACITY_MIB * 2**20 / as_set["held_bytes"]
+                told[gateway.name] = {
+                    "set": as_set,
+                    "holding": self.zipf_with(gateway, round(ZIPF_CAPACITY_MIB * share)),
+                }
+        return told
+
+    def zipf_with(self, gateway, capacity_mib):
         words = ["get", "--path", f"/cached/{ZIPF['bytes']}", "--objects", ZIPF["objects"],
                  "--exponent", ZIPF["exponent"], "--origin", ORIGIN_PORT]
-        for gateway in self.able({"cache"}):
-            with self.running([gateway], ZIPF_CAPACITY_MIB) as alive, self.forgiven("zipf", gateway):
-                if alive:
-                    empty = self.load(gateway, [*words, "--requests", 10])["resident_bytes"]
-                    self.load(gateway, [*words, "--seed", 1, "--requests", ZIPF["fill"]])
-                    sample = self.load(gateway, [*words, "--seed", 2, "--requests", ZIPF["measured"]])
-                    sample["hit_ratio"] = 1 - sample["reached_origin"] / sample["done"]
-                    sample["held_bytes"] = sample["resident_bytes"] - empty + gateway.stored_outside()
-                    sample["per_cpu"] = sample["done"] / sample["cpu_seconds"]
-                    told[gateway.name] = sample
-        return told
+        with self.running([gateway], capacity_mib) as alive:
+            if not alive:
+                raise Failure("does not start")
+            empty = self.load(gateway, [*words, "--requests", 10])["resident_bytes"]
+            self.load(gateway, [*words, "--seed", 1, "--requests", ZIPF["fill"]])
+            sample = self.load(gateway, [*words, "--seed", 2, "--requests", ZIPF["measured"]])
+            sample["capacity_mib"] = capacity_mib
+            sample["hit_ratio"] = 1 - sample["reached_origin"] / sample["done"]
+            sample["held_bytes"] = sample["resident_bytes"] - empty + gateway.stored_outside()
+            sample["per_cpu"] = sample["done"] / sample["cpu_seconds"]
+            return sample
 
     def stampede(self):
         told = {}

@@ -128,7 +128,7 @@ KNOBS = [
 ]
 
 # Zipf: 100,000 objects of 8 KiB with room for a fifth of their bytes.
-ZIPF = {"objects": 100_000, "bytes": 8192, "exponent": 0.9, "share": 0.2, "fill": 300_000, "measured": 150_000}
+ZIPF = {"objects": 100_000, "bytes": 8192, "exponent": 0.9, "share": 0.2, "fill": 200_000, "measured": 100_000}
 ZIPF_CAPACITY_MIB = round(ZIPF["objects"] * ZIPF["bytes"] * ZIPF["share"] / 2**20)
 
 STAMPEDE = {"connections": 1000, "rounds": 5}

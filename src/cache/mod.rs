@@ -39,11 +39,11 @@ mod stored;
 use std::sync::{Arc, Weak};
 
 use account::{Account, Charge};
-pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
+pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, PartFill, Reader};
 use fill::{DONT_QUEUE, Flights};
 pub use look::{EntryView, TOP_MAX, TopBy, TopEntry};
 use metrics::{Metrics, Validation};
-pub use parts::{Gap, Parts, RangeAsk};
+pub use parts::{Gap, PartPlan, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
 use policy::{Headed, Reuse, Wants};
 use purge::Purges;
@@ -112,7 +112,7 @@ pub enum Lookup {
         reason: Reason,
     },
     /// A GET with Range that can't be answered from the store: fetch what is wanted beside all others, through
-    /// [`Cache::begin_range`].
+    /// [`Cache::begin_unasked`].
     Range {
         /// How to ask for it.
         ask: RangeAsk,
@@ -159,12 +159,31 @@ impl Cache {
         found
     }
 
+    /// The whole answer that this request may be given with nothing more to be done, its age, and its seconds of freshness
+    /// left. Where there is none nothing is counted: `lookup` comes next.
+    pub fn lookup_fresh(
+        &self,
+        key: &[u8],
+        request: &RequestHead,
+        policy: &Policy,
+        now: Now,
+    ) -> Option<(Arc<Stored>, u64, i64)> {
+        match self.look(key, request, policy, now) {
+            Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
+                self.count_given(&stored);
+                Some((stored, age, ttl))
+            }
+            _ => None,
+        }
+    }
+
     fn count_given(&self, stored: &Stored) {
         stored.count_hit();
         self.metrics.saved.count(stored.body.length(), stored.answer.took);
     }
 
-    fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
+    /// The same without counting: for whoever only wants to know.
+    pub fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }
@@ -286,7 +305,9 @@ impl Cache {
         self.within_bounds(policy::storable_for_get(exchange, head)?)
     }
 
-    /// The right to store an answer that came without anybody's having asked for it by GET. Nobody waits for it.
+    /// The right to store the answer to a request that nobody else may wait for: a GET with Range, or a POST whose answer is
+    /// for GETs to come. What is invalidated from now on is not stored: so the one takes it before the backend is asked, the
+    /// other after its own invalidation.
     pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
         fill::begin_unasked(self, key, request, now)
     }

@@ -59,17 +59,7 @@ pub(crate) struct Resource {
 impl Stored {
     /// A whole answer.
     pub(crate) fn new(answer: Arc<Answer>, body: Arc<Body>, charge: Charge) -> Arc<Self> {
-        Self::with_parts(answer, body, None, charge)
-    }
-
-    /// An answer of which only these parts are held, if any are named.
-    pub(crate) fn with_parts(
-        answer: Arc<Answer>,
-        body: Arc<Body>,
-        parts: Option<Arc<Parts>>,
-        charge: Charge,
-    ) -> Arc<Self> {
-        Self::given(answer, body, parts, charge, 0)
+        Self::given(answer, body, None, charge, 0)
     }
 
     /// The same body under a head that a validation has renewed.
@@ -77,8 +67,14 @@ impl Stored {
         Self::given(Arc::new(answer), self.body.clone(), self.parts.clone(), charge, self.hits())
     }
 
-    /// One that was given so often before.
-    fn given(answer: Arc<Answer>, body: Arc<Body>, parts: Option<Arc<Parts>>, charge: Charge, hits: u64) -> Arc<Self> {
+    /// An answer of which only these parts are held, if any are named, and which was given so often before.
+    pub(crate) fn given(
+        answer: Arc<Answer>,
+        body: Arc<Body>,
+        parts: Option<Arc<Parts>>,
+        charge: Charge,
+        hits: u64,
+    ) -> Arc<Self> {
         let (hits, struck, refresh) = (AtomicU64::new(hits), AtomicBool::new(false), RefreshGate::default());
         Arc::new(Self { answer, body, parts, refresh, hits, struck, charge: charge.of(Part::Heads) })
     }
@@ -186,10 +182,10 @@ impl Resource {
     /// The newest answer that this request may be given, whatever its age (RFC 9111 §4.1).
     pub(crate) fn select(&self, request: &Fields) -> Option<Arc<Stored>> {
         let variants = self.variants.load();
-        let given = || variants.iter().filter(|stored| !stored.is_struck());
+        let usable = || variants.iter().filter(|stored| !stored.is_struck());
         // Telling that one does not match costs much more than to find the one that was made for such a request.
-        let exact = given().find(|stored| stored.answer.vary.is_repeated_exactly(request));
-        exact.or_else(|| given().find(|stored| stored.answer.vary.matches(request))).cloned()
+        let exact = usable().find(|stored| stored.answer.vary.is_repeated_exactly(request));
+        exact.or_else(|| usable().find(|stored| stored.answer.vary.matches(request))).cloned()
     }
 
     /// The newest of all.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cache::{
-        self, Begin, CacheStatus, FollowerOutcome, Leader, Lookup, Reason, Stored,
+        self, Begin, CacheStatus, FollowerOutcome, Gap, Leader, Lookup, Reason, Stored,
         conditional::{self, Condition},
     },
     clock::Now,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How often a request may find that its leader went away, before it fetches for itself.
-const FILLS_TRIED: usize = 4;
+pub(super) const FILLS_TRIED: usize = 4;
 
 thread_local! {
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -65,7 +65,8 @@ impl Gateway {
             }
             Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
             Lookup::Revalidate { stored, reason } => self.revalidate(client, visit, stored, reason).await,
-            Lookup::Range { reason, .. } | Lookup::Pass(reason) => {
+            Lookup::Range { ask, reason } => Box::pin(self.ranged(client, visit, ask, reason)).await,
+            Lookup::Pass(reason) => {
                 Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
@@ -86,7 +87,7 @@ impl Gateway {
             Facts { request_id: visit.facts.request_id.clone(), ..Facts::new(visit.facts.now, visit.way.client) };
         let mut visit = Visit { request: &request, facts, ..*visit };
         let now = visit.facts.now;
-        let fetch = self.fetch(&mut visit, info, leader, Some(stored.clone()), now);
+        let fetch = self.fetch(&mut visit, info, leader, Some(stored.clone()), None, now);
         self.go_on(Kind::Refresh, fetch, request);
     }
 
@@ -149,7 +150,7 @@ impl Gateway {
     }
 
     /// Sends a stored answer although it is stale, as the backend failed (RFC 9111 §4.2.4).
-    async fn answer_stale<C: Client>(
+    pub(super) async fn answer_stale<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
@@ -161,7 +162,7 @@ impl Gateway {
         visit.facts.failure = trouble.label;
         let age = stored.answer.age(Now::read());
         let status = CacheStatus::StaleHit { ttl: stored.answer.ttl(age), status: trouble.status, reason };
-        self.answer_stored(client, visit, stored, age, status);
+        self.answer_range(client, visit, stored, age, status);
         Ok(flush(client).await?)
     }
 
@@ -224,8 +225,23 @@ impl Gateway {
         why: Why,
         now: Now,
     ) -> Result<Led, Fault> {
+        let gap = if why.reason == Reason::Gap { leader.gap(visit.request) } else { None };
+        let settled = self.fetch_with(client, visit, leader, stored, gap, now).await?;
+        self.answer_settled(client, visit, settled, why).await
+    }
+
+    /// Asks the backend together with the client, and tells the cache what came. The fetch goes on if the client leaves.
+    pub(super) async fn fetch_with<C: Client>(
+        self: &Arc<Self>,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        leader: Leader,
+        stored: Option<Arc<Stored>>,
+        gap: Option<Gap>,
+        now: Now,
+    ) -> Result<Settled, Fault> {
         visit.facts.cache = CacheWord::Miss;
-        let mut fetch = self.fetch(visit, client.info(), leader, stored, now);
+        let mut fetch = self.fetch(visit, client.info(), leader, stored, gap, now);
         let opened = fetch.opening.with_client(client).await;
         visit.facts.server = fetch.opening.server();
         if let Err(Fault::Client(fault)) = opened {
@@ -234,8 +250,7 @@ impl Gateway {
             }
             return Err(fault.into());
         }
-        let settled = self.settle(fetch, visit.request, opened).await;
-        self.answer_settled(client, visit, settled, why).await
+        Ok(self.settle(fetch, visit.request, opened).await)
     }
 
     /// Sends what a fetch came to.
@@ -298,6 +313,10 @@ impl Gateway {
         why: Why,
     ) -> Result<(), Fault> {
         let status = why.forwarded(true, None);
+        if growing.gap.is_some() {
+            // What the backend sent is only a part of what the client gets.
+            return self.read(client, visit, growing.pump(), why.told(206)).await;
+        }
         if conditional::evaluate(visit.request, growing.reader.answer()) == Condition::NotModified {
             return self.read(client, visit, growing.pump(), status).await;
         }
@@ -331,14 +350,20 @@ pub(super) struct Why {
 #[derive(PartialEq, Eq)]
 pub(super) enum Led {
     Answered,
-    /// The validation was about something else: fetch again.
+    /// What came was about something else than what is stored: fetch again.
     Again,
 }
 
 impl Why {
     /// What Cache-Status says when the answer is stored, or not and why.
-    fn forwarded(self, stored: bool, detail: Option<Reason>) -> CacheStatus {
+    pub(super) fn forwarded(self, stored: bool, detail: Option<Reason>) -> CacheStatus {
         forwarded(self.reason, stored, detail.or(self.detail))
+    }
+
+    /// What it says when the answer is stored, and the backend gave it with another status than the client gets.
+    pub(super) fn told(self, status: u16) -> CacheStatus {
+        let Self { reason, detail } = self;
+        CacheStatus::Forwarded { reason, status: Some(status), stored: true, collapsed: false, detail }
     }
 }
 

@@ -104,10 +104,15 @@ pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts
         facts.status = fault.status();
         return client.abandon();
     }
-    let retry = [("Retry-After", "5")];
+    // Spread, so that not all come back in the same moment.
+    let seconds = fastrand::u32(RETRY_SECONDS).to_string();
+    let retry = [("Retry-After", seconds.as_str())];
     let fields: &[(&str, &str)] = if matches!(fault, Fault::Draining) { &retry } else { &[] };
     answer(client, request, facts, &OwnAnswer { status: fault.status(), message: fault.message(), fields }).await;
 }
+
+/// After how long a client that is turned away may come back.
+const RETRY_SECONDS: std::ops::RangeInclusive<u32> = 3..=10;
 
 /// Queues and writes an answer of our own.
 pub(super) async fn answer<C: Client>(client: &mut C, request: &RequestHead, facts: &mut Facts, own: &OwnAnswer<'_>) {

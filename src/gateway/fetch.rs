@@ -13,10 +13,11 @@ use super::{
     failure::Fault,
     fields::Lane,
     opening::{Opened, Opening, Sending},
+    ranged::gap,
     transfer::Transfer,
 };
 use crate::{
-    cache::{self, BackendFailure, Fill, Leader, Plan, Reader, Reason, Stored},
+    cache::{self, BackendFailure, Fill, Gap, Leader, Plan, Reader, Reason, Stored},
     clock::Now,
     net::ClientInfo,
     upstream::{Chosen, Outgoing},
@@ -32,6 +33,8 @@ pub(super) struct Fetch {
     pub(super) leader: Leader,
     /// What is validated by it.
     pub(super) stored: Option<Arc<Stored>>,
+    /// What is completed by it.
+    gap: Option<Gap>,
     route: usize,
     requested: Now,
 }
@@ -42,7 +45,7 @@ pub(super) enum Settled {
     StoodIn(Arc<Stored>, Trouble),
     /// 304: the stored answer is fresh again; with the reason why it is kept no longer, if so.
     Validated(Arc<Stored>, Option<Reason>),
-    /// The 304 was about something else: once more, without conditions (RFC 9111 §4.3.3).
+    /// What came was about something else than what is stored: once more, without conditions (RFC 9111 §4.3.3).
     Again,
     /// All of it is here.
     Whole(Whole),
@@ -69,7 +72,9 @@ pub(super) struct Growing {
     pub(super) head: ResponseHead,
     pub(super) transfer: Transfer,
     pub(super) reader: Reader,
-    fill: Fill,
+    pub(super) fill: Fill,
+    /// The transfer brings only what is missing here.
+    pub(super) gap: Option<Gap>,
 }
 
 /// How the backend failed, for Cache-Status and the log.
@@ -81,24 +86,29 @@ pub(super) struct Trouble {
 }
 
 impl Gateway {
-    /// A fetch for everybody, on behalf of this visit: with its fields, without its conditions. It begins `now`.
+    /// A fetch for everybody, on behalf of this visit: with its fields, without its conditions; of what is missing alone,
+    /// if a gap says so. It begins `now`.
     pub(super) fn fetch(
         &self,
         visit: &mut Visit<'_>,
         info: &ClientInfo,
         leader: Leader,
         stored: Option<Arc<Stored>>,
+        gap: Option<Gap>,
         now: Now,
     ) -> Fetch {
-        let outgoing = self.fetch_request(visit, info, stored.as_deref());
+        let mut outgoing = self.fetch_request(visit, info, stored.as_deref());
+        for (name, value) in gap.iter().flat_map(Gap::fields) {
+            outgoing.fields.push(name, value);
+        }
         let opening = self.opening(visit, outgoing, Sending::Repeatable, now);
-        Fetch { opening, leader, stored, route: visit.route, requested: now }
+        Fetch { opening, leader, stored, gap, route: visit.route, requested: now }
     }
 
-    /// The request as it serves everybody: without this client's conditions, with the store's (RFC 9111 §4.3.1).
+    /// The request as it serves everybody: without this client's conditions and range, with the store's (RFC 9111 §4.3.1).
     fn fetch_request(&self, visit: &mut Visit<'_>, info: &ClientInfo, stored: Option<&Stored>) -> Outgoing {
         let mut outgoing = self.outgoing(visit, info, Lane::Ask);
-        for name in ["if-none-match", "if-modified-since"] {
+        for name in ["if-none-match", "if-modified-since", "range", "if-range"] {
             outgoing.fields.remove(name);
         }
         for (name, value) in stored.into_iter().flat_map(|stored| cache::policy::validation_fields(&stored.answer)) {
@@ -109,7 +119,7 @@ impl Gateway {
 
     /// Decides what becomes of the answer to a fetch, and tells the cache. `request` is the one that it was made for.
     pub(super) async fn settle(&self, fetch: Fetch, request: &RequestHead, opened: Opened<Fault>) -> Settled {
-        let Fetch { leader, stored, route, requested, .. } = fetch;
+        let Fetch { leader, stored, gap, route, requested, .. } = fetch;
         let answered = Now::read();
         if let Some(stored) = &stored
             && self.may_stand_in(request, route, stored, &opened)
@@ -130,10 +140,34 @@ impl Gateway {
                 Err(_) => Settled::Again,
             };
         }
+        if let Some(gap) = gap {
+            match head.status {
+                206 | 416 => return self.settle_gap(leader, gap, &exchange, route, (transfer, head)),
+                // RFC 9110 §13.1.5: that of another representation, and all of it.
+                200 => leader.forget(&gap.stored),
+                _ => {}
+            }
+        }
         // RFC 9111 §4.3.3: an error says nothing about what is stored, however long it calls itself fresh.
         let is_validation_error = stored.is_some() && head.status >= 500;
-        let weighed =
-            if is_validation_error { Err(Reason::ServerError) } else { self.cache.storable(&exchange, &head) };
+        let weighed = match self.cache.storable(&exchange, &head) {
+            _ if is_validation_error => Err(Reason::ServerError),
+            // Of a whole that is fetched for a range of it, it must be known that it fits.
+            Ok(plan) if plan.answer().length.is_none() && request.fields.contains("range") => Err(Reason::TooLarge),
+            weighed => weighed,
+        };
+        self.weighed(leader, weighed, (transfer, head), route, answered).await
+    }
+
+    /// Keeps an answer that may be kept, and lets go of the fetch of any other.
+    pub(super) async fn weighed(
+        &self,
+        leader: Leader,
+        weighed: Result<Plan, Reason>,
+        (transfer, head): (Transfer, ResponseHead),
+        route: usize,
+        answered: Now,
+    ) -> Settled {
         match weighed {
             Ok(plan) => keep(leader, self.edited(route, plan), transfer, head).await,
             Err(reason) => {
@@ -187,7 +221,7 @@ pub(super) async fn keep(leader: Leader, plan: Plan, mut transfer: Transfer, hea
     match leader.begin(plan) {
         Ok((mut fill, reader)) => {
             pieces.into_iter().for_each(|piece| fill.push(piece));
-            Settled::Growing(Growing { head, transfer, reader, fill })
+            Settled::Growing(Growing { head, transfer, reader, fill, gap: None })
         }
         Err(reason) => Settled::Unshared(transfer, head, pieces, reason),
     }
@@ -196,7 +230,10 @@ pub(super) async fn keep(leader: Leader, plan: Plan, mut transfer: Transfer, hea
 impl Growing {
     /// Brings the body into the store, by a task that goes on whatever happens to its readers; gives one of these.
     pub(super) fn pump(self) -> Reader {
-        tokio::spawn(pump(self.transfer, self.fill));
+        match self.gap {
+            None => tokio::spawn(pump(self.transfer, self.fill)),
+            Some(gap) => tokio::spawn(gap::join(self.transfer, self.fill, gap)),
+        };
         self.reader
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::{Gateway, Visit, client::Client, facts::CacheWord, facts::Facts, is_ask};
 use crate::{
-    cache::{CacheStatus, Lookup},
+    cache::CacheStatus,
     clock::Now,
     config::RouteAction,
     wire::{RequestHead, strip_nominated},
@@ -31,18 +31,12 @@ impl Gateway {
         let mut facts = Facts::new(Now::read(), way.client);
         facts.route = Some(route);
         let mut visit = Visit { request, way, route, upstream, facts };
-        let looked = KEY.with_borrow_mut(|key| {
+        let (stored, age, ttl) = KEY.with_borrow_mut(|key| {
             visit.write_key(self, key);
-            self.cache.lookup(key, visit.request, &self.policies[route], visit.facts.now)
-        });
-        match looked {
-            // What is stale may call for more than an answer.
-            Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
-                visit.facts.cache = CacheWord::Hit;
-                self.answer_stored(client, &mut visit, &stored, age, CacheStatus::Hit { ttl });
-                Some(visit.facts)
-            }
-            _ => None,
-        }
+            self.cache.lookup_fresh(key, visit.request, &self.policies[route], visit.facts.now)
+        })?;
+        visit.facts.cache = CacheWord::Hit;
+        self.answer_stored(client, &mut visit, &stored, age, CacheStatus::Hit { ttl });
+        Some(visit.facts)
     }
 }

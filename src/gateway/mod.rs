@@ -5,13 +5,15 @@
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
 //! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, and goes on in the
 //! `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
-//! `facts` what is counted.
+//! `facts` what is counted. For operators: `purge` takes answers of a URL out, `explain` tells in words what would become of
+//! a request.
 
 mod answer;
 mod ask;
 mod background;
 mod body_meter;
 mod client;
+mod explain;
 mod facts;
 mod failure;
 mod fetch;
@@ -23,6 +25,7 @@ mod metrics;
 mod opening;
 mod parts;
 mod purge;
+mod ranged;
 mod relay;
 mod transfer;
 mod upgrade;

@@ -17,6 +17,7 @@ use super::{
     failure::Fault,
 };
 use crate::{
+    cache::PartFill,
     upstream::{Chosen, Exchange, Failure, INTERIM_MAX, Outgoing},
     wire::{Framing, ResponseHead},
 };
@@ -27,6 +28,8 @@ pub(super) struct Transfer {
     pub(super) exchange: Exchange,
     /// How long the answer's body is, as its head said.
     pub(super) length: BodyLength,
+    /// Gathers the body for the store as it passes.
+    pub(super) part: Option<Box<PartFill>>,
     /// The request body is not yet at its end.
     uploading: bool,
     /// An answer that is to switch protocols was asked for.
@@ -39,7 +42,7 @@ impl Transfer {
     /// An exchange whose request is on its way.
     pub(super) fn new(chosen: Chosen, exchange: Exchange, request: &Outgoing, upgrade: bool) -> Self {
         let uploading = !matches!(request.framing, Framing::None | Framing::Length(0));
-        Self { chosen, exchange, length: BodyLength::Unknown, uploading, upgrade, interim: 0 }
+        Self { chosen, exchange, length: BodyLength::Unknown, part: None, uploading, upgrade, interim: 0 }
     }
 
     /// The next head, interim (RFC 9110 §15.2) or final; `method` is the request's.
@@ -122,7 +125,20 @@ impl Transfer {
 
     /// The next piece of the body; `None` at its end.
     pub(super) async fn next_piece(&mut self) -> Result<Option<Bytes>, Failure> {
-        poll_fn(|cx| self.exchange.poll_body(cx)).await.transpose()
+        poll_fn(|cx| self.poll_piece(cx)).await.transpose()
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        let piece = self.exchange.poll_body(cx);
+        if let Some(part) = &mut self.part {
+            match &piece {
+                Poll::Ready(Some(Ok(piece))) => part.push(piece),
+                // Before the client can see the end, so that its next request finds the part in the store.
+                Poll::Ready(None) => drop(self.part.take().map(|part| part.finish())),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
+        }
+        piece
     }
 
     /// Gives the connection back after a body that was read to its end, or that is not there.
@@ -154,7 +170,7 @@ impl Transfer {
             }
             // What is there is gathered before it is written: a head and a small body leave together.
             while !*down_ended && client.queued() < client.queue_max() {
-                match self.exchange.poll_body(cx) {
+                match self.poll_piece(cx) {
                     Poll::Ready(Some(piece)) => client.push(piece?),
                     Poll::Ready(None) => {
                         client.finish(self.exchange.take_trailers().as_ref());

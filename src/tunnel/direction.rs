@@ -151,7 +151,9 @@ impl Direction {
             self.shut = true;
         }
         if self.phase == Phase::Ended {
-            self.phase = Phase::Finished;
+            if self.shut {
+                self.phase = Phase::Finished;
+            }
             return Poll::Pending;
         }
         let length = ready!(self.read(cx, source, &mut buffer[HELD_BYTES_MAX..])).map_err(Step::SourceFailed)?;
@@ -182,8 +184,8 @@ impl Direction {
     fn is_fin_due(&self, answered: bool) -> bool {
         !self.shut
             && match self.phase {
-                Phase::Ended => true,
                 // RFC 6455 §7.1.1: the connection is ended after both Close frames. Where there can be none, at once.
+                Phase::Ended => answered || !self.told,
                 Phase::Discarding => answered || self.observer.not_frames().is_some(),
                 Phase::Passing | Phase::Closing | Phase::Finished => false,
             }

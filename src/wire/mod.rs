@@ -11,6 +11,7 @@ pub mod hop;
 mod http2;
 pub mod request;
 pub mod response;
+pub mod saved;
 mod target;
 mod text;
 mod trailers;

@@ -87,6 +87,7 @@ async fn hits_are_answered_over_http_2_too() {
     let head = client.ask("HEAD", "/a", &[], b"").await;
     assert_eq!((head.field("content-length"), head.body.len()), (Some("300000"), 0));
     assert_eq!(origin.requests().len(), 1, "{}", origin.log());
+    assert_eq!(both.gateway.metric("tidegate_cache_misses_total", &[]).await, 1.0);
 }
 
 #[tokio::test]

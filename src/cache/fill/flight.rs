@@ -188,9 +188,9 @@ impl Flight {
         self.solo
     }
 
-    /// Whether the leader's client asked with conditions of its own, which a fetch for everybody leaves out.
+    /// Whether the leader's client asked with conditions or a range of its own, which a fetch for everybody leaves out.
     pub(super) fn is_conditional(&self) -> bool {
-        self.fields.contains("if-none-match") || self.fields.contains("if-modified-since")
+        ["if-none-match", "if-modified-since", "range"].iter().any(|name| self.fields.contains(name))
     }
 
     /// Whether one more may give up waiting for the head and fetch for itself.

@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
-    cache::{Answer, Cache, Exchange, Plan, Reason, Stored, metrics::Validation, store::Found, stored::Body},
+    cache::{Answer, Cache, Exchange, Gap, Plan, Reason, Stored, metrics::Validation, store::Found, stored::Body},
     clock::Now,
-    wire::ResponseHead,
+    wire::{RequestHead, ResponseHead},
 };
 
 /// Whoever holds it fetches the answer for all who wait. Dropped without a word, it lets them try for themselves.
@@ -44,6 +44,21 @@ impl Leader {
     /// Whether others may wait for this fetch: not for one that only its own client can be served by.
     pub fn serves_others(&self) -> bool {
         !self.duty.flight.is_solo()
+    }
+
+    pub(super) fn into_duty(self) -> Duty {
+        self.duty
+    }
+
+    /// What is missing of the whole, if the rest of it is stored and that is worth asking for alone.
+    pub fn gap(&self, request: &RequestHead) -> Option<Gap> {
+        self.duty.cache.gap(&self.duty.key, request)
+    }
+
+    /// Forgets parts that turned out to be of no use.
+    pub fn forget(&self, stored: &Arc<Stored>) {
+        let Duty { cache, key, .. } = &self.duty;
+        cache.flights.locked(key, || cache.store.replace(key, stored, None, || false));
     }
 
     /// The answer, of this status, is not to be stored: the waiting are told to fetch for themselves. If the reason lies in
@@ -174,6 +189,34 @@ impl Duty {
     fn is_struck(&self, answer: &Answer) -> bool {
         let Self { cache, key, flight, .. } = self;
         flight.doomed.load(Acquire) || cache.purges.strike(key, answer, flight.since, cache.purges.count())
+    }
+
+    /// Puts a part into the store, made from what stands there, unless the key was invalidated since the fetch began.
+    pub(super) fn settle_part(
+        mut self,
+        make: impl FnOnce(Option<Arc<Stored>>) -> Result<Arc<Stored>, Reason>,
+    ) -> Result<(), Reason> {
+        let (cache, fields) = (self.cache.clone(), &self.flight.fields);
+        let made = cache.flights.locked(&self.key, || {
+            let before = match cache.store.find(&self.key, fields) {
+                Found::Stored(stored) => Some(stored),
+                _ => None,
+            };
+            let stored = make(before)?;
+            let is_struck = || self.is_struck(&stored.answer);
+            let dropped = cache.store.put(&self.key, &stored, fields, is_struck).ok_or(Reason::Invalidated)?;
+            cache.metrics.variants_dropped.add(dropped as u64);
+            cache.metrics.parts_stored.add(1);
+            Ok(())
+        });
+        self.leave(State::Gone);
+        made.inspect_err(|reason| cache.metrics.refused.add(*reason, 1))
+    }
+
+    /// Nothing is stored, and nobody waits to be told.
+    pub(super) fn decline(self, reason: Reason) {
+        self.cache.metrics.refused.add(reason, 1);
+        self.settle(State::NotStorable(reason));
     }
 
     fn leave(&mut self, state: State) {

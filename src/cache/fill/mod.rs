@@ -6,6 +6,7 @@
 mod filling;
 mod flight;
 mod leader;
+mod part;
 mod patience;
 mod pipe;
 mod refresh;
@@ -19,6 +20,7 @@ pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
 use flight::{Flight, Start, State, Wait, add, remove};
 pub use leader::Leader;
+pub use part::PartFill;
 pub use patience::FOLLOW_MAX;
 pub use pipe::{FillFailed, Reader};
 use refresh::Claim;
@@ -81,9 +83,10 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let mut shard = cache.flights.shard(key);
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
     let looked = cache.look(key, request, policy, now);
+    let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
     let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
-        Lookup::Hit { stored, .. } => {
+        Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
             cache.count_given(&stored);
             return Begin::Stored(stored);
         }
@@ -93,7 +96,6 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     };
     let identified = request.fields.contains("authorization");
     let since = cache.purges.count();
-    let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
     let solo = request.method != http::Method::GET
         || if is_new { identified } else { is_served_alone(cache, key, request, identified) };
     let under_way = shard.get_key_value(key).filter(|_| !solo);
@@ -148,6 +150,19 @@ pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHea
     let flight = Flight::new(start, true);
     let key = add(&mut cache.flights.shard(key), key, &flight);
     Leader::new(cache.clone(), key, flight, None)
+}
+
+/// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].
+pub(super) fn join_near(cache: &Cache, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Option<Reader> {
+    let identified = request.fields.contains("authorization");
+    let shard = cache.flights.shard(key);
+    let mut flights = shard.get(key)?.iter().filter(|flight| may_join(cache, key, flight, request, policy, now));
+    flights.find_map(|flight| match flight.state() {
+        State::Streaming(pipe) if !identified || pipe.answer().shared_with_authorization => {
+            pipe.join().filter(|reader| reader.is_near(request))
+        }
+        _ => None,
+    })
 }
 
 /// Whether a fetch for what has been stored can't serve others, so that waiting for it would be in vain: an answer that each

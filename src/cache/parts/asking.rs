@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     cache::{
-        Lookup, Reason, Stored, Wanted,
+        Answer, Lookup, Plan, Reason, Stored, Wanted,
         policy::{Reuse, content_range::strong_validator, range},
     },
     wire::RequestHead,
@@ -66,21 +66,15 @@ pub(crate) fn look(stored: Arc<Stored>, request: &RequestHead, reuse: Reuse, age
         Reuse::UsableWhileRevalidating => (false, Reason::Stale),
         Reuse::Validate(reason) => (false, reason),
     };
-    // RFC 9111 §3.3: from parts, ranges that are held and nothing else; that a range lies behind the end is for the whole
-    // to say.
-    let is_held = match &wanted {
-        Wanted::Parts(ranges) => ranges.iter().all(|range| stored.holds(range)),
-        Wanted::Whole | Wanted::Unsatisfiable(_) => stored.is_whole(),
-    };
+    let is_held = stored.gives(&wanted);
     let ttl = stored.answer.ttl(age);
     let is_conditional = request.fields.contains("if-none-match") || request.fields.contains("if-modified-since");
-    let has_validator = stored.answer.etag.is_some() || stored.answer.last_modified.is_some();
     let ask = match wanted {
         Wanted::Whole if is_held && is_usable => return Lookup::Hit { stored, age, ttl },
         wanted if is_held && is_usable => return Lookup::Part { stored, age, ttl, wanted },
         // The client's own conditions are the backend's to weigh, then.
         _ if is_conditional => RangeAsk::AsSent,
-        Wanted::Parts(_) | Wanted::Unsatisfiable(_) if is_held && has_validator => RangeAsk::Validate(stored),
+        Wanted::Parts(_) | Wanted::Unsatisfiable(_) if is_held => RangeAsk::Validate(stored),
         Wanted::Parts(ranges) => match &ranges[..] {
             [range] => missing(&stored, range).map_or(RangeAsk::AsSent, RangeAsk::Missing),
             _ => RangeAsk::AsSent,
@@ -88,6 +82,22 @@ pub(crate) fn look(stored: Arc<Stored>, request: &RequestHead, reuse: Reuse, age
         Wanted::Whole | Wanted::Unsatisfiable(_) => RangeAsk::AsSent,
     };
     Lookup::Range { ask, reason }
+}
+
+impl Stored {
+    /// Whether what is held answers this. RFC 9111 §3.3: from parts, ranges that are held and nothing else; that a range
+    /// lies behind the end is for the whole to say.
+    fn gives(&self, wanted: &Wanted) -> bool {
+        match wanted {
+            Wanted::Parts(ranges) => ranges.iter().all(|range| self.holds(range)),
+            Wanted::Whole | Wanted::Unsatisfiable(_) => self.is_whole(),
+        }
+    }
+
+    /// Whether what is held answers this GET, be it fresh or not.
+    pub fn can_answer(&self, request: &RequestHead) -> bool {
+        self.gives(&range::evaluate(request, &self.answer))
+    }
 }
 
 /// What is missing of this range, if some of it is held.
@@ -102,3 +112,27 @@ pub(crate) fn gap_of_whole(stored: &Arc<Stored>) -> Option<Gap> {
     let parts = stored.parts.as_ref()?;
     (parts.runs.gaps(&gap.wanted).count() == 1).then_some(gap)
 }
+
+/// Whether the one range that this request wants of an answer begins within the bytes that have come of it, or not more
+/// than [`RANGE_AHEAD`] behind them.
+pub(crate) fn is_near(request: &RequestHead, answer: &Answer, arrived: u64) -> bool {
+    match range::evaluate(request, answer) {
+        Wanted::Parts(ranges) => match &ranges[..] {
+            [range] => range.start <= arrived.saturating_add(RANGE_AHEAD),
+            _ => false,
+        },
+        Wanted::Whole | Wanted::Unsatisfiable(_) => false,
+    }
+}
+
+impl Plan {
+    /// Whether the one range that this request wants lies near the beginning of the body, so that it is worth waiting for
+    /// what stands before it.
+    pub fn is_near(&self, request: &RequestHead) -> bool {
+        is_near(request, &self.answer, 0)
+    }
+}
+
+/// Bytes that a wanted range may begin behind what has come of a body under way and still be waited for; what lies further
+/// ahead is asked for beside it. Some milliseconds of a backend nearby, a second of a slow one.
+const RANGE_AHEAD: u64 = 1024 * 1024;

@@ -7,14 +7,16 @@
 
 mod asking;
 mod runs;
+mod storing;
 
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
 pub use asking::{Gap, RangeAsk};
-pub(crate) use asking::{gap_of_whole, look};
+pub(crate) use asking::{is_near, look};
 pub(crate) use runs::Runs;
+pub use storing::PartPlan;
 
 use super::{
     Answer, Body, Stored,
@@ -46,6 +48,8 @@ pub(crate) struct Combined {
     pub(crate) parts: Option<Parts>,
     /// Runs given up for the bounds.
     pub(crate) dropped: usize,
+    /// How often what is continued here was given.
+    hits: u64,
 }
 
 impl Parts {
@@ -61,6 +65,7 @@ impl Combined {
     pub(crate) fn of(answer: &Answer, before: Option<&Stored>, piece: Piece, max_bytes: u64) -> Self {
         let Piece { place, chunks } = piece;
         let before = before.filter(|before| place.sure && may_combine(before, answer));
+        let hits = before.map_or(0, Stored::hits);
         let mut pieces: Vec<(u64, Bytes)> = before.map(Stored::placed).into_iter().flatten().collect();
         let mut held = Runs::of(pieces.iter().map(extent));
         let mut dropped = 0;
@@ -89,7 +94,7 @@ impl Combined {
         }
         let is_whole = place.sure && answer.length == Some(runs.bytes());
         let parts = (!is_whole).then_some(Parts { runs, sure: place.sure });
-        Self { chunks: pieces.into_iter().map(|(_, chunk)| chunk).collect(), parts, dropped }
+        Self { chunks: pieces.into_iter().map(|(_, chunk)| chunk).collect(), parts, dropped, hits }
     }
 
     /// What the body costs.
@@ -101,18 +106,16 @@ impl Combined {
     /// The stored form; `charge` is for the body and the head.
     pub(crate) fn stored(self, answer: Arc<Answer>, mut charge: Charge) -> Arc<Stored> {
         let for_body = charge.split(self.cost());
-        Stored::with_parts(answer, Body::new(self.chunks, for_body), self.parts.map(Arc::new), charge)
+        Stored::given(answer, Body::new(self.chunks, for_body), self.parts.map(Arc::new), charge, self.hits)
     }
 }
 
 impl Stored {
     /// The pieces held, each with the position of its first byte.
     fn placed(&self) -> impl Iterator<Item = (u64, Bytes)> {
-        let mut runs = match &self.parts {
-            Some(parts) => parts.runs.iter().cloned().collect(),
-            None => vec![0..self.body.length()],
-        }
-        .into_iter();
+        let whole = self.parts.is_none().then_some(0..self.body.length());
+        let held = self.parts.iter().flat_map(|parts| parts.runs.iter().cloned());
+        let mut runs = held.chain(whole);
         let mut run = 0..0;
         self.body.chunks().iter().map(move |chunk| {
             // No chunk lies in two runs.

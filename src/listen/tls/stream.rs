@@ -136,7 +136,6 @@ impl TlsStream {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
                     self.outgoing.encode(|out| data.encode(out).map_err(room_for_message))?
                 }
-
                 // It stands in `outgoing`, which goes out before anything else.
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.ended = true,
@@ -172,7 +171,6 @@ impl TlsStream {
                 ConnectionState::EncodeTlsData(mut data) => {
                     self.outgoing.encode(|out| data.encode(out).map_err(room_for_message))?
                 }
-
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => self.ended = true,
                 ConnectionState::WriteTraffic(mut traffic) => {

@@ -138,8 +138,7 @@ async fn run(seed: u64) -> std::collections::BTreeMap<&'static str, usize> {
     });
     ended.await.unwrap_or_else(|_| panic!("somebody waits for ever"));
     world.must_be_clean();
-    let seen = world.seen.borrow().clone();
-    seen
+    world.seen.borrow().clone()
 }
 
 impl World {
