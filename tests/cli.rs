@@ -94,6 +94,13 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["run", "--upstream", "127.0.0.1:1", "--log-level", "loud"],
         &["demo", "--listen", "nonsense"],
         &["healthcheck", "--admin", "nonsense"],
+        &["purge"],
+        &["purge", "https://a/", "--all"],
+        &["purge", "--all", "--admin", "nonsense"],
+        &["purge", "--group", "https://a"],
+        &["explain", "GET", "https://a/"],
+        &["explain", "GET", "https://a/", "--config", "x", "--live", "127.0.0.1:1"],
+        &["explain", "GET", "https://a/", "--config", "x", "-H", "no colon"],
         &["completions", "cmd"],
         &[],
     ] {
@@ -119,6 +126,8 @@ fn help_is_no_failure_and_teaches() {
         &["check", "--help"],
         &["demo", "--help"],
         &["healthcheck", "--help"],
+        &["purge", "--help"],
+        &["explain", "--help"],
         &["completions", "--help"],
         &["man", "--help"],
         &["schema", "--help"],
@@ -196,6 +205,60 @@ fn the_healthcheck_finds_the_admin_listener_in_the_configuration() {
     let (_directory, file) = written("upstream = \"a:1\"\n[admin]\nlisten = \"off\"\n");
     let output = tidegate(&["healthcheck", "--config", file.to_str().unwrap()]);
     assert!(text(&output.stderr).contains("the admin listener is off"));
+}
+
+#[test]
+fn orders_to_nobody_are_told_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    for words in
+        [&["purge", "--all", "--admin", &address][..], &["explain", "--live", &address, "GET", "https://example.com/"]]
+    {
+        let output = tidegate(words);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()), "{words:?}");
+        let told = text(&output.stderr);
+        assert!(told.starts_with("error: no answer from http://127.0.0.1:"), "{told}");
+        assert!(told.ends_with("is a gateway running there?\n"), "{told}");
+    }
+}
+
+#[test]
+fn a_saved_head_is_weighed_without_traffic() {
+    let (directory, file) =
+        written("upstream = \"app:1\"\n[[routes]]\nname = \"app\"\ncache = { heuristic = false }\n");
+    let head = directory.path().join("head");
+    let explain = |answer: &str, more: &[&str]| {
+        fs::write(&head, answer).unwrap();
+        let words = ["explain", "-c", file.to_str().unwrap(), "--response", head.to_str().unwrap()];
+        let output = tidegate(&[&words[..], more, &["GET", "https://example.com/a"]].concat());
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()), "{answer}");
+        text(&output.stdout)
+    };
+    let stored =
+        explain("HTTP/2 200\r\ncache-control: s-maxage=60\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n", &[]);
+    insta::assert_snapshot!(stored, @r"
+    route          app
+    backend        `app:1`: app:1
+    lane           ask: a GET or HEAD without a body
+    key            https://example.com/a
+    cache          miss, uri_miss: nothing is stored under this key
+    cache status   tidegate; fwd=uri-miss; stored
+    stored         yes
+    reused         yes
+    lifetime       60 s, from s-maxage of cache-control
+    age            0 s
+    fresh until    Sun, 06 Nov 1994 08:50:37 GMT, for 60 s
+    stale          never
+    ");
+    let refused = explain("HTTP/1.1 200 OK\nSet-Cookie: a=b\nCache-Control: max-age=60\n", &["--json"]);
+    assert!(refused.contains("\"no, set_cookie: "), "{refused}");
+    let unreadable =
+        tidegate(&["explain", "-c", file.to_str().unwrap(), "--response", "/nonexistent", "GET", "https://a/"]);
+    assert!(text(&unreadable.stderr).starts_with("error: could not read `/nonexistent`"));
+    let odd = tidegate(&["explain", "-c", file.to_str().unwrap(), "GET", "/a"]);
+    assert_eq!(odd.status.code(), Some(1));
+    assert!(text(&odd.stderr).starts_with("error: `/a` has no host"));
 }
 
 fn command(words: &[&str]) -> Command {

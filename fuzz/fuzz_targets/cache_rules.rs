@@ -1,5 +1,5 @@
-//! Cache-Control and the other fields that decide whether an answer is stored: never a panic, and `no-store` wins
-//! wherever else the answer says something.
+//! Cache-Control and the other fields that decide whether an answer is stored: never a panic, `no-store` wins wherever else
+//! the answer says something, and what is explained is what is done.
 #![no_main]
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 use libfuzzer_sys::fuzz_target;
 use tidegate::{
-    cache::{Cache, Exchange, Policy},
+    cache::{Cache, Exchange, Policy, policy::explain::explain},
     clock::Now,
     config,
     metrics::Registry,
@@ -28,6 +28,9 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8])| {
         client_cache_control: true,
         heuristic: Some(Duration::from_secs(60)),
         stale_if_error: Duration::ZERO,
+        stale_while_revalidate: Duration::from_secs(5),
+        default_ttl: Some(Duration::from_secs(1)),
+        targeted_fields: Arc::from([]),
     };
     let mut request = RequestHead { target: "/".to_owned(), ..RequestHead::default() };
     request.fields.push("Cache-Control", asked);
@@ -36,7 +39,12 @@ fuzz_target!(|input: (&[u8], &[u8], &[u8])| {
     let dates = ["Date", "Expires", "Last-Modified", "Age"].map(|name| (name, date));
     let fields: Fields = [("Cache-Control", control)].into_iter().chain(dates).collect();
     let mut head = ResponseHead { status: 200, fields, ..ResponseHead::default() };
-    let _plan = CACHE.storable(&exchange, &head);
+    let kept = CACHE.storable(&exchange, &head);
+    let told = explain(&exchange, &head);
+    assert!(told.facts().len() >= 5);
+    if let Ok(plan) = &kept {
+        assert_eq!((told.refused, told.lifetime), (None, plan.answer().lifetime));
+    }
     head.fields.push("Cache-Control", "no-store");
     assert!(CACHE.storable(&exchange, &head).is_err());
 });

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use tidegate::config::{Outside, from_texts};
 
 fuzz_target!(|text: &str| {
-    let outside = Outside { variable: &|_| None, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+    let outside = Outside::nothing();
     match from_texts(&[("fuzz.toml".to_owned(), text.to_owned())], &outside) {
         Ok((config, warnings)) => {
             let _ = (tidegate::config::effective(&config), warnings.to_string());

@@ -22,7 +22,7 @@ use super::{
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, clock: &mut TextClock) {
     common_part(out, record, clock);
     own_part(out, record);
-    if let Kind::TunnelClose { reason, code, by, bytes_up, bytes_down } = record.kind {
+    if let Kind::TunnelClose { reason, code, by, bytes_up, bytes_down, .. } = record.kind {
         out.push(b' ');
         quoted(out, reason.as_bytes());
         match code {

@@ -5,7 +5,7 @@
 //! `network.protocol.version`, `http.response.status_code`, `http.request.body.size`, `http.response.body.size`,
 //! `duration` (seconds), `route`, `upstream`, `cache`, `failure`, `request_id`, `user_agent.original`,
 //! `http.request.header.referer`; on `tunnel_close` also `ws.close_reason`, `ws.close_code`, `ws.close_by`,
-//! `ws.bytes_up`, `ws.bytes_down`. What is unknown or empty is left out.
+//! `ws.close_text`, `ws.bytes_up`, `ws.bytes_down`, `ws.messages_up`, `ws.messages_down`. What is unknown or empty is left out.
 
 use std::io::Write;
 
@@ -65,14 +65,20 @@ fn request(out: &mut Vec<u8>, record: &Record<'_>) {
 }
 
 fn tunnel(out: &mut Vec<u8>, kind: Kind<'_>) {
-    let Kind::TunnelClose { reason, code, by, bytes_up, bytes_down } = kind else { return };
+    let Kind::TunnelClose { reason, code, by, bytes_up, bytes_down, messages_up, messages_down, text: said } = kind
+    else {
+        return;
+    };
     text(out, "ws.close_reason", reason.as_bytes());
     if let Some(code) = code {
         number(out, "ws.close_code", code.into());
     }
     text(out, "ws.close_by", by.as_bytes());
+    text(out, "ws.close_text", said.as_bytes());
     number(out, "ws.bytes_up", bytes_up);
     number(out, "ws.bytes_down", bytes_down);
+    number(out, "ws.messages_up", messages_up);
+    number(out, "ws.messages_down", messages_down);
 }
 
 /// A member whose value is text; none where the text is empty.

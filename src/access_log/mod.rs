@@ -94,6 +94,12 @@ pub enum Kind<'r> {
         bytes_up: u64,
         /// Bytes from the backend to the client.
         bytes_down: u64,
+        /// Whole messages from the client to the backend.
+        messages_up: u64,
+        /// Whole messages from the backend to the client.
+        messages_down: u64,
+        /// What the first Close frame said beside its code; a peer may have chosen it.
+        text: &'r str,
     },
 }
 

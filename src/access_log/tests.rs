@@ -43,7 +43,16 @@ fn record<'r>() -> Record<'r> {
 }
 
 fn closed<'r>() -> Record<'r> {
-    let kind = Kind::TunnelClose { reason: "closed", code: Some(1000), by: "client", bytes_up: 12, bytes_down: 345 };
+    let kind = Kind::TunnelClose {
+        reason: "closed",
+        code: Some(1000),
+        by: "client",
+        bytes_up: 12,
+        bytes_down: 345,
+        messages_up: 1,
+        messages_down: 20,
+        text: "bye",
+    };
     Record { kind, status: 101, cache: "", sent: 345, duration: Duration::from_secs(90_000), ..record() }
 }
 
@@ -115,7 +124,16 @@ fn combined_tells_the_end_of_a_tunnel() {
     assert!(line.contains("\" 101 345 \""), "{line}");
     assert!(line.contains(" \"tunnel_close\" 90000.000000 \"-\" \"app\" "), "{line}");
     assert!(line.ends_with(" \"closed\" 1000 \"client\" 12 345\n"), "{line}");
-    let kind = Kind::TunnelClose { reason: "idle", code: None, by: "gateway", bytes_up: 0, bytes_down: 0 };
+    let kind = Kind::TunnelClose {
+        reason: "idle",
+        code: None,
+        by: "gateway",
+        bytes_up: 0,
+        bytes_down: 0,
+        messages_up: 0,
+        messages_down: 0,
+        text: "",
+    };
     assert!(combined_line(&Record { kind, ..record() }).ends_with(" \"idle\" - \"gateway\" 0 0\n"));
 }
 

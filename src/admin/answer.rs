@@ -34,6 +34,16 @@ impl Answer {
         Self { status, content_type: "text/plain; charset=utf-8", body: text.into().into_bytes(), allow: None }
     }
 
+    /// An object for programs.
+    pub(super) fn json(status: StatusCode, object: &serde_json::Value) -> Self {
+        Self { content_type: "application/json", ..Self::text(status, format!("{object}\n")) }
+    }
+
+    /// What is wrong with a question, for programs and people.
+    pub(super) fn wrong(status: StatusCode, error: &str) -> Self {
+        Self::json(status, &serde_json::json!({ "error": error }))
+    }
+
     /// The bytes of the message.
     pub(super) fn to_http1(&self, delivery: Delivery) -> Vec<u8> {
         let Self { status, content_type, body, allow } = self;

@@ -1,6 +1,7 @@
 //! One client of the admin listener: requests in order until either side has had enough.
 //!
-//! A body is never read: a request that has one is answered and the connection closed.
+//! A body is read for the endpoints that take one, up to a limit and in the time of a head. Any other request that has one
+//! is answered and the connection closed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,8 @@ use tokio::{
 use super::{
     AdminState,
     answer::{Answer, Delivery},
-    endpoints,
+    endpoints::{self, Endpoint},
+    request::Request,
 };
 use crate::{
     clock::Now,
@@ -70,15 +72,14 @@ pub(super) async fn run(stream: TcpStream, state: Arc<AdminState>, mut closing: 
             }
             Next::End => return,
         }
-        let has_body = !matches!(connection.head.framing, Framing::None | Framing::Length(0));
         let head = std::mem::take(&mut connection.head);
-        let is_last = has_body || !head.keep_alive || head.version != Version::Http11 || *closing.borrow();
+        let Some((answer, is_whole)) = connection.answer(&state, &head).await else { return };
+        let is_last = !is_whole || !head.keep_alive || head.version != Version::Http11 || *closing.borrow();
         let is_head = head.method == Method::HEAD;
-        let answer = answer(&state, head).await;
         let delivery = Delivery { is_head, closes: is_last, now: Now::read().unix };
         let was_sent = connection.send(&answer, delivery).await;
         if !was_sent || is_last {
-            if was_sent && has_body {
+            if was_sent && !is_whole {
                 connection.linger().await;
             }
             return;
@@ -86,10 +87,14 @@ pub(super) async fn run(stream: TcpStream, state: Arc<AdminState>, mut closing: 
     }
 }
 
+fn has_body(head: &RequestHead) -> bool {
+    !matches!(head.framing, Framing::None | Framing::Length(0))
+}
+
 /// Makes the answer where blocking harms nobody: rendering ten thousand series takes a while.
-async fn answer(state: &Arc<AdminState>, head: RequestHead) -> Answer {
+async fn answer(state: &Arc<AdminState>, endpoint: &'static Endpoint, request: Request) -> Answer {
     let state = state.clone();
-    spawn_blocking(move || endpoints::answer(&state, &head)).await.unwrap_or_else(|error| {
+    spawn_blocking(move || endpoint.answer(&state, &request)).await.unwrap_or_else(|error| {
         tracing::error!(%error, "an admin endpoint broke down");
         Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "This could not be answered; the gateway's log tells more.\n")
     })
@@ -132,6 +137,54 @@ impl Connection {
         }
     }
 
+    /// What to say to a request, and whether all of it was read; `None` if nobody is left to be answered.
+    async fn answer(&mut self, state: &Arc<AdminState>, head: &RequestHead) -> Option<(Answer, bool)> {
+        let endpoint = match endpoints::find(state, head) {
+            Ok(endpoint) => endpoint,
+            Err(answer) => return Some((answer, !has_body(head))),
+        };
+        if !endpoint.takes_body() {
+            let request = Request { head: head.clone(), body: Vec::new() };
+            return Some((answer(state, endpoint, request).await, !has_body(head)));
+        }
+        match self.read_body(head).await {
+            Ok(body) => Some((answer(state, endpoint, Request { head: head.clone(), body }).await, true)),
+            Err(refused) => refused.map(|refused| (refused, false)),
+        }
+    }
+
+    /// The body of a request for an endpoint that takes one. `Err` says what to answer before the connection is closed, or
+    /// that nobody is left to be answered.
+    async fn read_body(&mut self, head: &RequestHead) -> Result<Vec<u8>, Option<Answer>> {
+        let length = match head.framing {
+            Framing::None => return Ok(Vec::new()),
+            Framing::Length(length) if length <= BODY_BYTES_MAX => length as usize,
+            Framing::Length(_) => {
+                let text = format!("a body of more than {BODY_BYTES_MAX} bytes");
+                return Err(Some(Answer::wrong(StatusCode::PAYLOAD_TOO_LARGE, &text)));
+            }
+            // RFC 9110 §15.5.12
+            Framing::Chunked => {
+                return Err(Some(Answer::wrong(StatusCode::LENGTH_REQUIRED, "a body without Content-Length")));
+            }
+        };
+        let deadline = Instant::now() + self.waits.head;
+        if head.expect_continue && self.buffer.is_empty() {
+            // RFC 9110 §10.1.1
+            let told = timeout_at(deadline, self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")).await;
+            told.map_err(|_| None)?.map_err(|_| None)?;
+        }
+        while self.buffer.len() < length {
+            match timeout_at(deadline, self.stream.read_buf(&mut self.buffer)).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return Err(None),
+                Err(_) => return Err(Some(Answer::wrong(StatusCode::REQUEST_TIMEOUT, "a body that takes too long"))),
+            }
+        }
+        let rest = self.buffer.split_off(length);
+        Ok(std::mem::replace(&mut self.buffer, rest))
+    }
+
     /// Whether the whole answer was taken.
     async fn send(&mut self, answer: &Answer, delivery: Delivery) -> bool {
         let bytes = answer.to_http1(delivery);
@@ -151,6 +204,8 @@ impl Connection {
     }
 }
 
-const LIMITS: HeadLimits = HeadLimits { target_bytes: 2 * 1024, head_bytes: 8 * 1024, fields: 64 };
+const LIMITS: HeadLimits = HeadLimits { target_bytes: 16 * 1024, head_bytes: 24 * 1024, fields: 64 };
+/// What an order to purge or a saved head may need.
+const BODY_BYTES_MAX: u64 = 256 * 1024;
 const LINGER_BYTES_MAX: u64 = 64 * 1024;
 const LINGER_WAIT: Duration = Duration::from_millis(500);

@@ -4,16 +4,16 @@
 
 use http::{Method, StatusCode};
 
-use super::{AdminState, Readiness, answer::Answer, host};
+use super::{AdminState, Readiness, answer::Answer, entries, explain, host, purge, request::Request};
 use crate::{metrics::TEXT_CONTENT_TYPE, wire::RequestHead};
 
 /// A method on a path. GET answers HEAD too (RFC 9110 §9.3.2).
-struct Endpoint {
+pub(super) struct Endpoint {
     method: Method,
     path: &'static str,
     /// For the front page.
     about: &'static str,
-    answer: fn(&AdminState, &RequestHead) -> Answer,
+    answer: fn(&AdminState, &Request) -> Answer,
 }
 
 static ENDPOINTS: &[Endpoint] = &[
@@ -21,27 +21,51 @@ static ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "/metrics", about: "for Prometheus, text format 0.0.4", answer: metrics },
     Endpoint { method: Method::GET, path: "/live", about: "200 while the process answers", answer: live },
     Endpoint { method: Method::GET, path: "/ready", about: "200 while it should get traffic, else 503", answer: ready },
+    Endpoint { method: Method::POST, path: "/purge", about: purge::ABOUT, answer: purge::purge },
+    Endpoint { method: Method::GET, path: "/cache/entry", about: entries::ABOUT_ENTRY, answer: entries::entry },
+    Endpoint { method: Method::GET, path: "/cache/top", about: entries::ABOUT_TOP, answer: entries::top },
+    Endpoint { method: Method::POST, path: "/explain", about: explain::ABOUT, answer: explain::explain },
 ];
 
-/// The answer to one request.
-pub(super) fn answer(state: &AdminState, head: &RequestHead) -> Answer {
+/// The endpoint that a request is for, or what to answer if there is none.
+pub(super) fn find(state: &AdminState, head: &RequestHead) -> Result<&'static Endpoint, Answer> {
     if !host::is_own(&head.authority, &state.hosts) {
-        return Answer::text(StatusCode::FORBIDDEN, host::EXPLANATION);
+        return Err(Answer::text(StatusCode::FORBIDDEN, host::EXPLANATION));
     }
     let on_path = || ENDPOINTS.iter().filter(|endpoint| endpoint.path == head.path());
     if let Some(endpoint) = on_path().find(|endpoint| endpoint.takes(&head.method)) {
-        return (endpoint.answer)(state, head);
+        return endpoint.admit(head).map(|()| endpoint);
     }
     let methods: Vec<&str> = on_path().flat_map(Endpoint::methods).collect();
     if methods.is_empty() {
-        return Answer::text(StatusCode::NOT_FOUND, "There is nothing here; / tells what there is.\n");
+        return Err(Answer::text(StatusCode::NOT_FOUND, "There is nothing here; / tells what there is.\n"));
     }
     let methods = methods.join(", ");
     let text = format!("This can be asked with {methods} only.\n");
-    Answer { allow: Some(methods), ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, text) }
+    Err(Answer { allow: Some(methods), ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, text) })
 }
 
 impl Endpoint {
+    /// What it has to say.
+    pub(super) fn answer(&self, state: &AdminState, request: &Request) -> Answer {
+        (self.answer)(state, request)
+    }
+
+    /// Whether its questions are bodies, in JSON.
+    pub(super) fn takes_body(&self) -> bool {
+        self.method == Method::POST
+    }
+
+    /// A form of a foreign page can send a body as text without asking first, but not as JSON (WHATWG Fetch, "CORS-safelisted
+    /// request-header").
+    fn admit(&self, head: &RequestHead) -> Result<(), Answer> {
+        let media_type = head.fields.get_str("content-type").and_then(|line| line.split(';').next()).unwrap_or("");
+        match self.takes_body() && !media_type.trim().eq_ignore_ascii_case("application/json") {
+            true => Err(Answer::wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected Content-Type: application/json")),
+            false => Ok(()),
+        }
+    }
+
     fn takes(&self, method: &Method) -> bool {
         self.method == method || (self.method == Method::GET && method == Method::HEAD)
     }
@@ -52,7 +76,7 @@ impl Endpoint {
     }
 }
 
-fn front_page(state: &AdminState, _: &RequestHead) -> Answer {
+fn front_page(state: &AdminState, _: &Request) -> Answer {
     let mut text = "Tidegate\n\n".to_owned();
     for (name, value) in &state.info {
         text += &format!("{name}: {value}\n");
@@ -61,23 +85,22 @@ fn front_page(state: &AdminState, _: &RequestHead) -> Answer {
         text.push('\n');
     }
     for Endpoint { method, path, about, .. } in ENDPOINTS {
-        text += &format!("{method} {path:<10} {about}\n");
+        text += &format!("{method:<4} {path:<13} {about}\n");
     }
     Answer::text(StatusCode::OK, text)
 }
 
-fn metrics(state: &AdminState, _: &RequestHead) -> Answer {
+fn metrics(state: &AdminState, _: &Request) -> Answer {
     Answer { content_type: TEXT_CONTENT_TYPE, ..Answer::text(StatusCode::OK, state.registry.render()) }
 }
 
-fn live(_: &AdminState, _: &RequestHead) -> Answer {
+fn live(_: &AdminState, _: &Request) -> Answer {
     Answer::text(StatusCode::OK, "ok\n")
 }
 
-fn ready(state: &AdminState, _: &RequestHead) -> Answer {
+fn ready(state: &AdminState, _: &Request) -> Answer {
     let readiness = (state.ready)();
     let is_ready = readiness == Readiness::Ready;
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = format!("{{\"ready\":{is_ready},\"reason\":\"{}\"}}\n", readiness.label());
-    Answer { content_type: "application/json", ..Answer::text(status, body) }
+    Answer::json(status, &serde_json::json!({ "ready": is_ready, "reason": readiness.label() }))
 }

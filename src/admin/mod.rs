@@ -2,12 +2,17 @@
 //!
 //! It has a listener of its own, loopback by default, and reads requests through the same strict reading as the lanes.
 //! Everything is bounded: the head and its deadline, the wait between requests, the connections. A request whose Host
-//! is a foreign name is refused (see `host`). What can be asked is the table in `endpoints`.
+//! is a foreign name is refused (see `host`), and what changes something takes JSON only, which no page can send unasked.
+//! What can be asked is the table in `endpoints`; a theme has a file of its own.
 
 mod answer;
 mod connection;
 mod endpoints;
+mod entries;
+mod explain;
 mod host;
+mod purge;
+mod request;
 
 use std::{future::Future, io::Write, pin::pin, sync::Arc, time::Duration};
 
@@ -18,7 +23,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::metrics::{Counter, Registry};
+use crate::{
+    cache::Cache,
+    metrics::{Counter, Registry},
+    wire::{RequestHead, ResponseHead, Url},
+};
 use connection::Waits;
 
 /// What the endpoints tell of.
@@ -31,9 +40,21 @@ pub struct AdminState {
     /// Names under which the admin listener may be asked for, beside IP addresses and `localhost`: without port, as
     /// `tidegate` where containers find each other by name.
     pub hosts: Vec<String>,
+    /// What is stored.
+    pub cache: Arc<Cache>,
+    /// The bases of the keys under which answers for a URL are stored (see [`crate::cache::key`]).
+    pub bases: Bases,
+    /// What would become of a request now, and of this answer to it: facts as (about, words).
+    pub explain: Explain,
     /// Facts for the front page, as (name, value).
     pub info: Vec<(&'static str, String)>,
 }
+
+/// Gives the bases of keys for a URL.
+pub type Bases = Arc<dyn Fn(&Url) -> Vec<Vec<u8>> + Send + Sync>;
+
+/// Explains what would become of a request, and of an answer to it.
+pub type Explain = Arc<dyn Fn(RequestHead, Option<&ResponseHead>) -> Vec<(&'static str, String)> + Send + Sync>;
 
 /// Whether the gateway should be given traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

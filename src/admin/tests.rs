@@ -11,12 +11,27 @@ use tokio::{
     time::Instant,
 };
 
-use super::{answer::Answer, *};
-use crate::wire::{RequestHead, Version};
+use super::{answer::Answer, request::Request, *};
+use crate::{
+    cache::key,
+    config,
+    wire::{RequestHead, Version},
+};
 
 fn state_that_is(readiness: Readiness) -> AdminState {
+    let registry = Registry::new();
+    let settings = config::Cache { capacity: 1 << 20, max_object: 1 << 20, ..config::Cache::default() };
     AdminState {
-        registry: Registry::new(),
+        cache: Cache::new(&settings, &registry),
+        bases: Arc::new(|url| {
+            let mut base = Vec::new();
+            key::build(&mut base, url.schemes()[0], &url.authority, &url.target);
+            vec![base]
+        }),
+        explain: Arc::new(|request, answer| {
+            vec![("route", request.target), ("answer", answer.map_or(0, |answer| answer.status).to_string())]
+        }),
+        registry,
         ready: Arc::new(move || readiness),
         hosts: vec!["tidegate".to_owned()],
         info: vec![("version", "1.2.3".to_owned())],
@@ -31,7 +46,14 @@ fn ask(state: &AdminState, method: Method, authority: &str, target: &str) -> Ans
         target: target.to_owned(),
         ..RequestHead::default()
     };
-    endpoints::answer(state, &head)
+    asked(state, head, b"")
+}
+
+fn asked(state: &AdminState, head: RequestHead, body: &[u8]) -> Answer {
+    match endpoints::find(state, &head) {
+        Ok(endpoint) => endpoint.answer(state, &Request { head, body: body.to_vec() }),
+        Err(answer) => answer,
+    }
 }
 
 fn get(target: &str) -> Answer {
@@ -152,6 +174,104 @@ fn an_answer_is_written_with_its_length_and_head_without_body() {
     assert!(head.contains("Content-Length: 4\r\n") && head.ends_with("GET, HEAD\r\n\r\n"), "{head}");
 }
 
+/// What a body asks for, on a path that takes one.
+fn post(state: &AdminState, path: &str, body: &str) -> (StatusCode, serde_json::Value) {
+    let fields = [("Content-Type", "application/json; charset=utf-8")].into_iter().collect();
+    let head = RequestHead {
+        method: Method::POST,
+        authority: "localhost".to_owned(),
+        target: path.to_owned(),
+        fields,
+        ..RequestHead::default()
+    };
+    let answer = asked(state, head, body.as_bytes());
+    (answer.status, serde_json::from_slice(&answer.body).unwrap())
+}
+
+#[test]
+fn a_purge_is_counted_whatever_it_names() {
+    let state = state_that_is(Readiness::Ready);
+    for order in [
+        r#"{"url": "https://example.com/a"}"#,
+        r#"{"url": ["example.com/a", "http://b/"], "soft": true}"#,
+        r#"{"prefix": "example.com/blog/"}"#,
+        r#"{"tag": ["a", "b"]}"#,
+        r#"{"group": {"origin": "https://example.com", "name": "menu"}}"#,
+        r#"{"all": true, "soft": false}"#,
+    ] {
+        let (status, said) = post(&state, "/purge", order);
+        let soft = order.contains("\"soft\": true");
+        assert_eq!((status, said), (StatusCode::OK, serde_json::json!({ "purged": 0, "soft": soft })), "{order}");
+    }
+    assert!(state.registry.render().contains("tidegate_cache_purges_total{"));
+}
+
+#[test]
+fn what_is_wrong_with_an_order_is_named() {
+    let state = state_that_is(Readiness::Ready);
+    for (order, wrong) in [
+        ("", "no JSON"),
+        ("[]", "expected an object"),
+        ("{}", "exactly one of url, prefix, tag, group, all"),
+        (r#"{"url": "a/", "tag": "b"}"#, "exactly one of"),
+        (r#"{"uri": "a/"}"#, "unknown key `uri`"),
+        (r#"{"url": 1}"#, "`url` is no text"),
+        (r#"{"url": []}"#, "`url` is an empty list"),
+        (r#"{"url": "/a"}"#, "`/a` has no host"),
+        (r#"{"tag": ""}"#, "`tag` is empty"),
+        (r#"{"all": false}"#, "`all` is not true"),
+        (r#"{"all": true, "soft": 1}"#, "`soft` is neither true nor false"),
+        (r#"{"group": "a"}"#, "an object with `origin` and `name`"),
+        (r#"{"group": {"origin": "https://a/b", "name": "c"}}"#, "`origin` has a path"),
+    ] {
+        let (status, said) = post(&state, "/purge", order);
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{order}");
+        assert!(said["error"].as_str().unwrap().contains(wrong), "{order}: {said}");
+    }
+}
+
+#[test]
+fn orders_are_json_or_refused() {
+    let state = state_that_is(Readiness::Ready);
+    let answer = ask(&state, Method::POST, "localhost", "/purge");
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(ask(&state, Method::GET, "localhost", "/purge").allow.as_deref(), Some("POST"));
+}
+
+#[test]
+fn a_request_is_explained() {
+    let state = state_that_is(Readiness::Ready);
+    let (status, said) =
+        post(&state, "/explain", r#"{"url": "https://a/b?c", "fields": [["A", "b"]], "response": "HTTP/2 404\n"}"#);
+    assert_eq!(status, StatusCode::OK);
+    let facts = serde_json::json!([{ "about": "route", "says": "/b?c" }, { "about": "answer", "says": "404" }]);
+    assert_eq!(said["facts"], facts);
+    for (question, wrong) in [
+        ("{}", "expected `url`"),
+        (r#"{"url": "a/", "methods": []}"#, "unknown key `methods`"),
+        (r#"{"url": "a/", "fields": [["A"]]}"#, "a list of a name and a value"),
+        (r#"{"url": "a/", "response": "no"}"#, "expected the head of an answer"),
+        (r#"{"url": "a/", "method": "TRACE"}"#, "refused with 405"),
+    ] {
+        let (status, said) = post(&state, "/explain", question);
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{question}");
+        assert!(said["error"].as_str().unwrap().contains(wrong), "{question}: {said}");
+    }
+}
+
+#[test]
+fn the_cache_can_be_looked_into() {
+    assert_eq!(get("/cache/entry").status, StatusCode::BAD_REQUEST);
+    assert_eq!(get("/cache/entry?url=%2Fa").status, StatusCode::BAD_REQUEST);
+    let nothing = get("/cache/entry?url=https%3A%2F%2Fa%2F");
+    assert_eq!((nothing.status, nothing.body.as_slice()), (StatusCode::NOT_FOUND, &b"{\"entries\":[]}\n"[..]));
+    assert_eq!(get("/cache/top").body, b"{\"entries\":[]}\n");
+    assert!(get("/cache/top?format=text&by=bytes_saved&limit=1").body.starts_with(b"      hits"));
+    for wrong in ["by=size", "limit=0", "limit=x", "limit=1001"] {
+        assert_eq!(get(&format!("/cache/top?{wrong}")).status, StatusCode::BAD_REQUEST);
+    }
+}
+
 const SHORT_WAITS: Waits =
     Waits { head: Duration::from_millis(150), idle: Duration::from_millis(300), send: Duration::from_millis(300) };
 
@@ -250,6 +370,40 @@ async fn a_body_is_not_taken_for_a_request() {
 }
 
 #[tokio::test]
+async fn a_body_is_read_where_one_is_taken_and_the_connection_goes_on() {
+    let server = Server::start(connection::WAITS).await;
+    let order = "{\"all\":true}";
+    let head = "POST /purge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    let text = server
+        .talk(
+            format!(
+                "{head}Content-Length: 12\r\n\r\n{order}{head}Content-Length: 12\r\nExpect: 100-continue\r\n\r\n{order}\
+                 GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
+            .as_bytes(),
+        )
+        .await;
+    assert_eq!(text.matches("{\"purged\":0,\"soft\":false}\n").count(), 2, "{text}");
+    assert!(text.ends_with("ok\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_body_is_bounded_in_length_and_time() {
+    let server = Server::start(SHORT_WAITS).await;
+    let head = "POST /purge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    for (rest, status) in [
+        ("Content-Length: 262145\r\n\r\n", "413"),
+        ("Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "411"),
+        ("Content-Length: 10\r\n\r\n{", "408"),
+    ] {
+        let text = server.talk(format!("{head}{rest}").as_bytes()).await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")) && text.contains("Connection: close"), "{text}");
+    }
+    let waited = server.talk(format!("{head}Content-Length: 9\r\nExpect: 100-continue\r\n\r\n").as_bytes()).await;
+    assert!(waited.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 408 "), "{waited}");
+}
+
+#[tokio::test]
 async fn a_malformed_request_is_refused_and_closed() {
     let server = Server::start(connection::WAITS).await;
     let text = server.talk(b"GET /live HTTP/1.1\r\nHost : localhost\r\n\r\n").await;
@@ -259,7 +413,7 @@ async fn a_malformed_request_is_refused_and_closed() {
 #[tokio::test]
 async fn a_head_past_the_limit_is_refused() {
     let server = Server::start(connection::WAITS).await;
-    let request = format!("GET /live HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(9 * 1024));
+    let request = format!("GET /live HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(25 * 1024));
     assert!(server.talk(request.as_bytes()).await.starts_with("HTTP/1.1 431 "));
 }
 

@@ -12,6 +12,9 @@ use crate::metrics::{Counter, Family, Gauge, Registry};
 pub(crate) struct Metrics {
     pub(crate) evictions: Arc<Family<Cause>>,
     pub(crate) stored: Counter,
+    pub(crate) parts_stored: Counter,
+    pub(crate) parts_completed: Counter,
+    pub(crate) parts_dropped: Counter,
     pub(crate) misses: Arc<Family<Reason>>,
     pub(crate) validations: Arc<Family<Validation>>,
     pub(crate) refused: Arc<Family<Reason>>,
@@ -115,6 +118,18 @@ impl Metrics {
                 |cause: &Cause| vec![cause.label().to_owned()],
             ),
             stored: counter("tidegate_cache_stored_total", "Answers put into the store."),
+            parts_stored: counter(
+                "tidegate_cache_parts_stored_total",
+                "Parts of answers (206) put into the store, alone or beside others of the same answer.",
+            ),
+            parts_completed: counter(
+                "tidegate_cache_parts_completed_total",
+                "Answers that became whole in the store by a part that came.",
+            ),
+            parts_dropped: counter(
+                "tidegate_cache_parts_dropped_total",
+                "Parts given up because one answer had too many, or outgrew max_object. Rising: many places of large files are asked for.",
+            ),
             misses: registry.family(
                 "tidegate_cache_misses_total",
                 "Look-ups that the store did not answer, by reason. `stale` and `no_cache` are validated first.",

@@ -6,17 +6,23 @@
 //! One GET, seen from the gateway:
 //! 1. [`key::build`], then [`Cache::lookup`].
 //! 2. [`Lookup::Hit`]: [`conditional::evaluate`], then the 304 or `answer.http1` + `Age` + `body`. [`Lookup::Part`]: the
-//!    304, or the bytes that are wanted. [`Lookup::StaleWhileRevalidate`]: like a hit, and 3. behind the client's back.
+//!    304, or the bytes that are wanted. [`Lookup::StaleWhileRevalidate`]: like a hit, and
+//!    [`Cache::begin_refresh`] behind the client's back.
 //! 3. [`Lookup::Miss`] and [`Lookup::Revalidate`]: [`Cache::begin_fill`]. [`Begin::Stored`] is sent like a hit; a follower
 //!    waits on [`Follower::head`]. The leader asks the backend: on a miss without the client's If-None-Match and
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
 //!    with [`policy::validation_fields`] in their place.
 //!    - 304 to a validation: [`Leader::freshen`];
+//!    - 206 to what [`Leader::gap`] says is missing of an answer held in parts: [`Cache::fills_gap`];
 //!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve_stale`];
 //!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] (or [`Leader::store_whole`]) and push the body, `Err` →
 //!      [`Leader::pass`] and stream it.
-//! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
-//!    head to [`Cache::weigh_passed`]. After a 2xx or 3xx to an unsafe method: [`Cache::invalidate`].
+//! 4. [`Lookup::Range`]: [`Cache::join_range`], or ask the backend as [`RangeAsk`] says, with [`Cache::begin_unasked`]
+//!    taken before. A 206 goes to [`Cache::storable_part`] and [`Leader::begin_part`], a 200 is stored like any other, and
+//!    what else comes is declined.
+//! 5. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
+//!    head to [`Cache::weigh_passed`]; a 200 to HEAD, if an answer is stored, to [`Cache::headed`]. After a 2xx or 3xx to an
+//!    unsafe method: [`Cache::invalidate`]; then the answer to a POST may be one to GETs ([`Cache::storable_for_get`]).
 //!
 //! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
 
@@ -27,6 +33,7 @@ mod index;
 pub mod key;
 mod look;
 mod metrics;
+mod parts;
 pub mod policy;
 mod purge;
 mod reason;
@@ -37,10 +44,11 @@ mod stored;
 use std::sync::{Arc, Weak};
 
 use account::{Account, Charge};
-pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, Reader};
+pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, PartFill, Reader};
 use fill::{DONT_QUEUE, Flights};
 pub use look::{EntryView, TOP_MAX, TopBy, TopEntry};
 use metrics::{Metrics, Validation};
+pub use parts::{Gap, PartPlan, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
 use policy::{Headed, Reuse, Wants};
 use purge::Purges;
@@ -108,6 +116,14 @@ pub enum Lookup {
         /// Why.
         reason: Reason,
     },
+    /// A GET with Range that can't be answered from the store: fetch what is wanted beside all others, through
+    /// [`Cache::begin_unasked`].
+    Range {
+        /// How to ask for it.
+        ask: RangeAsk,
+        /// Why.
+        reason: Reason,
+    },
     /// Fetch it through [`Cache::begin_fill`]; the answer may be stored.
     Miss(Reason),
     /// Fetch it without queueing, and don't store: the request or an earlier answer forbids it.
@@ -138,7 +154,10 @@ impl Cache {
             Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
                 self.count_given(stored);
             }
-            Lookup::Miss(reason) | Lookup::Pass(reason) | Lookup::Revalidate { reason, .. } => {
+            Lookup::Miss(reason)
+            | Lookup::Pass(reason)
+            | Lookup::Revalidate { reason, .. }
+            | Lookup::Range { reason, .. } => {
                 self.metrics.misses.add(*reason, 1);
             }
             Lookup::GatewayTimeout => {}
@@ -146,12 +165,31 @@ impl Cache {
         found
     }
 
+    /// The whole answer that this request may be given with nothing more to be done, its age, and its seconds of freshness
+    /// left. Where there is none nothing is counted: `lookup` comes next.
+    pub fn lookup_fresh(
+        &self,
+        key: &[u8],
+        request: &RequestHead,
+        policy: &Policy,
+        now: Now,
+    ) -> Option<(Arc<Stored>, u64, i64)> {
+        match self.look(key, request, policy, now) {
+            Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
+                self.count_given(&stored);
+                Some((stored, age, ttl))
+            }
+            _ => None,
+        }
+    }
+
     fn count_given(&self, stored: &Stored) {
         stored.count_hit();
         self.metrics.saved.count(stored.body.length(), stored.answer.took);
     }
 
-    fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
+    /// The same without counting: for whoever only wants to know.
+    pub fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }
@@ -171,12 +209,12 @@ impl Cache {
         if directives.no_store {
             return absent(Lookup::Pass(Reason::RequestNoStore));
         }
-        // RFC 9110 §14.2: Range is for GET alone. A part that the store can't give is not fetched for everybody.
+        // RFC 9110 §14.2: Range is for GET alone.
         let is_ranged = wants.range && !is_head;
         // An answer to HEAD is not stored, so nobody need queue for one.
         let missing = |reason| {
             absent(match reason {
-                _ if is_ranged => Lookup::Pass(Reason::Range),
+                _ if is_ranged => Lookup::Range { ask: RangeAsk::AsSent, reason },
                 _ if is_head => Lookup::Pass(reason),
                 _ => Lookup::Miss(reason),
             })
@@ -184,9 +222,8 @@ impl Cache {
         let stored = match self.store.find(key, &request.fields) {
             Found::Stored(stored) => stored,
             Found::OtherVariants => return missing(Reason::VaryMiss),
-            Found::DontQueue(until) if now.instant < until && !is_ranged => {
-                return absent(Lookup::Pass(Reason::Uncacheable));
-            }
+            Found::DontQueue(until) if now.instant < until && is_ranged => return missing(Reason::Uncacheable),
+            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
             Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
         };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
@@ -195,14 +232,14 @@ impl Cache {
         }
         let age = stored.answer.age(now);
         match policy::reuse(&stored.answer, &directives, policy, age) {
-            Reuse::Usable if is_ranged => part_of(stored, request, age),
+            reuse if is_ranged => match parts::look(stored, request, reuse, age) {
+                ask @ Lookup::Range { .. } => absent(ask),
+                hit => hit,
+            },
+            // RFC 9111 §3.3: parts answer nothing but ranges.
+            _ if !stored.is_whole() => missing(Reason::Gap),
             Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
-            Reuse::UsableWhileRevalidating if !is_ranged => {
-                Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age }
-            }
-            // What refreshes an answer fetches all of it: not the client's part.
-            Reuse::UsableWhileRevalidating => absent(Lookup::Pass(Reason::Range)),
-            Reuse::Validate(_) if is_ranged => absent(Lookup::Pass(Reason::Range)),
+            Reuse::UsableWhileRevalidating => Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age },
             Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
         }
     }
@@ -213,13 +250,25 @@ impl Cache {
         fill::begin(self, key, request, policy, now)
     }
 
+    /// Becomes the leader of a refresh of `stored` ([`Lookup::StaleWhileRevalidate`]); `None` if somebody fetches it
+    /// already, or has just tried. Once per answer, and at most every [`fill::REFRESH_PAUSE`].
+    pub fn begin_refresh(
+        self: &Arc<Self>,
+        key: &[u8],
+        request: &RequestHead,
+        policy: &Policy,
+        stored: &Arc<Stored>,
+        now: Now,
+    ) -> Option<Leader> {
+        fill::begin_refresh(self, key, request, policy, stored, now)
+    }
+
     /// Whether the answer may be stored (RFC 9111 §3); says why not.
     pub fn storable(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
         self.within_bounds(policy::storable(exchange, head)?)
     }
 
-    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`], or a
-    /// leader that was too slow). If such an answer may be stored, the next request queues again; else says why not, and the
+    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If such an answer may be stored, the next request queues again; else says why not, and the
     /// key stays marked.
     pub fn weigh_passed(&self, key: &[u8], exchange: &Exchange<'_>, head: &ResponseHead) -> Option<Reason> {
         // A 304 to the client's own condition speaks for the answer that it stands for (RFC 9110 §15.4.5).
@@ -262,9 +311,11 @@ impl Cache {
         self.within_bounds(policy::storable_for_get(exchange, head)?)
     }
 
-    /// The right to store an answer that came without anybody's having asked for it by GET. Nobody waits for it.
-    pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead) -> Leader {
-        fill::begin_unasked(self, key, request)
+    /// The right to store the answer to a request that nobody else may wait for: a GET with Range, or a POST whose answer is
+    /// for GETs to come. What is invalidated from now on is not stored: so the one takes it before the backend is asked, the
+    /// other after its own invalidation.
+    pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+        fill::begin_unasked(self, key, request, now)
     }
 
     /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes
@@ -368,15 +419,6 @@ impl Cache {
             self.store.settle();
             charge.grow_to(bytes)
         }
-    }
-}
-
-/// A hit for a request with Range.
-fn part_of(stored: Arc<Stored>, request: &RequestHead, age: u64) -> Lookup {
-    let ttl = stored.answer.ttl(age);
-    match policy::range::evaluate(request, &stored.answer) {
-        Wanted::Whole => Lookup::Hit { stored, age, ttl },
-        wanted => Lookup::Part { stored, age, ttl, wanted },
     }
 }
 

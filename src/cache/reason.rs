@@ -40,11 +40,12 @@ reasons! {
     RequestNoStore, "request_no_store", "the request says `no-store` (RFC 9111 §5.2.1.5)";
     Method, "method", "neither GET nor HEAD; to storing: not GET";
     RequestBody, "request_body", "a GET or HEAD with a body";
-    Range, "range", "a Range that the store does not answer";
+    Range, "range", "the answer to a Range that is neither a 200 nor a 206: it may be about the Range";
     Precondition, "precondition", "If-Match or If-Unmodified-Since: the backend's business (RFC 9110 §13.1)";
     Authorization, "authorization", "`Authorization` in the request, and no leave to share in the answer (RFC 9111 §3.5)";
     Off, "off", "the cache is off, for the process or for the route";
     Uncacheable, "uncacheable", "an earlier answer for this key was not storable or kept others waiting; nobody queues for a while";
+    Gap, "gap", "parts of it are stored, but not all that is wanted (RFC 9111 §3.3)";
     SlowFetch, "slow_fetch", "another's fetch for this key did not get its head in time; this request went on alone";
     Private, "private", "the answer says `private` (RFC 9111 §5.2.2.7)";
     NoStore, "no_store", "the answer says `no-store` (RFC 9111 §5.2.2.5)";
@@ -52,7 +53,7 @@ reasons! {
     SetCookie, "set_cookie", "`Set-Cookie` without `public` or `s-maxage`, and the route does not store those";
     TooManyTags, "too_many_tags", "more tags or groups than an answer can be purged by";
     NoFreshness, "no_freshness", "neither a lifetime nor a validator, or a status that needs explicit freshness (RFC 9111 §3)";
-    Partial, "partial", "a 206 or a Content-Range: parts are not stored";
+    Partial, "partial", "a 206 whose bytes have no certain place: several ranges, a whole of unknown length, or fields left out (If-Range)";
     NotModified, "not_modified", "a 304 with nothing stored to update";
     MustUnderstand, "must_understand", "`must-understand` on a status that is not understood (RFC 9111 §5.2.2.3)";
     Interim, "interim", "a 1xx";
@@ -70,6 +71,7 @@ impl Reason {
         match self {
             Self::UriMiss | Self::Uncacheable => "uri-miss",
             Self::VaryMiss => "vary-miss",
+            Self::Gap => "partial",
             Self::Stale | Self::NoCache => "stale",
             Self::Method => "method",
             Self::RequestNoCache

@@ -1,7 +1,5 @@
 //! `Cache-Status` (RFC 9211): what this cache did with a request.
 
-use std::io::Write;
-
 use super::Reason;
 
 /// What is to be said in one member of `Cache-Status`.
@@ -10,6 +8,11 @@ pub enum CacheStatus {
     /// Answered from the store (RFC 9211 §2.1).
     Hit {
         /// Seconds of freshness left; negative when stale (RFC 9211 §2.4).
+        ttl: i64,
+    },
+    /// Answered from the store, stale, while it is asked for anew (RFC 5861 §3).
+    Refreshing {
+        /// Seconds of freshness left: none, or less.
         ttl: i64,
     },
     /// Answered from the store, stale, because the backend failed.
@@ -37,24 +40,27 @@ pub enum CacheStatus {
 }
 
 impl CacheStatus {
-    /// Writes the member, without the field's name: `tidegate; hit; ttl=59`.
+    /// Writes the member, without the field's name: `tidegate; hit; ttl=59`. Without the formatter, as nearly every answer
+    /// has one.
     pub fn write(self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"tidegate");
-        // Invariant: writing to a Vec can't fail.
-        let _ = match self {
-            Self::Hit { ttl } => write!(out, "; hit; ttl={ttl}"),
+        match self {
+            Self::Hit { ttl } => {
+                out.extend_from_slice(b"; hit");
+                write_number(out, "; ttl=", ttl);
+            }
+            Self::Refreshing { ttl } => {
+                out.extend_from_slice(b"; hit");
+                write_number(out, "; ttl=", ttl);
+                write_word(out, "; detail=", "stale_while_revalidate");
+            }
             Self::StaleHit { ttl, status, reason } => {
-                let _ = write!(out, "; fwd={}", reason.forward_word());
-                if let Some(status) = status {
-                    let _ = write!(out, "; fwd-status={status}");
-                }
-                write!(out, "; ttl={ttl}; detail=stale_on_error")
+                write_forward(out, reason, status);
+                write_number(out, "; ttl=", ttl);
+                write_word(out, "; detail=", "stale_on_error");
             }
             Self::Forwarded { reason, status, stored, collapsed, detail } => {
-                let _ = write!(out, "; fwd={}", reason.forward_word());
-                if let Some(status) = status {
-                    let _ = write!(out, "; fwd-status={status}");
-                }
+                write_forward(out, reason, status);
                 if stored {
                     out.extend_from_slice(b"; stored");
                 }
@@ -63,14 +69,28 @@ impl CacheStatus {
                 }
                 // The forward word of some reasons is wider than they are: then the reason itself is the detail.
                 let is_wide = matches!(reason.forward_word(), "bypass" | "request") || reason == Reason::Uncacheable;
-                let wide = is_wide.then_some(reason);
-                match detail.or(wide) {
-                    Some(detail) => write!(out, "; detail={}", detail.label()),
-                    None => Ok(()),
+                if let Some(detail) = detail.or(is_wide.then_some(reason)) {
+                    write_word(out, "; detail=", detail.label());
                 }
             }
-        };
+        }
     }
+}
+
+fn write_forward(out: &mut Vec<u8>, reason: Reason, status: Option<u16>) {
+    write_word(out, "; fwd=", reason.forward_word());
+    if let Some(status) = status {
+        write_number(out, "; fwd-status=", status);
+    }
+}
+
+fn write_word(out: &mut Vec<u8>, parameter: &str, word: &str) {
+    out.extend_from_slice(parameter.as_bytes());
+    out.extend_from_slice(word.as_bytes());
+}
+
+fn write_number(out: &mut Vec<u8>, parameter: &str, number: impl itoa::Integer) {
+    write_word(out, parameter, itoa::Buffer::new().format(number));
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
-//! What lies in the store: whole answers, several of them under one key.
+//! What lies in the store: answers, several of them under one key.
 
-use std::sync::{
-    Arc,
-    atomic::{
-        AtomicBool, AtomicU64,
-        Ordering::{AcqRel, Acquire, Relaxed},
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
     },
 };
 
@@ -12,20 +15,26 @@ use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 
 use super::{
-    Answer,
+    Answer, Parts,
     account::{ALLOCATION_OVERHEAD, CHUNK_OVERHEAD, Charge, ENTRY_OVERHEAD, Part},
+    fill::RefreshGate,
     index,
     purge::Purged,
 };
 use crate::{clock::Now, wire::Fields};
 
-/// One stored answer, whole and immutable but for two things: how often it was given, and that it is given no longer.
+/// One stored answer, whole or some parts of it; immutable but for how often it was given, who refreshes it, and that it is
+/// given no longer.
 #[derive(Debug)]
 pub struct Stored {
-    /// The head and what was worked out of it.
+    /// The head and what was worked out of it; that of the whole, also where only parts are held.
     pub answer: Arc<Answer>,
-    /// The whole body, shared with every reader.
+    /// The body, or the parts of it that are held, shared with every reader.
     pub body: Arc<Body>,
+    /// Which bytes are held; `None`: all of them.
+    pub(crate) parts: Option<Arc<Parts>>,
+    /// Who refreshes it, once it is stale.
+    pub(super) refresh: RefreshGate,
     hits: AtomicU64,
     struck: AtomicBool,
     charge: Charge,
@@ -48,19 +57,57 @@ pub(crate) struct Resource {
 }
 
 impl Stored {
+    /// A whole answer.
     pub(crate) fn new(answer: Arc<Answer>, body: Arc<Body>, charge: Charge) -> Arc<Self> {
-        Self::with_hits(answer, body, charge, 0)
+        Self::given(answer, body, None, charge, 0)
     }
 
     /// The same body under a head that a validation has renewed.
     pub(crate) fn renewed(&self, answer: Answer, charge: Charge) -> Arc<Self> {
-        Self::with_hits(Arc::new(answer), self.body.clone(), charge, self.hits())
+        Self::given(Arc::new(answer), self.body.clone(), self.parts.clone(), charge, self.hits())
     }
 
-    /// One that was given so often before.
-    pub(crate) fn with_hits(answer: Arc<Answer>, body: Arc<Body>, charge: Charge, hits: u64) -> Arc<Self> {
-        let (hits, struck) = (AtomicU64::new(hits), AtomicBool::new(false));
-        Arc::new(Self { answer, body, hits, struck, charge: charge.of(Part::Heads) })
+    /// An answer of which only these parts are held, if any are named, and which was given so often before.
+    pub(crate) fn given(
+        answer: Arc<Answer>,
+        body: Arc<Body>,
+        parts: Option<Arc<Parts>>,
+        charge: Charge,
+        hits: u64,
+    ) -> Arc<Self> {
+        let (hits, struck, refresh) = (AtomicU64::new(hits), AtomicBool::new(false), RefreshGate::default());
+        Arc::new(Self { answer, body, parts, refresh, hits, struck, charge: charge.of(Part::Heads) })
+    }
+
+    /// Whether the whole body is held; else it answers only ranges (RFC 9111 §3.3).
+    pub fn is_whole(&self) -> bool {
+        self.parts.is_none()
+    }
+
+    /// Bytes of the whole body, held or not.
+    pub fn length(&self) -> u64 {
+        self.answer.length.unwrap_or(self.body.length)
+    }
+
+    /// Whether all these bytes are held.
+    pub(crate) fn holds(&self, wanted: &Range<u64>) -> bool {
+        self.parts.as_ref().is_none_or(|parts| parts.runs.cover(wanted))
+    }
+
+    /// These bytes, which are held, in pieces; nothing is copied.
+    pub fn slice(&self, wanted: &Range<u64>) -> impl Iterator<Item = Bytes> {
+        let place = match &self.parts {
+            Some(parts) => parts.runs.place(wanted).unwrap_or(0..0),
+            None => wanted.clone(),
+        };
+        let mut start = 0;
+        self.body.chunks.iter().filter_map(move |chunk| {
+            let end = start + chunk.len() as u64;
+            let (from, to) = (place.start.max(start), place.end.min(end));
+            let piece = (from < to).then(|| chunk.slice((from - start) as usize..(to - start) as usize));
+            start = end;
+            piece
+        })
     }
 
     /// What an answer costs beside its body.
@@ -111,7 +158,7 @@ impl Body {
         &self.chunks
     }
 
-    /// Bytes in all.
+    /// Bytes in all that are held.
     pub fn length(&self) -> u64 {
         self.length
     }
@@ -134,8 +181,11 @@ impl Resource {
 
     /// The newest answer that this request may be given, whatever its age (RFC 9111 §4.1).
     pub(crate) fn select(&self, request: &Fields) -> Option<Arc<Stored>> {
-        let may_be_given = |stored: &&Arc<Stored>| stored.answer.vary.matches(request) && !stored.is_struck();
-        self.variants.load().iter().find(may_be_given).cloned()
+        let variants = self.variants.load();
+        let usable = || variants.iter().filter(|stored| !stored.is_struck());
+        // Telling that one does not match costs much more than to find the one that was made for such a request.
+        let exact = usable().find(|stored| stored.answer.vary.is_repeated_exactly(request));
+        exact.or_else(|| usable().find(|stored| stored.answer.vary.matches(request))).cloned()
     }
 
     /// The newest of all.

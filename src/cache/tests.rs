@@ -93,9 +93,12 @@ fn a_range_is_answered_from_what_is_fresh_and_else_passes() {
     assert!(matches!(ranged("GET", "bytes=4-", 1), Lookup::Part { wanted: Wanted::Unsatisfiable(4), .. }));
     assert!(matches!(ranged("GET", "nonsense", 1), Lookup::Hit { .. }));
     assert!(matches!(ranged("HEAD", "bytes=0-1", 1), Lookup::Hit { .. }));
-    assert!(matches!(ranged("GET", "bytes=0-1", 100), Lookup::Pass(Reason::Range)));
+    let as_sent = |lookup, why| matches!(lookup, Lookup::Range { ask: RangeAsk::AsSent, reason } if reason == why);
+    let stale = ranged("GET", "bytes=0-1", 100);
+    assert!(matches!(stale, Lookup::Range { ask: RangeAsk::Validate(_), reason: Reason::Stale }));
+    assert!(as_sent(ranged("GET", "nonsense", 100), Reason::Stale));
     let other = get(&[("Range", "bytes=0-1"), ("Foo", "1")]);
-    assert!(matches!(look(&cache, &other, clock.at(1)), Lookup::Pass(Reason::Range)));
+    assert!(as_sent(look(&cache, &other, clock.at(1)), Reason::VaryMiss));
 }
 
 #[test]

@@ -8,6 +8,9 @@ use clap_complete::Shell;
 /// The environment variable that stands in for `--config`.
 pub(super) const CONFIG_VARIABLE: &str = "TIDEGATE_CONFIG";
 
+/// Where the admin listener is by default.
+pub(super) const DEFAULT_ADMIN: &str = "127.0.0.1:9090";
+
 /// A reverse proxy that keeps HTTP answers and holds WebSockets open.
 #[derive(Debug, Parser)]
 #[command(
@@ -41,6 +44,12 @@ pub(super) enum Command {
     /// Ask a running gateway whether it is ready; for a container's HEALTHCHECK
     #[command(after_help = HEALTHCHECK_EXAMPLES)]
     Healthcheck(Healthcheck),
+    /// Take answers out of a running gateway's cache
+    #[command(after_help = PURGE_EXAMPLES)]
+    Purge(Purge),
+    /// Tell what becomes of a request: route, backend, cache key, and whether its answer is stored
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
     /// Print the version
     Version(Version),
     /// Print completions for a shell
@@ -118,12 +127,81 @@ pub(super) struct Demo {
 /// `tidegate healthcheck`.
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
+    #[command(flatten)]
+    pub(super) admin: AdminAt,
+}
+
+/// Where a running gateway's admin listener is.
+#[derive(Debug, Args)]
+pub(super) struct AdminAt {
     /// The admin listener [default: the configuration's, else 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) admin: Option<String>,
     /// The configuration file that names the admin listener [env: TIDEGATE_CONFIG]
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "admin")]
     pub(super) config: Option<PathBuf>,
+}
+
+/// `tidegate purge`.
+#[derive(Debug, Args)]
+pub(super) struct Purge {
+    #[command(flatten)]
+    pub(super) what: Purged,
+    /// Keep the answers as stale, for the time in which the backend is asked or fails
+    #[arg(long)]
+    pub(super) soft: bool,
+    /// Print an object
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) admin: AdminAt,
+}
+
+/// What is purged: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Purged {
+    /// URLs; without a scheme both http and https
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub(super) url: Vec<String>,
+    /// Every URL that begins like this, such as https://example.com/blog/
+    #[arg(long, value_name = "URL")]
+    pub(super) prefix: Vec<String>,
+    /// Answers with this tag in Cache-Tag, Surrogate-Key or xkey
+    #[arg(long, value_name = "TAG")]
+    pub(super) tag: Vec<String>,
+    /// Answers of an origin in this group (Cache-Groups)
+    #[arg(long, num_args = 2, value_names = ["ORIGIN", "NAME"])]
+    pub(super) group: Option<Vec<String>>,
+    /// Everything
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+/// `tidegate explain`.
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The method
+    #[arg(value_name = "METHOD")]
+    pub(super) method: String,
+    /// The whole URL
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub(super) url: String,
+    /// A field of the request, such as 'Accept-Language: de'
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    pub(super) fields: Vec<String>,
+    /// The head of an answer, as `curl -sI` prints it: would it be stored? `-` reads standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) response: Option<PathBuf>,
+    /// The configuration file to explain by [env: TIDEGATE_CONFIG]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "live")]
+    pub(super) config: Option<PathBuf>,
+    /// Ask the gateway that runs behind this admin listener, with what it has stored
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = DEFAULT_ADMIN)]
+    pub(super) live: Option<String>,
+    /// Print an object
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// `tidegate version`.
@@ -209,6 +287,20 @@ Examples:
   tidegate healthcheck
   tidegate healthcheck --admin 127.0.0.1:9091
   HEALTHCHECK CMD [\"tidegate\", \"healthcheck\"]";
+
+const PURGE_EXAMPLES: &str = "\
+Examples:
+  tidegate purge https://example.com/item/7
+  tidegate purge --prefix https://example.com/blog/ --soft
+  tidegate purge --tag product-7 --tag home --admin 127.0.0.1:9091
+  tidegate purge --group https://example.com menu
+  tidegate purge --all --json | jq .purged";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  tidegate explain --config tidegate.toml GET https://example.com/item/7
+  tidegate explain --live 127.0.0.1:9090 GET https://example.com/item/7 -H 'Accept-Language: de'
+  curl -sI http://127.0.0.1:3000/item/7 | tidegate explain -c tidegate.toml --response - GET https://example.com/item/7";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -4,12 +4,15 @@
 //! output, problems and the log to standard error.
 
 mod args;
+mod ask;
 mod check;
 mod demo;
 mod documents;
+mod explain;
 mod healthcheck;
 mod log;
 mod output;
+mod purge;
 mod run;
 
 use std::{env, ffi::OsString, path::PathBuf, process::ExitCode};
@@ -37,6 +40,8 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check(options) => check::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Healthcheck(options) => healthcheck::run(options),
+        Command::Purge(options) => purge::run(options),
+        Command::Explain(options) => explain::run(options),
         Command::Version(options) => documents::version(options.json),
         Command::Completions(options) => documents::completions(options.shell),
         Command::Man(options) => documents::man(options.directory.as_deref()),

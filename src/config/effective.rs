@@ -3,9 +3,11 @@
 //! It is the way back over the border that `resolve` crosses: settled values become a file as written. The struct
 //! literals name every key, so a key that is added and forgotten here does not compile.
 
+mod cache;
+
 use super::{
-    AccessLog, Cache, Config, FieldEdits, Forward, Limits, Listener, Origins, Route, RouteAction, RouteCache,
-    RouteMatch, RouteWebSocket, Server, Sticky, Timeouts, Upstream, UpstreamTls, raw,
+    AccessLog, Config, FieldEdits, Forward, Limits, Listener, OnChange, Origins, Route, RouteAction, RouteMatch,
+    RouteWebSocket, Server, Sticky, Timeouts, Upstream, UpstreamTls, raw,
     shape::{Either, Names, OneOrMany, OrOff},
     text::{
         AdminAddress, Backend, CertificateName, Edited, FieldName, FieldValue, FilePath, HostName, Label, Method,
@@ -45,7 +47,7 @@ fn file(config: &Config) -> raw::File {
                 config.admin.iter().flat_map(|admin| &admin.hosts).map(|host| set(HostName(host.clone()))).collect(),
             )),
         }),
-        cache: set(cache(&config.cache)),
+        cache: set(cache::cache(&config.cache)),
         access_log: set(access_log(&config.access_log)),
         limits: set(limits(&config.limits)),
         timeouts: set(timeouts(&config.timeouts)),
@@ -73,16 +75,6 @@ fn listener(settled: &Listener) -> raw::Listener {
     }
 }
 
-fn cache(settled: &Cache) -> raw::Cache {
-    raw::Cache {
-        mark: Mark::default(),
-        enabled: set(settled.capacity > 0),
-        capacity: set(Size(settled.capacity)),
-        max_object: Some(set(Size(settled.max_object))),
-        status_field: set(settled.status_field),
-    }
-}
-
 fn access_log(settled: &AccessLog) -> raw::AccessLog {
     raw::AccessLog {
         mark: Mark::default(),
@@ -105,6 +97,7 @@ fn limits(settled: &Limits) -> raw::Limits {
         body_rate_grace: set(Period(settled.body_rate_grace)),
         answer_head: set(size(settled.answer_head_bytes)),
         http2_streams: set(Whole(u64::from(settled.http2_streams))),
+        drain_rate: set(Whole(u64::from(settled.drain_rate))),
     }
 }
 
@@ -118,6 +111,7 @@ fn timeouts(settled: &Timeouts) -> raw::Timeouts {
         tunnel_idle: set(Period(settled.tunnel_idle)),
         tunnel_linger: set(Period(settled.tunnel_linger)),
         tunnel_close: set(Period(settled.tunnel_close)),
+        tunnel_drain: set(Period(settled.tunnel_drain)),
         shutdown: set(Period(settled.shutdown)),
     }
 }
@@ -190,7 +184,7 @@ fn route(settled: &Route, upstreams: &[Upstream]) -> raw::Route {
         request_fields: set(edits(&settled.request_fields)),
         response_fields: set(edits(&settled.response_fields)),
         body_limit: Some(set(body_limit(settled.body_bytes))),
-        cache: set(Either::That(route_cache(&settled.cache))),
+        cache: set(Either::That(cache::route_cache(&settled.cache))),
         websocket: set(Either::That(websocket(&settled.websocket))),
     }
 }
@@ -221,24 +215,6 @@ fn edits(settled: &FieldEdits) -> raw::Edits {
     }
 }
 
-fn route_cache(settled: &RouteCache) -> raw::RouteCache {
-    let set_cookie = if settled.store_set_cookie { raw::SetCookie::Store } else { raw::SetCookie::Refuse };
-    let client_cache_control = match settled.client_cache_control {
-        true => raw::ClientCacheControl::Honour,
-        false => raw::ClientCacheControl::Ignore,
-    };
-    raw::RouteCache {
-        mark: Mark::default(),
-        enabled: set(settled.enabled),
-        heuristic: set(settled.heuristic.map_or(Either::This(false), |longest| Either::That(Period(longest)))),
-        stale_if_error: set(Period(settled.stale_if_error)),
-        set_cookie: set(set_cookie),
-        client_cache_control: set(client_cache_control),
-        stale_while_revalidate: set(Period(settled.stale_while_revalidate)),
-        default_ttl: set(Period(settled.default_ttl.unwrap_or_default())),
-    }
-}
-
 fn websocket(settled: &RouteWebSocket) -> raw::WebSocket {
     let origins = match &settled.origins {
         Origins::Default => Either::This(raw::OriginsWord::Default),
@@ -251,6 +227,19 @@ fn websocket(settled: &RouteWebSocket) -> raw::WebSocket {
         enabled: set(settled.enabled),
         origins: set(origins),
         idle_timeout: Some(set(Period(settled.idle_timeout))),
+        count_pings_as_activity: set(settled.count_pings_as_activity),
+        max_lifetime: set(OrOff(settled.max_lifetime.map(Period))),
+        max_message: set(OrOff(settled.max_message.map(Size))),
+        messages_per_second: set(OrOff(settled.messages_per_second.map(|rate| Whole(rate.into())))),
+        ping_interval: set(OrOff(settled.ping_interval.map(Period))),
+        pong_timeout: set(Period(settled.pong_timeout)),
+        close_timeout: Some(set(Period(settled.close_timeout))),
+        close_code: set(Whole(settled.close_code.into())),
+        on_change: set(match settled.on_change {
+            OnChange::Keep => raw::OnChange::Keep,
+            OnChange::Drain => raw::OnChange::Drain,
+        }),
+        observe: set(settled.observe),
     }
 }
 

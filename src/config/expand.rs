@@ -10,12 +10,31 @@ use std::{
 
 use super::problem::{Place, Problem, Problems};
 
-/// What a configuration may ask of the world: the environment and files.
+/// What a configuration may ask of the world: the environment, files, and what the machine has.
 pub struct Outside<'o> {
     /// The value of an environment variable.
     pub variable: &'o dyn Fn(&str) -> Option<String>,
     /// The bytes of a file.
     pub file: &'o dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// Whether files can be made in a directory.
+    pub directory: &'o dyn Fn(&Path) -> io::Result<()>,
+    /// Bytes of memory that the process may use, where that is known.
+    pub memory: &'o dyn Fn() -> Option<u64>,
+    /// Files that the process may have open, where that is bounded.
+    pub open_files: &'o dyn Fn() -> Option<u64>,
+}
+
+impl Outside<'static> {
+    /// A world in which there is nothing, and nothing in the way.
+    pub fn nothing() -> Self {
+        Self {
+            variable: &|_| None,
+            file: &|_| Err(io::ErrorKind::NotFound.into()),
+            directory: &|_| Ok(()),
+            memory: &|| None,
+            open_files: &|| None,
+        }
+    }
 }
 
 /// The value of a text as it was written; `None` after a problem was noted.

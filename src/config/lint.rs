@@ -1,7 +1,9 @@
 //! What can be run, but may not do what its writer meant. Looked for only where there are no errors.
 
+mod cache;
+
 use super::{
-    Config, ListenAddress, RouteAction,
+    Config, ListenAddress, Outside, RouteAction,
     problem::{Problem, Problems},
     raw,
     resolve::takes_everything,
@@ -11,7 +13,7 @@ use super::{
 use crate::units::format_size;
 
 /// Notes every warning.
-pub(super) fn lint(file: &raw::File, config: &Config, problems: &mut Problems) {
+pub(super) fn lint(file: &raw::File, config: &Config, outside: &Outside<'_>, problems: &mut Problems) {
     trusted_proxies(file, problems);
     admin(file, problems);
     unused(file, config, problems);
@@ -20,7 +22,8 @@ pub(super) fn lint(file: &raw::File, config: &Config, problems: &mut Problems) {
             servers(&name.value, upstream, problems);
         }
     }
-    limits(file, problems);
+    limits(file, outside, problems);
+    cache::cache(&file.cache.value, outside, problems);
     for route in &file.routes.value {
         one_route(&route.value, problems);
     }
@@ -115,18 +118,24 @@ fn address(server: &raw::ServerText) -> &super::BackendAddress {
     }
 }
 
-fn limits(file: &raw::File, problems: &mut Problems) {
-    let (limits, timeouts, cache) = (&file.limits.value, &file.timeouts.value, &file.cache.value);
+fn limits(file: &raw::File, outside: &Outside<'_>, problems: &mut Problems) {
+    let (limits, timeouts) = (&file.limits.value, &file.timeouts.value);
     if let OrOff(Some(size)) = limits.body.value {
         small_body(size.0, limits.body.place, problems);
     }
     short_idle(timeouts.tunnel_idle.value.0, timeouts.tunnel_idle.place, problems);
-    if let Some(largest) = &cache.max_object
-        && largest.value.0 > cache.capacity.value.0
+    // The default is for any machine; a number that somebody has written is meant.
+    let connections = &limits.connections;
+    if connections.place.is_some()
+        && let Some(open_files) = (outside.open_files)().filter(|most| *most < connections.value.0.saturating_mul(2))
     {
         problems.push(
-            Problem::warning(largest.place, "the largest stored body is larger than the cache")
-                .label(format!("expected at most {}", format_size(cache.capacity.value.0))),
+            Problem::warning(
+                connections.place,
+                format!("the process may have {open_files} files open, too few for these"),
+            )
+            .label("each is one, and one more to its backend")
+            .hint("raise the limit: `LimitNOFILE=` in a systemd unit, `ulimit -n` in a shell".to_owned()),
         );
     }
 }
@@ -135,13 +144,8 @@ fn one_route(route: &raw::Route, problems: &mut Problems) {
     if let Some(Placed { value: OrOff(Some(size)), place }) = &route.body_limit {
         small_body(size.0, *place, problems);
     }
-    if let Either::That(cache) = &route.cache.value
-        && cache.set_cookie.value == raw::SetCookie::Store
-    {
-        problems.push(
-            Problem::warning(cache.set_cookie.place, "answers with `Set-Cookie` may be stored and given to others")
-                .label("expected `\"refuse\"`, unless every such cookie is the same for all"),
-        );
+    if let Either::That(written) = &route.cache.value {
+        cache::route_cache(written, &route.r#match.value, problems);
     }
     if let Either::That(websocket) = &route.websocket.value
         && let Some(idle) = &websocket.idle_timeout

@@ -11,7 +11,7 @@ use std::{
 use super::{
     Config,
     expand::Outside,
-    lint,
+    lint, machine,
     merge::merge,
     problem::{Place, Problem, Problems, Source},
     raw, resolve,
@@ -49,8 +49,7 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
     if problems.errors() > 0 {
         return Err(problems);
     }
-    let outside = Outside { variable: &|name| std::env::var(name).ok(), file: &read_file };
-    let (config, warnings) = from_sources(texts, &outside)?;
+    let (config, warnings) = from_sources(texts, &world(&|name| std::env::var(name).ok()))?;
     Ok(Loaded { config, warnings, files })
 }
 
@@ -62,7 +61,7 @@ pub fn from_text(
     text: &str,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<(Config, Problems), Problems> {
-    from_texts(&[(name.to_owned(), text.to_owned())], &Outside { variable: &variable, file: &read_file })
+    from_texts(&[(name.to_owned(), text.to_owned())], &world(&variable))
 }
 
 /// Reads texts with their names, the main file's first, asking nothing of the world but `outside`.
@@ -117,8 +116,7 @@ pub fn minimal_with_admin(listen: &str, upstream: &str, admin: Option<&str>) -> 
     if problems.errors() > 0 {
         return Err(problems);
     }
-    let outside = Outside { variable: &|_| None, file: &read_file };
-    settle(&file, &outside, problems).map(|(config, _)| config)
+    settle(&file, &world(&|_| None), problems).map(|(config, _)| config)
 }
 
 /// Reads an address of the command line as a configuration file would; the error names the option.
@@ -127,13 +125,24 @@ pub fn address(option: &str, text: &str) -> Result<SocketAddr, Problems> {
     word::<AdminAddress>(option, text, &mut problems).map(|address| address.0).ok_or(problems)
 }
 
+/// This machine, with these environment variables.
+fn world<'o>(variable: &'o dyn Fn(&str) -> Option<String>) -> Outside<'o> {
+    Outside {
+        variable,
+        file: &read_file,
+        directory: &machine::directory,
+        memory: &machine::memory,
+        open_files: &machine::open_files,
+    }
+}
+
 fn settle(file: &raw::File, outside: &Outside<'_>, mut problems: Problems) -> Result<(Config, Problems), Problems> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let config = resolve::resolve(file, cores, outside, &mut problems);
     if problems.errors() > 0 {
         return Err(problems);
     }
-    lint::lint(file, &config, &mut problems);
+    lint::lint(file, &config, outside, &mut problems);
     Ok((config, problems))
 }
 

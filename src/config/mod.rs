@@ -15,6 +15,7 @@ mod expand;
 mod kind;
 mod lint;
 mod load;
+mod machine;
 mod merge;
 mod problem;
 mod raw;

@@ -172,6 +172,8 @@ pub struct Limits {
     pub answer_head_bytes: usize,
     /// Concurrent HTTP/2 streams of one connection.
     pub http2_streams: u32,
+    /// Tunnels that a drain closes in a second.
+    pub drain_rate: u32,
 }
 
 /// Deadlines of the client's side and of stopping. The backend's are the upstream's.
@@ -191,6 +193,8 @@ pub struct Timeouts {
     pub tunnel_linger: Duration,
     /// Both ends' answers to the gateway's Close frames.
     pub tunnel_close: Duration,
+    /// From the beginning of a drain to the cut of what is left.
+    pub tunnel_drain: Duration,
     /// From the stop signal to the end of the process.
     pub shutdown: Duration,
 }
@@ -407,7 +411,7 @@ pub struct RouteCache {
     pub key: KeyShape,
     /// A Range request for something that is not stored: fetch the whole for everybody (`true`), or only the part asked for.
     pub range_fill: bool,
-    /// Networks from which `PURGE` is obeyed; from others it is an ordinary method.
+    /// Networks from which `PURGE` is obeyed; others are refused. Without any, it is an ordinary method.
     pub purge_from: Vec<IpNet>,
 }
 
@@ -418,7 +422,7 @@ pub struct KeyShape {
     pub query: QueryShape,
     /// Their order does not count.
     pub sort_query: bool,
-    /// Request fields, in lower case, whose values count too.
+    /// Request fields, in lower case and in order, whose values count too.
     pub fields: Vec<String>,
 }
 
@@ -428,9 +432,9 @@ pub enum QueryShape {
     /// All of them, byte for byte.
     #[default]
     All,
-    /// All but these.
+    /// All but these, byte for byte.
     Ignore(Vec<String>),
-    /// These alone; none of them ignores the query.
+    /// These alone, in upper or lower case; none at all ignores the query.
     Keep(Vec<String>),
 }
 
@@ -443,6 +447,35 @@ pub struct RouteWebSocket {
     pub origins: Origins,
     /// A tunnel with no byte in either direction.
     pub idle_timeout: Duration,
+    /// Whether control frames alone keep a tunnel from being idle.
+    pub count_pings_as_activity: bool,
+    /// The longest that a tunnel lives.
+    pub max_lifetime: Option<Duration>,
+    /// Bytes of a client's largest message.
+    pub max_message: Option<u64>,
+    /// Messages of a client in a second.
+    pub messages_per_second: Option<u32>,
+    /// From one Ping of the gateway to the next.
+    pub ping_interval: Option<Duration>,
+    /// For a sign of life after such a Ping.
+    pub pong_timeout: Duration,
+    /// Both ends' answers to the gateway's Close frames.
+    pub close_timeout: Duration,
+    /// Of Close frames for ends that are nobody's fault.
+    pub close_code: u16,
+    /// What a reload does with tunnels whose configuration has changed.
+    pub on_change: OnChange,
+    /// Whether frame headers are read.
+    pub observe: bool,
+}
+
+/// What a reload does with tunnels whose route, upstream or terms have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnChange {
+    /// They go on as they were opened.
+    Keep,
+    /// They are closed at the drain's pace.
+    Drain,
 }
 
 /// Which Origin may open a tunnel (RFC 6455 §10.2).

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::{
     Gateway, Visit,
@@ -58,9 +58,11 @@ impl Gateway {
             fields::set_sticky_cookie(&mut head, visit.request, chosen);
         }
         if let Some(status) = status.filter(|_| self.config.cache.status_field) {
-            let mut text = Vec::new();
-            status.write(&mut text);
-            head.fields.push("Cache-Status", text);
+            TEXT.with_borrow_mut(|text| {
+                text.clear();
+                status.write(text);
+                head.fields.push("Cache-Status", text);
+            });
         }
         client.start(&head, length);
     }
@@ -83,34 +85,32 @@ impl Gateway {
     }
 
     /// Sends the body that a reader gives; the head is queued.
-    pub(super) async fn read_on<C: Client>(&self, client: &mut C, mut reader: Reader) -> Result<(), Fault> {
-        loop {
-            let next = {
-                let mut next = pin!(reader.next());
-                poll_fn(|cx| {
-                    if client.queued() > 0
-                        && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
-                    {
-                        return Poll::Ready(Err(fault));
-                    }
-                    if client.queued() >= client.queue_max() {
-                        return Poll::Pending;
-                    }
-                    match next.as_mut().poll(cx) {
-                        Poll::Ready(piece) => Poll::Ready(Ok(piece)),
-                        Poll::Pending => client.poll_gone(cx).map(Err),
-                    }
-                })
-                .await?
-            };
-            match next {
-                Some(Ok(piece)) => client.push(piece),
-                Some(Err(failed)) => return Err(Fault::Fill(failed)),
-                None => break,
-            }
-        }
+    pub(super) async fn read_on<C: Client>(&self, client: &mut C, reader: Reader) -> Result<(), Fault> {
+        self.send_cut(client, &mut Source::Fill(reader), 0, u64::MAX).await?;
         client.finish(None);
         Ok(flush(client).await?)
+    }
+
+    /// Sends what a source has behind its first `skip` bytes, at most `take` of it, at this client's pace; says how much
+    /// that was. What is queued at the end is not yet flushed.
+    pub(super) async fn send_cut<C: Client>(
+        &self,
+        client: &mut C,
+        source: &mut Source,
+        mut skip: u64,
+        take: u64,
+    ) -> Result<u64, Fault> {
+        let mut left = take;
+        while left > 0 {
+            let Some(mut piece) = next_piece(client, source).await? else { break };
+            let skipped = skip.min(piece.len() as u64);
+            skip -= skipped;
+            piece.advance(skipped as usize);
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= piece.len() as u64;
+            client.push(piece);
+        }
+        Ok(take - left)
     }
 
     /// Sends a stored answer that another's fetch has brought.
@@ -171,6 +171,46 @@ impl Gateway {
         });
         condition
     }
+}
+
+/// Where a body comes from.
+pub(super) enum Source {
+    /// A fetch for everybody.
+    Fill(Reader),
+    /// A fetch of this client's own.
+    Backend(Box<Transfer>),
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        match self {
+            Self::Fill(reader) => reader.next().await.transpose().map_err(Fault::Fill),
+            Self::Backend(transfer) => {
+                let piece = transfer.next_piece().await;
+                Ok(piece.inspect_err(|failure| transfer.broke_off(failure))?)
+            }
+        }
+    }
+}
+
+/// The next piece, once the client has room for it; what is queued is written meanwhile.
+async fn next_piece<C: Client>(client: &mut C, source: &mut Source) -> Result<Option<Bytes>, Fault> {
+    let mut next = pin!(source.next());
+    poll_fn(|cx| {
+        if client.queued() > 0
+            && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
+        {
+            return Poll::Ready(Err(fault.into()));
+        }
+        if client.queued() >= client.queue_max() {
+            return Poll::Pending;
+        }
+        match next.as_mut().poll(cx) {
+            Poll::Pending => client.poll_gone(cx).map(|fault| Err(fault.into())),
+            piece => piece,
+        }
+    })
+    .await
 }
 
 /// What Cache-Status says of a request that shared another's fetch.

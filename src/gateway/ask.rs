@@ -2,33 +2,31 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
 use http::Method;
 
 use super::{
     Gateway, Visit,
     answer::collapsed,
-    client::{BodyLength, Client, flush, unless_gone},
-    facts::CacheWord,
+    background::Kind,
+    client::{Client, flush, unless_gone},
+    facts::{CacheWord, Facts},
     failure::Fault,
+    fetch::{Growing, Settled, Trouble, Whole},
     fields::Lane,
-    transfer::{Sending, Transfer},
+    opening::Sending,
 };
 use crate::{
     cache::{
-        self, BackendFailure, Begin, CacheStatus, FollowerOutcome, Leader, Lookup, Plan, Reason, Stored,
+        self, Begin, CacheStatus, FollowerOutcome, Gap, Leader, Lookup, Reason, Stored,
         conditional::{self, Condition},
     },
     clock::Now,
-    upstream::Outgoing,
-    wire::ResponseHead,
+    net::ClientInfo,
+    wire::{RequestHead, ResponseHead},
 };
 
-/// A body that fits into this and has arrived with its head is stored at once, without a task of its own.
-const WHOLE_MAX: usize = 64 * 1024;
-
 /// How often a request may find that its leader went away, before it fetches for itself.
-const FILLS_TRIED: usize = 4;
+pub(super) const FILLS_TRIED: usize = 4;
 
 thread_local! {
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -59,15 +57,38 @@ impl Gateway {
                 }
                 Ok(flush(client).await?)
             }
-            // Until refreshing has a task of its own, the client waits for it.
-            Lookup::StaleWhileRevalidate { stored, .. } => self.revalidate(client, visit, stored, Reason::Stale).await,
+            Lookup::StaleWhileRevalidate { stored, age, ttl } => {
+                visit.facts.cache = CacheWord::Stale;
+                self.answer_stored(client, visit, &stored, age, CacheStatus::Refreshing { ttl });
+                self.refresh(visit, client.info(), &stored);
+                Ok(flush(client).await?)
+            }
             Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
             Lookup::Revalidate { stored, reason } => self.revalidate(client, visit, stored, reason).await,
+            Lookup::Range { ask, reason } => Box::pin(self.ranged(client, visit, ask, reason)).await,
             Lookup::Pass(reason) => {
                 Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
             }
             Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
         }
+    }
+
+    /// Asks for a stale answer anew, behind the back of the client that it has just been given to; with that client's
+    /// fields, and without its conditions. Once for all who are given it meanwhile.
+    fn refresh(self: &Arc<Self>, visit: &mut Visit<'_>, info: &ClientInfo, stored: &Arc<Stored>) {
+        let leader = KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            self.cache.begin_refresh(key, visit.request, &self.policies[visit.route], stored, visit.facts.now)
+        });
+        let Some(leader) = leader else { return };
+        // What is stored is the answer to a GET, and a HEAD may have been given it.
+        let request = RequestHead { method: Method::GET, ..visit.request.clone() };
+        let facts =
+            Facts { request_id: visit.facts.request_id.clone(), ..Facts::new(visit.facts.now, visit.way.client) };
+        let mut visit = Visit { request: &request, facts, ..*visit };
+        let now = visit.facts.now;
+        let fetch = self.fetch(&mut visit, info, leader, Some(stored.clone()), None, now);
+        self.go_on(Kind::Refresh, fetch, request);
     }
 
     /// Asks the backend whether a stored answer still stands. An answer to HEAD is no fetch that others could share.
@@ -90,17 +111,17 @@ impl Gateway {
         let Pass { reason, mut detail, stored } = pass;
         visit.facts.cache = if reason.is_some() { CacheWord::Pass } else { CacheWord::None };
         let outgoing = self.outgoing(visit, client.info(), Lane::Ask);
-        let opened = self.open(client, visit, &outgoing, Sending::Repeatable).await;
+        let opened = self.open(client, visit, outgoing, Sending::Repeatable).await;
         if let (Some(stored), Some(reason)) = (&stored, reason)
-            && let Some(failure) = self.stands_in(visit, stored, &opened)
+            && self.may_stand_in(visit.request, visit.route, stored, &opened)
         {
-            return self.answer_stale(client, visit, stored, opened, failure, reason).await;
+            return self.answer_stale(client, visit, stored, &Trouble::of(opened), reason).await;
         }
         let (transfer, head) = opened?;
         if let (&Method::HEAD, 200, Some(stored)) = (&visit.request.method, head.status, &stored) {
             self.headed(visit, stored, &head);
         }
-        if reason == Some(Reason::Uncacheable) || detail == Some(Reason::SlowFetch) {
+        if reason == Some(Reason::Uncacheable) {
             detail = self.weigh_passed(visit, &head).or(detail);
         }
         let status = reason.map(|reason| forwarded(reason, false, detail));
@@ -121,47 +142,27 @@ impl Gateway {
     fn headed(&self, visit: &Visit<'_>, stored: &Arc<Stored>, head: &ResponseHead) {
         let (policy, requested) = (&self.policies[visit.route], visit.facts.now);
         let exchange = cache::Exchange { request: visit.request, policy, requested, answered: Now::read() };
-        let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, head, visit.route(self));
+        let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
         KEY.with_borrow_mut(|key| {
             visit.write_key(self, key);
             self.cache.headed(key, &exchange, stored, head, edit);
         });
     }
 
-    /// How the backend failed, if the stored answer may be sent in place of what came.
-    fn stands_in(&self, visit: &Visit<'_>, stored: &Stored, opened: &Opened) -> Option<BackendFailure> {
-        let failure = match opened {
-            Ok((_, head)) if head.status >= 500 => BackendFailure::Status(head.status),
-            Err(Fault::Backend(_)) => BackendFailure::Unreachable,
-            _ => return None,
-        };
-        let policy = &self.policies[visit.route];
-        let usable = self.cache.stale_usable(visit.request, &stored.answer, failure, policy, Now::read());
-        usable.then_some(failure)
-    }
-
     /// Sends a stored answer although it is stale, as the backend failed (RFC 9111 §4.2.4).
-    async fn answer_stale<C: Client>(
+    pub(super) async fn answer_stale<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
         stored: &Stored,
-        opened: Opened,
-        failure: BackendFailure,
+        trouble: &Trouble,
         reason: Reason,
     ) -> Result<(), Fault> {
         visit.facts.cache = CacheWord::Stale;
-        match opened {
-            Ok((transfer, _)) => drop(transfer.finish_unread()),
-            Err(fault) => visit.facts.failure = fault.label(),
-        }
-        let status = match failure {
-            BackendFailure::Status(status) => Some(status),
-            BackendFailure::Unreachable => None,
-        };
+        visit.facts.failure = trouble.label;
         let age = stored.answer.age(Now::read());
-        let status = CacheStatus::StaleHit { ttl: stored.answer.ttl(age), status, reason };
-        self.answer_stored(client, visit, stored, age, status);
+        let status = CacheStatus::StaleHit { ttl: stored.answer.ttl(age), status: trouble.status, reason };
+        self.answer_range(client, visit, stored, age, status);
         Ok(flush(client).await?)
     }
 
@@ -173,15 +174,19 @@ impl Gateway {
         mut stored: Option<Arc<Stored>>,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let mut key = Vec::new();
-        visit.write_key(self, &mut key);
+        let key = KEY.with_borrow_mut(|key| {
+            visit.write_key(self, key);
+            key.clone()
+        });
+        let mut now = visit.facts.now;
         for _ in 0..FILLS_TRIED {
-            let policy = &self.policies[visit.route];
-            match self.cache.begin_fill(&key, visit.request, policy, visit.facts.now) {
-                Begin::Leader(leader) => match self.lead(client, visit, leader, stored.take(), reason).await? {
-                    Led::Answered => return Ok(()),
-                    Led::Again => {}
-                },
+            match self.cache.begin_fill(&key, visit.request, &self.policies[visit.route], now) {
+                Begin::Leader(leader) => {
+                    let why = Why { reason, detail: None };
+                    if self.lead(client, visit, leader, stored.take(), why, now).await? == Led::Answered {
+                        return Ok(());
+                    }
+                }
                 Begin::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
                 Begin::Follower(follower) => match unless_gone(client, follower.head(visit.request)).await? {
                     FollowerOutcome::Streaming(reader) => {
@@ -193,9 +198,11 @@ impl Gateway {
                         let pass = Pass { reason: Some(reason), detail: Some(detail), stored };
                         return self.pass(client, visit, pass).await;
                     }
-                    FollowerOutcome::TooSlow => {
-                        let pass = Pass { reason: Some(reason), detail: Some(Reason::SlowFetch), stored };
-                        return self.pass(client, visit, pass).await;
+                    FollowerOutcome::TooSlow(leader) => {
+                        let why = Why { reason, detail: Some(Reason::SlowFetch) };
+                        if self.lead(client, visit, leader, stored.take(), why, Now::read()).await? == Led::Answered {
+                            return Ok(());
+                        }
                     }
                     FollowerOutcome::NotMyVariant | FollowerOutcome::LeaderGone => {}
                 },
@@ -203,6 +210,7 @@ impl Gateway {
                     return self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() }).await;
                 }
             }
+            now = Now::read();
         }
         self.pass(client, visit, Pass { reason: Some(reason), detail: None, stored }).await
     }
@@ -214,131 +222,110 @@ impl Gateway {
         visit: &mut Visit<'_>,
         leader: Leader,
         stored: Option<Arc<Stored>>,
-        reason: Reason,
+        why: Why,
+        now: Now,
     ) -> Result<Led, Fault> {
-        visit.facts.cache = CacheWord::Miss;
-        let outgoing = self.fill_request(visit, client, stored.as_deref());
-        let requested = Now::read();
-        let opened = self.open(client, visit, &outgoing, Sending::Repeatable).await;
-        let answered = Now::read();
-        if let Some(stored) = &stored
-            && let Some(failure) = self.stands_in(visit, stored, &opened)
-        {
-            leader.resolve_stale(stored);
-            self.answer_stale(client, visit, stored, opened, failure, reason).await?;
-            return Ok(Led::Answered);
-        }
-        let policy = &self.policies[visit.route];
-        let (transfer, head) = opened?;
-        let exchange = cache::Exchange { request: visit.request, policy, requested, answered };
-        if let (304, Some(stored)) = (head.status, &stored) {
-            transfer.finish_unread();
-            let route = visit.route(self);
-            let edit = |merged: &mut ResponseHead| self.renewed_fields(merged, &head, route);
-            // A 304 that is about something else: once more, without conditions (RFC 9111 §4.3.3).
-            let Ok((stored, detail)) = leader.freshen(&exchange, stored, &head, edit) else { return Ok(Led::Again) };
-            visit.facts.cache = CacheWord::Revalidated;
-            let kept = detail.is_none();
-            let status = CacheStatus::Forwarded { reason, status: Some(304), stored: kept, collapsed: false, detail };
-            self.answer_stored(client, visit, &stored, stored.answer.age(answered), status);
-            flush(client).await?;
-            return Ok(Led::Answered);
-        }
-        // RFC 9111 §4.3.3: an error says nothing about what is stored, however long it calls itself fresh.
-        let is_validation_error = stored.is_some() && head.status >= 500;
-        let weighed =
-            if is_validation_error { Err(Reason::ServerError) } else { self.cache.storable(&exchange, &head) };
-        match weighed {
-            Ok(plan) => self.store(client, visit, leader, self.edited(visit, plan), transfer, head, reason).await?,
-            Err(detail) => {
-                leader.pass(detail, head.status, answered);
-                let status = forwarded(reason, false, Some(detail));
-                self.stream(client, visit, transfer, head, Some(status), Vec::new()).await?;
-            }
-        }
-        Ok(Led::Answered)
+        let gap = if why.reason == Reason::Gap { leader.gap(visit.request) } else { None };
+        let settled = self.fetch_with(client, visit, leader, stored, gap, now).await?;
+        self.answer_settled(client, visit, settled, why).await
     }
 
-    /// The request as it serves everybody: without this client's conditions, with the store's (RFC 9111 §4.3.1).
-    fn fill_request<C: Client>(&self, visit: &mut Visit<'_>, client: &C, stored: Option<&Stored>) -> Outgoing {
-        let mut outgoing = self.outgoing(visit, client.info(), Lane::Ask);
-        for name in ["if-none-match", "if-modified-since"] {
-            outgoing.fields.remove(name);
-        }
-        for (name, value) in stored.into_iter().flat_map(|stored| cache::policy::validation_fields(&stored.answer)) {
-            outgoing.fields.push(name, value);
-        }
-        outgoing
-    }
-
-    /// Keeps an answer and sends it: at once if it is small and here, else by a task that goes on whatever happens to
-    /// this client.
-    #[expect(clippy::too_many_arguments, reason = "the whole state of a fetch that has just got its head")]
-    pub(super) async fn store<C: Client>(
+    /// Asks the backend together with the client, and tells the cache what came. The fetch goes on if the client leaves.
+    pub(super) async fn fetch_with<C: Client>(
         self: &Arc<Self>,
         client: &mut C,
         visit: &mut Visit<'_>,
         leader: Leader,
-        plan: Plan,
-        mut transfer: Transfer,
-        head: ResponseHead,
-        reason: Reason,
-    ) -> Result<(), Fault> {
-        let (pieces, ended) = transfer.take_ready(WHOLE_MAX).await?;
-        let announced = transfer.length;
-        if ended {
-            let body = joined_pieces(pieces);
-            let kept = leader.store_whole(plan, &body);
-            let chosen = transfer.finish_unread();
-            let status = forwarded(reason, kept.is_ok(), kept.as_ref().err().copied());
-            if let Ok(stored) = &kept
-                && conditional::evaluate(visit.request, &stored.answer) == Condition::NotModified
-            {
-                self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), status);
-            } else {
-                // What passes through is what the backend sent, Age and all.
-                let length = match announced {
-                    BodyLength::None => BodyLength::None,
-                    _ => BodyLength::Exact(body.len() as u64),
-                };
-                self.start(client, visit, head, length, Some(&chosen), Some(status));
-                client.push(body);
-                client.finish(None);
+        stored: Option<Arc<Stored>>,
+        gap: Option<Gap>,
+        now: Now,
+    ) -> Result<Settled, Fault> {
+        visit.facts.cache = CacheWord::Miss;
+        let mut fetch = self.fetch(visit, client.info(), leader, stored, gap, now);
+        let opened = fetch.opening.with_client(client).await;
+        visit.facts.server = fetch.opening.server();
+        if let Err(Fault::Client(fault)) = opened {
+            if fetch.leader.serves_others() {
+                self.go_on(Kind::Orphan, fetch, visit.request.clone());
             }
-            return Ok(flush(client).await?);
+            return Err(fault.into());
         }
-        match leader.begin(plan) {
-            Ok((mut fill, reader)) => {
-                for piece in pieces {
-                    fill.push(piece);
-                }
-                let status = forwarded(reason, true, None);
-                if conditional::evaluate(visit.request, reader.answer()) == Condition::Proceed {
-                    self.start(client, visit, head, announced, Some(&transfer.chosen), Some(status));
-                    tokio::spawn(pump(transfer, fill));
-                    return self.read_on(client, reader).await;
-                }
-                tokio::spawn(pump(transfer, fill));
-                self.read(client, visit, reader, status).await
-            }
-            Err(detail) => {
-                self.stream(client, visit, transfer, head, Some(forwarded(reason, false, Some(detail))), pieces).await
-            }
-        }
+        Ok(self.settle(fetch, visit.request, opened).await)
     }
 
-    /// The stored answer carries the route's edits, so that a hit need not do them again.
-    pub(super) fn edited(&self, visit: &Visit<'_>, plan: Plan) -> Plan {
-        let route = visit.route(self);
-        if !self.config.forward.via && route.response_fields.is_empty() {
-            return plan;
+    /// Sends what a fetch came to.
+    pub(super) async fn answer_settled<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        settled: Settled,
+        why: Why,
+    ) -> Result<Led, Fault> {
+        match settled {
+            Settled::StoodIn(stored, trouble) => {
+                self.answer_stale(client, visit, &stored, &trouble, why.reason).await?
+            }
+            Settled::Validated(stored, detail) => {
+                visit.facts.cache = CacheWord::Revalidated;
+                let (reason, kept) = (why.reason, detail.is_none());
+                let detail = detail.or(why.detail);
+                let status =
+                    CacheStatus::Forwarded { reason, status: Some(304), stored: kept, collapsed: false, detail };
+                self.answer_stored(client, visit, &stored, stored.answer.age(Now::read()), status);
+                flush(client).await?;
+            }
+            Settled::Again => return Ok(Led::Again),
+            Settled::Whole(whole) => {
+                self.answer_whole(client, visit, whole, why);
+                flush(client).await?;
+            }
+            Settled::Growing(growing) => self.answer_growing(client, visit, growing, why).await?,
+            Settled::Unshared(transfer, head, pieces, detail) => {
+                let status = why.forwarded(false, Some(detail));
+                self.stream(client, visit, transfer, head, Some(status), pieces).await?;
+            }
+            Settled::Failed(fault) => return Err(fault),
         }
-        plan.edit(|head| self.answer_fields(head, route))
+        Ok(Led::Answered)
+    }
+
+    /// Queues an answer that is here as a whole.
+    fn answer_whole<C: Client>(&self, client: &mut C, visit: &mut Visit<'_>, whole: Whole, why: Why) {
+        let Whole { head, body, length, chosen, kept } = whole;
+        let status = why.forwarded(kept.is_ok(), kept.as_ref().err().copied());
+        if let Ok(stored) = &kept
+            && conditional::evaluate(visit.request, &stored.answer) == Condition::NotModified
+        {
+            return self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), status);
+        }
+        // What passes through is what the backend sent, Age and all.
+        self.start(client, visit, head, length, Some(&chosen), Some(status));
+        client.push(body);
+        client.finish(None);
+    }
+
+    /// Sends an answer whose body is still arriving.
+    async fn answer_growing<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        mut growing: Growing,
+        why: Why,
+    ) -> Result<(), Fault> {
+        let status = why.forwarded(true, None);
+        if growing.gap.is_some() {
+            // What the backend sent is only a part of what the client gets.
+            return self.read(client, visit, growing.pump(), why.told(206)).await;
+        }
+        if conditional::evaluate(visit.request, growing.reader.answer()) == Condition::NotModified {
+            return self.read(client, visit, growing.pump(), status).await;
+        }
+        let head = std::mem::take(&mut growing.head);
+        let transfer = &growing.transfer;
+        self.start(client, visit, head, transfer.length, Some(&transfer.chosen), Some(status));
+        self.read_on(client, growing.pump()).await
     }
 }
-
-/// What came of asking the backend.
-type Opened = Result<(Transfer, ResponseHead), Fault>;
 
 /// Why a request goes to the backend for its client alone.
 #[derive(Default)]
@@ -351,45 +338,35 @@ struct Pass {
     stored: Option<Arc<Stored>>,
 }
 
+/// Why a request leads a fetch.
+#[derive(Clone, Copy)]
+pub(super) struct Why {
+    pub(super) reason: Reason,
+    /// What the reason does not tell.
+    pub(super) detail: Option<Reason>,
+}
+
 /// What leading came to.
-enum Led {
+#[derive(PartialEq, Eq)]
+pub(super) enum Led {
     Answered,
-    /// The validation was about something else: fetch again.
+    /// What came was about something else than what is stored: fetch again.
     Again,
 }
 
-/// Brings a body into the store, at the pace of the backend; the client that asked first may have gone.
-async fn pump(mut transfer: Transfer, mut fill: cache::Fill) {
-    loop {
-        fill.ready().await;
-        if !fill.is_wanted() {
-            return;
-        }
-        match transfer.next_piece().await {
-            Ok(Some(piece)) => fill.push(piece),
-            Ok(None) => {
-                transfer.finish_unread();
-                fill.finish();
-                return;
-            }
-            // The reason is counted with the exchange; the readers are told that the body broke off.
-            Err(failure) => {
-                transfer.broke_off(&failure);
-                return fill.fail();
-            }
-        }
+impl Why {
+    /// What Cache-Status says when the answer is stored, or not and why.
+    pub(super) fn forwarded(self, stored: bool, detail: Option<Reason>) -> CacheStatus {
+        forwarded(self.reason, stored, detail.or(self.detail))
+    }
+
+    /// What it says when the answer is stored, and the backend gave it with another status than the client gets.
+    pub(super) fn told(self, status: u16) -> CacheStatus {
+        let Self { reason, detail } = self;
+        CacheStatus::Forwarded { reason, status: Some(status), stored: true, collapsed: false, detail }
     }
 }
 
 fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
     CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
-}
-
-fn joined_pieces(mut pieces: Vec<Bytes>) -> Bytes {
-    if pieces.len() <= 1 {
-        return pieces.pop().unwrap_or_default();
-    }
-    let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-    whole.freeze()
 }

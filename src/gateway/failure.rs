@@ -25,6 +25,8 @@ pub(super) enum Fault {
     /// `only-if-cached` and nothing stored (RFC 9111 §5.2.1.7).
     OnlyIfCached,
     NoRoute,
+    /// An extended CONNECT where the route takes no WebSockets (RFC 9220 §3).
+    NoTunnel,
     /// The gateway is stopping.
     Draining,
 }
@@ -46,6 +48,7 @@ impl Fault {
             Self::Fill(_) => 502,
             Self::OnlyIfCached => 504,
             Self::NoRoute => 404,
+            Self::NoTunnel => 501,
             Self::Draining => 503,
         }
     }
@@ -58,6 +61,7 @@ impl Fault {
             Self::Fill(FillFailed::TooSlow) => "too_slow",
             Self::OnlyIfCached => "only_if_cached",
             Self::NoRoute => "no_route",
+            Self::NoTunnel => "no_tunnel",
             Self::Draining => "draining",
         }
     }
@@ -71,6 +75,7 @@ impl Fault {
             Self::Client(_) => "The request could not be understood.",
             Self::OnlyIfCached => "Nothing is stored for this request.",
             Self::NoRoute => "No route is configured for this host and path.",
+            Self::NoTunnel => "No WebSockets are served here.",
             Self::Draining => "This server is stopping.",
         }
     }
@@ -99,10 +104,15 @@ pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts
         facts.status = fault.status();
         return client.abandon();
     }
-    let retry = [("Retry-After", "5")];
+    // Spread, so that not all come back in the same moment.
+    let seconds = fastrand::u32(RETRY_SECONDS).to_string();
+    let retry = [("Retry-After", seconds.as_str())];
     let fields: &[(&str, &str)] = if matches!(fault, Fault::Draining) { &retry } else { &[] };
     answer(client, request, facts, &OwnAnswer { status: fault.status(), message: fault.message(), fields }).await;
 }
+
+/// After how long a client that is turned away may come back.
+const RETRY_SECONDS: std::ops::RangeInclusive<u32> = 3..=10;
 
 /// Queues and writes an answer of our own.
 pub(super) async fn answer<C: Client>(client: &mut C, request: &RequestHead, facts: &mut Facts, own: &OwnAnswer<'_>) {

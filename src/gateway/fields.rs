@@ -12,7 +12,7 @@ use crate::{
     config::{FieldEdits, Route, Sticky},
     net::ClientInfo,
     upstream::{Affinity, Chosen, Outgoing, balance},
-    wire::{Fields, RequestHead, ResponseHead, Scheme, strip_hop_by_hop},
+    wire::{Fields, HopByHop, RequestHead, ResponseHead, Scheme, strip_hop_by_hop},
 };
 
 /// What the request is forwarded as.
@@ -58,12 +58,18 @@ impl Gateway {
     pub(super) fn outgoing(&self, visit: &mut Visit<'_>, info: &ClientInfo, lane: Lane) -> Outgoing {
         let (route, request, way) = (visit.route(self), visit.request, visit.way);
         let mut fields = request.fields.clone_with_room(ADDED_LINES, ADDED_BYTES);
-        strip_hop_by_hop(&mut fields);
+        let hop = HopByHop::of(&fields);
         let edited = || route.request_fields.remove.iter().chain(route.request_fields.set.iter().map(|(name, _)| name));
+        // Nor may a twin of a name stand for one that is part of the key, or that the gateway sets.
+        let counted = if lane == Lane::Ask { route.cache.key.fields.as_slice() } else { &[] };
         fields.retain(|name, _| {
-            let is_dropped = is_replaced(name, way.trusted) || (lane == Lane::Ask && is_unkeyed(name));
+            let is_dropped =
+                hop.contains(name) || is_replaced(name, way.trusted) || (lane == Lane::Ask && is_unkeyed(name));
             let is_twin = name.contains(&b'_')
-                && edited().chain(&self.config.forward.request_id).any(|known| is_same_word(known.as_bytes(), name));
+                && edited()
+                    .chain(&self.config.forward.request_id)
+                    .chain(counted)
+                    .any(|known| is_same_word(known.as_bytes(), name));
             !is_dropped && !is_twin
         });
         self.add_way(&mut fields, request, info, way);
@@ -80,10 +86,15 @@ impl Gateway {
         if self.config.forward.via {
             fields.push("Via", "1.1 tidegate");
         }
-        edit(&mut fields, &route.request_fields);
-        // An edit may name the host that the backend is to see.
-        let authority = fields.get_str("host").unwrap_or(&request.authority).to_owned();
-        fields.remove("host");
+        let mut authority = request.authority.clone();
+        if !route.request_fields.is_empty() {
+            edit(&mut fields, &route.request_fields);
+            // An edit may name the host that the backend is to see.
+            if let Some(host) = fields.get_str("host") {
+                host.clone_into(&mut authority);
+            }
+            fields.remove("host");
+        }
         Outgoing {
             method: request.method.clone(),
             scheme: request.scheme,
@@ -104,36 +115,23 @@ impl Gateway {
         edit(&mut head.fields, &route.response_fields);
     }
 
-    /// The same for a stored answer that a 304 has just renewed: what was stored has been edited, what the 304 brought has
-    /// not.
-    pub(super) fn renewed_fields(&self, head: &mut ResponseHead, not_modified: &ResponseHead, route: &Route) {
-        let edits = &route.response_fields;
-        let is_new = |name: &str| not_modified.fields.contains(name);
-        if self.config.forward.via && (is_new("via") || !head.fields.contains("via")) {
-            head.fields.push("Via", "1.1 tidegate");
-        }
-        for name in &edits.remove {
-            head.fields.remove(name);
-        }
-        for (name, value) in &edits.set {
-            head.fields.set(name, value);
-        }
-        for (name, value) in edits.add.iter().filter(|(name, _)| is_new(name)) {
-            head.fields.push(name, value);
-        }
-    }
-
     fn is_trusted(&self, info: &ClientInfo, peer: IpAddr) -> bool {
         // Who may connect to a Unix socket is decided by the file's permissions.
         info.client.is_none() || self.config.trusted_proxies.iter().any(|net| net.contains(&canonical(peer)))
     }
 
     fn add_way(&self, fields: &mut Fields, request: &RequestHead, info: &ClientInfo, way: Way) {
+        // What somebody has said who is not trusted is gone by now, so it need not be looked for.
+        let is_there = |fields: &Fields, name: &str| way.trusted && fields.contains(name);
+        let add_member = |fields: &mut Fields, name: &str, member: &str| match way.trusted {
+            true => append(fields, name, member),
+            false => fields.push(name, member),
+        };
         let peer = text_of(canonical(info.ip()));
         let scheme = scheme_name(request.scheme);
         if info.client.is_some() {
-            append(fields, "X-Forwarded-For", &peer);
-            if !fields.contains("x-real-ip") {
+            add_member(fields, "X-Forwarded-For", &peer);
+            if !is_there(fields, "x-real-ip") {
                 if way.trusted {
                     fields.push("X-Real-IP", canonical(way.client).to_string());
                 } else {
@@ -146,7 +144,7 @@ impl Gateway {
             ("X-Forwarded-Host", request.authority.as_str()),
             ("X-Forwarded-Port", port_of(&request.authority, request.scheme)),
         ] {
-            if !fields.contains(name) && !value.is_empty() {
+            if !value.is_empty() && !is_there(fields, name) {
                 fields.push(name, value);
             }
         }
@@ -157,7 +155,7 @@ impl Gateway {
                 // RFC 7239 §6: an IPv6 address stands in brackets and quotes.
                 IpAddr::V6(address) => format!("\"[{address}]\""),
             };
-            append(fields, "Forwarded", &format!("for={node};host=\"{}\";proto={scheme}", request.authority));
+            add_member(fields, "Forwarded", &format!("for={node};host=\"{}\";proto={scheme}", request.authority));
         }
     }
 
@@ -300,7 +298,7 @@ fn parse_node(text: &str) -> Option<IpAddr> {
 }
 
 /// An IPv4 address inside an IPv6 one is that IPv4 address (a dual-stack listener shows it so).
-fn canonical(address: IpAddr) -> IpAddr {
+pub(super) fn canonical(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
         v4 => v4,
@@ -380,7 +378,7 @@ fn is_replaced(name: &[u8], trusted: bool) -> bool {
 }
 
 /// Fields that make some backends answer another question than the one in the key (cache poisoning).
-fn is_unkeyed(name: &[u8]) -> bool {
+pub(super) fn is_unkeyed(name: &[u8]) -> bool {
     const UNKEYED: [&str; 7] = [
         "x-host",
         "x-http-method",

@@ -3,35 +3,47 @@
 //! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record. The lane
 //! is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
-//! `Transfer`, and `answer` sends what was found; `fields` says what is told on the way, `failure` what the gateway
-//! answers itself, `facts` what is counted.
+//! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, and goes on in the
+//! `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
+//! `facts` what is counted. For operators: `purge` takes answers of a URL out, `explain` tells in words what would become of
+//! a request.
 
 mod answer;
 mod ask;
+mod background;
 mod body_meter;
 mod client;
+mod explain;
 mod facts;
 mod failure;
+mod fetch;
 mod fields;
+mod hit;
 mod http1;
 mod http2;
 mod metrics;
+mod opening;
 mod parts;
+mod purge;
+mod ranged;
 mod relay;
 mod transfer;
 mod upgrade;
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use http::Method;
+use tokio::time::Instant;
 
 use self::{
+    background::Background,
     client::{Client, ClientFault},
     facts::Facts,
     failure::{Fault, OwnAnswer},
     fields::Way,
     metrics::Metrics,
-    transfer::{Sending, Transfer},
+    opening::{Opened, Opening, Sending},
+    upgrade::OpenTunnel,
 };
 use crate::{
     access_log::AccessLog,
@@ -41,9 +53,9 @@ use crate::{
     metrics::Registry,
     net::{ClientInfo, Stream},
     route::RouteTable,
-    tunnel::{Stopper, TunnelMetrics},
+    tunnel::{CloseReason, Drain, Pace, Stopper, Terms, Tunnels},
     upstream::{self, Outgoing, Upstream},
-    wire::{Framing, HeadLimits, RequestHead, ResponseHead, strip_nominated},
+    wire::{Framing, HeadLimits, RequestHead, strip_nominated},
 };
 
 /// Everything that answering takes. One for the process; cheap to share.
@@ -54,8 +66,11 @@ pub struct Gateway {
     policies: Vec<cache::Policy>,
     upstreams: Vec<Arc<Upstream>>,
     cache: Arc<Cache>,
+    background: Background,
     metrics: Metrics,
-    tunnels: TunnelMetrics,
+    tunnels: Tunnels,
+    /// By route: what it asks of its tunnels.
+    terms: Vec<Arc<Terms>>,
     access_log: AccessLog,
     head_limits: HeadLimits,
     stopper: Stopper,
@@ -87,36 +102,63 @@ impl Gateway {
             policies: config.routes.iter().map(|route| policy_of(&config, route)).collect(),
             upstreams,
             cache: Cache::new(&config.cache, registry),
+            background: Background::new(registry),
             metrics: Metrics::new(registry, &config),
-            tunnels: TunnelMetrics::register(registry, &route_names, &names),
+            tunnels: Tunnels::new(registry, &route_names, &names),
             access_log,
             head_limits: HeadLimits {
                 target_bytes: config.limits.target_bytes,
                 head_bytes: config.limits.head_bytes,
                 fields: config.limits.fields,
             },
+            terms: config.routes.iter().map(|route| Arc::new(Terms::new(&route.websocket, &config.timeouts))).collect(),
             stopper: Stopper::new(),
             config,
         }))
     }
 
     /// Serves one connection to its end, tunnels and all.
-    pub async fn serve(self: Arc<Self>, stream: Stream, info: ClientInfo) {
-        if info.http2 {
-            Box::pin(http2::serve(self, stream, info)).await;
+    ///
+    /// What requests need is boxed before the future is made and gone once the connection is a tunnel, so that the task of
+    /// a tunnel at rest is a few words.
+    pub fn serve(self: Arc<Self>, stream: Stream, info: ClientInfo) -> impl Future<Output = ()> + Send {
+        let requests: Pin<Box<dyn Future<Output = Option<OpenTunnel>> + Send>> = if info.http2 {
+            Box::pin(async move {
+                http2::serve(self, stream, info).await;
+                None
+            })
         } else {
-            http1::serve(self, stream, info).await;
+            Box::pin(http1::serve(self, stream, info))
+        };
+        async move {
+            if let Some(tunnel) = requests.await {
+                tunnel.await;
+            }
         }
     }
 
-    /// From now on: idle connections close, busy ones close after their answer, tunnels end with a Close frame.
+    /// From now on: idle connections close, busy ones close after their answer, tunnels are told to go one after another.
     pub fn drain(&self) {
         self.stopper.drain();
+        let now = Instant::now();
+        let (rate, most) = (self.config.limits.drain_rate, self.config.timeouts.tunnel_drain);
+        let pace = Pace::new(rate, now.into_std());
+        let count = self.tunnels.drain_all(Drain { reason: CloseReason::Drain, pace, cut_at: now + most });
+        if count > 0 {
+            let needed = Duration::from_secs(count as u64) / rate.max(1);
+            tracing::info!(tunnels = count, rate, "draining: tunnels are told to go; the last one in {needed:.1?}");
+            if needed > most {
+                tracing::warn!(
+                    "{most:?} are too short for that: see `drain_rate` of [limits] and `tunnel_drain` of [timeouts]"
+                );
+            }
+        }
     }
 
     /// From now on: tunnels end at once; what else is left is dropped with its connection.
     pub fn cut(&self) {
         self.stopper.cut();
+        self.tunnels.cut_all();
     }
 
     /// One request, from its head to its line in the log.
@@ -130,6 +172,8 @@ impl Gateway {
                 let mut visit = Visit { request, way, route, upstream, facts };
                 let outcome = if is_ask(request) {
                     self.ask(client, &mut visit).await
+                } else if self.is_purge(&visit) {
+                    Box::pin(self.purge(client, &mut visit)).await
                 } else {
                     Box::pin(self.relay(client, &mut visit)).await
                 };
@@ -181,17 +225,25 @@ impl Gateway {
         Ok(())
     }
 
+    /// A request to the visit's upstream, which begins now.
+    fn opening(&self, visit: &Visit<'_>, outgoing: Outgoing, sending: Sending, now: Now) -> Opening {
+        let upstream = &self.upstreams[visit.upstream];
+        let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
+        Opening::new(upstream, outgoing, affinity, sending, now.instant)
+    }
+
     /// Sends a request to the visit's upstream and waits for the head of the answer.
     async fn open<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
-        outgoing: &Outgoing,
+        outgoing: Outgoing,
         sending: Sending,
-    ) -> Result<(Transfer, ResponseHead), Fault> {
-        let upstream = &self.upstreams[visit.upstream];
-        let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
-        Transfer::open(client, upstream, outgoing, &affinity, sending, &mut visit.facts.server).await
+    ) -> Opened<Fault> {
+        let mut opening = self.opening(visit, outgoing, sending, Now::read());
+        let opened = opening.with_client(client).await;
+        visit.facts.server = opening.server();
+        opened
     }
 
     fn count_limit(&self, fault: &Fault) {
@@ -209,17 +261,18 @@ impl Visit<'_> {
         &gateway.config.routes[self.route]
     }
 
-    /// The key of the request's answer: scheme, authority and target; what a trusted proxy says of the way; and the
-    /// route, where fields chose it.
+    /// The key of the request's answer: scheme, authority and target, as the route's shape has them; the fields that are
+    /// part of it; what a trusted proxy says of the way; and the route, where fields chose it.
     fn write_key(&self, gateway: &Gateway, key: &mut Vec<u8>) {
-        cache::key::build(key, self.request.scheme, &self.request.authority, &self.request.target);
+        let (route, request) = (self.route(gateway), self.request);
+        let shape = &route.cache.key;
+        cache::key::build_shaped(key, request.scheme, &request.authority, &request.target, shape);
+        cache::key::add_fields(key, &request.fields, shape);
         if self.way.trusted {
-            fields::write_way(self.request, key);
+            fields::write_way(request, key);
         }
-        if !self.route(gateway).matches.fields.is_empty() {
-            // Nowhere else do two NULs stand together.
-            key.push(0);
-            key.extend_from_slice(&self.route.to_be_bytes());
+        if !route.matches.fields.is_empty() {
+            cache::key::add_route(key, self.route);
         }
     }
 }

@@ -3,25 +3,52 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use http::Method;
 
 use super::{
     Gateway, Visit,
-    client::{BodyLength, Client},
+    answer::Source,
+    client::{BodyLength, Client, flush},
+    failure::Fault,
 };
 use crate::{
-    cache::{Body, CacheStatus, Stored, Wanted},
+    cache::{
+        Answer, CacheStatus, FillFailed, Reader, Stored, Wanted,
+        conditional::{self, Condition},
+        policy::range,
+    },
+    clock::Now,
     wire::{ResponseHead, response::reason_for},
 };
 
 /// One piece of the body, with what stands before it.
-struct Part {
+pub(super) struct Part {
     before: Bytes,
     bytes: Range<u64>,
 }
 
 impl Gateway {
-    /// Queues the bytes that are wanted of a stored answer, or the 416 that says how many there are. The head is the
-    /// stored one but for what speaks of the whole body.
+    /// Queues what this request is given of a stored answer: parts, all of it, or the 304 or 416 that say why not.
+    pub(super) fn answer_range<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        stored: &Stored,
+        age: u64,
+        status: CacheStatus,
+    ) {
+        let wanted = match conditional::evaluate(visit.request, &stored.answer) {
+            // RFC 9110 §14.2: Range is for GET alone.
+            Condition::Proceed if visit.request.method == Method::GET => range::evaluate(visit.request, &stored.answer),
+            _ => Wanted::Whole,
+        };
+        match wanted {
+            Wanted::Whole => self.answer_stored(client, visit, stored, age, status),
+            wanted => self.answer_part(client, visit, stored, age, status, &wanted),
+        }
+    }
+
+    /// Queues the bytes that are wanted of a stored answer, or the 416 that says how many there are.
     pub(super) fn answer_part<C: Client>(
         &self,
         client: &mut C,
@@ -31,8 +58,51 @@ impl Gateway {
         status: CacheStatus,
         wanted: &Wanted,
     ) {
-        let length = stored.body.length();
-        let mut head = stored.answer.head.clone();
+        let (parts, end) = self.start_part(client, visit, &stored.answer, age, status, wanted);
+        for part in parts {
+            client.push(part.before);
+            stored.slice(&part.bytes).for_each(|piece| client.push(piece));
+        }
+        client.push(end);
+        client.finish(None);
+    }
+
+    /// Sends the one range that is wanted of a body that is still arriving, at this client's pace.
+    pub(super) async fn read_part<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        reader: Reader,
+        status: CacheStatus,
+    ) -> Result<(), Fault> {
+        let answer = reader.answer().clone();
+        let wanted = range::evaluate(visit.request, &answer);
+        let Wanted::Parts(ranges) = &wanted else { return self.read(client, visit, reader, status).await };
+        let ([range], Condition::Proceed) = (&ranges[..], conditional::evaluate(visit.request, &answer)) else {
+            return self.read(client, visit, reader, status).await;
+        };
+        self.start_part(client, visit, &answer, answer.age(Now::read()), status, &wanted);
+        let length = range.end - range.start;
+        if self.send_cut(client, &mut Source::Fill(reader), range.start, length).await? < length {
+            return Err(Fault::Fill(FillFailed::Incomplete));
+        }
+        client.finish(None);
+        Ok(flush(client).await?)
+    }
+
+    /// Queues the head of a part of this answer, or of the 416: the stored one but for what speaks of the whole body. The
+    /// bytes of the parts are for the caller to send.
+    pub(super) fn start_part<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        answer: &Answer,
+        age: u64,
+        status: CacheStatus,
+        wanted: &Wanted,
+    ) -> (Vec<Part>, Bytes) {
+        let length = answer.length.unwrap_or(0);
+        let mut head = answer.head.clone();
         head.fields.remove("content-length");
         let (parts, end) = match wanted {
             Wanted::Parts(ranges) => {
@@ -59,12 +129,7 @@ impl Gateway {
         }
         let sum = parts.iter().map(|part| part.before.len() as u64 + part.bytes.end - part.bytes.start).sum::<u64>();
         client.start(&head, BodyLength::Exact(sum + end.len() as u64));
-        for part in parts {
-            client.push(part.before);
-            push_range(client, &stored.body, part.bytes);
-        }
-        client.push(end);
-        client.finish(None);
+        (parts, end)
     }
 }
 
@@ -100,17 +165,4 @@ fn content_range(bytes: &Range<u64>, length: u64) -> String {
 fn describes_content(name: &[u8]) -> bool {
     let known: [&[u8]; 5] = [b"content-type", b"content-encoding", b"cache-control", b"expires", b"set-cookie"];
     known.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-/// Queues these bytes of the body; nothing is copied.
-fn push_range<C: Client>(client: &mut C, body: &Body, bytes: Range<u64>) {
-    let mut start = 0;
-    for chunk in body.chunks() {
-        let end = start + chunk.len() as u64;
-        let (from, to) = (bytes.start.max(start), bytes.end.min(end));
-        if from < to {
-            client.push(chunk.slice((from - start) as usize..(to - start) as usize));
-        }
-        start = end;
-    }
 }

@@ -7,11 +7,14 @@ use http::Method;
 
 use super::{
     Gateway, Visit,
+    ask::Why,
     client::Client,
     facts::CacheWord,
     failure::Fault,
-    fields::Lane,
-    transfer::{Sending, Transfer},
+    fetch::keep,
+    fields::{Lane, is_unkeyed},
+    opening::Sending,
+    transfer::Transfer,
 };
 use crate::{
     cache::{
@@ -28,21 +31,25 @@ impl Gateway {
         visit.facts.cache = CacheWord::None;
         let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
-        let (transfer, head) = self.open(client, visit, &outgoing, sending).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, sending).await?;
         self.invalidate(visit, &head);
         if visit.request.method == Method::POST
             && head.fields.contains("content-location")
             && let Some((leader, plan)) = self.for_get(visit, &transfer, &head)
         {
-            return Box::pin(self.store(client, visit, leader, plan, transfer, head, Reason::Method)).await;
+            let why = Why { reason: Reason::Method, detail: None };
+            let settled = Box::pin(keep(leader, plan, transfer, head)).await;
+            return Box::pin(self.answer_settled(client, visit, settled, why)).await.map(drop);
         }
         self.stream(client, visit, transfer, head, None, Vec::new()).await
     }
 
     /// Leave to store the answer to a POST for GETs to come (RFC 9110 §9.3.3). Not while the request is still being sent:
-    /// what stores an answer only listens to the backend.
+    /// what stores an answer only listens to the backend. And not where a field has reached the backend that a GET could
+    /// not have brought there: then the answer may be poisoned by it.
     fn for_get(&self, visit: &Visit<'_>, transfer: &Transfer, head: &ResponseHead) -> Option<(Leader, Plan)> {
-        if !visit.route(self).cache.enabled || transfer.is_uploading() {
+        let is_poisoned = visit.request.fields.iter().any(|(name, _)| is_unkeyed(name));
+        if !visit.route(self).cache.enabled || transfer.is_uploading() || is_poisoned {
             return None;
         }
         let (policy, now) = (&self.policies[visit.route], visit.facts.now);
@@ -50,7 +57,7 @@ impl Gateway {
         let plan = self.cache.storable_for_get(&exchange, head).ok()?;
         let mut key = Vec::new();
         visit.write_key(self, &mut key);
-        Some((self.cache.begin_unasked(&key, visit.request), self.edited(visit, plan)))
+        Some((self.cache.begin_unasked(&key, visit.request, now), self.edited(visit.route, plan)))
     }
 
     /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).
@@ -66,11 +73,11 @@ impl Gateway {
         let named = ["location", "content-location"]
             .into_iter()
             .filter_map(|name| head.fields.get_str(name).and_then(|value| same_origin_target(visit.request, value)));
-        let mut key = Vec::new();
         for target in std::iter::once(visit.request.target.as_str()).chain(named) {
-            // The base alone: a GET may have come another way than this request, or by a route that fields choose.
-            cache::key::build(&mut key, visit.request.scheme, &visit.request.authority, target);
-            self.cache.invalidate(&key);
+            // The bases alone: a GET may have come another way than this request, or by another route.
+            for base in self.bases(visit.request.scheme, &visit.request.authority, target) {
+                self.cache.invalidate(&base);
+            }
         }
     }
 

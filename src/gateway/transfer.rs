@@ -1,4 +1,5 @@
 //! One exchange between a client and a backend: the request body up, heads and the answer's body down, both at once.
+//! How it begins is told in `opening`.
 //!
 //! One future drives both directions. Neither end is read further while the other holds more than its bound, so a slow
 //! side stops the fast one and memory stays flat, whatever the size of the bodies.
@@ -9,163 +10,72 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Method;
 
 use super::{
-    client::{BodyLength, Client, ClientFault, unless_gone},
+    client::{BodyLength, Client, ClientFault},
     failure::Fault,
 };
 use crate::{
-    upstream::{Affinity, Chosen, Exchange, Failure, INTERIM_MAX, Outgoing, Upstream},
+    cache::PartFill,
+    upstream::{Chosen, Exchange, Failure, INTERIM_MAX, Outgoing},
     wire::{Framing, ResponseHead},
 };
 
-/// One exchange, from the moment that a backend has the request's head.
+/// One exchange, from the moment that a connection has the request's head.
 pub(super) struct Transfer {
     pub(super) chosen: Chosen,
     pub(super) exchange: Exchange,
     /// How long the answer's body is, as its head said.
     pub(super) length: BodyLength,
+    /// Gathers the body for the store as it passes.
+    pub(super) part: Option<Box<PartFill>>,
     /// The request body is not yet at its end.
     uploading: bool,
     /// An answer that is to switch protocols was asked for.
     upgrade: bool,
-}
-
-/// How a request is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sending {
-    /// It may be sent twice when a kept connection turns out dead (RFC 9110 §9.2.2).
-    Repeatable,
-    Once,
-    /// It asks for another protocol, on a connection of its own.
-    Upgrade,
+    /// Interim answers so far.
+    interim: usize,
 }
 
 impl Transfer {
-    /// Sends `request` to a server of `upstream` and waits for the final head. Servers that can't be reached are passed
-    /// over, a dead kept connection is replaced, while nothing is lost by it.
-    pub(super) async fn open<C: Client>(
-        client: &mut C,
-        upstream: &std::sync::Arc<Upstream>,
-        request: &Outgoing,
-        affinity: &Affinity,
-        sending: Sending,
-        server: &mut Option<std::sync::Arc<str>>,
-    ) -> Result<(Self, ResponseHead), Fault> {
-        let started = std::time::Instant::now();
-        let mut tried = Vec::new();
-        let mut may_reuse = true;
-        loop {
-            let chosen = upstream.choose(affinity, &mut tried).ok_or(Failure::NoServer)?;
-            *server = Some(chosen.name());
-            let outcome = Self::attempt(client, chosen, request, sending, may_reuse).await;
-            match outcome {
-                Ok(opened) => {
-                    upstream.count_first_byte(started.elapsed());
-                    return Ok(opened);
-                }
-                Err(Fault::Backend(failure)) => {
-                    let dead = failure.is_stale_connection() && sending == Sending::Repeatable && may_reuse;
-                    if dead {
-                        may_reuse = false;
-                        tried.pop();
-                    } else if !failure.is_connect() || !upstream.may_try_another(&tried) {
-                        return Err(failure.into());
-                    }
-                    upstream.count_retry();
-                }
-                Err(other) => return Err(other),
-            }
-        }
-    }
-
-    async fn attempt<C: Client>(
-        client: &mut C,
-        mut chosen: Chosen,
-        request: &Outgoing,
-        sending: Sending,
-        may_reuse: bool,
-    ) -> Result<(Self, ResponseHead), Fault> {
-        let upgrade = sending == Sending::Upgrade;
-        let begun = async {
-            if upgrade { chosen.begin_upgrade(request).await } else { chosen.begin(request, may_reuse).await }
-        };
-        // Dialling may take its time, and nobody waits for it any more once the client has gone.
-        let begun = unless_gone(client, begun).await?;
-        let exchange = begun.inspect_err(|failure| chosen.settle(Err(failure)))?;
+    /// An exchange whose request is on its way.
+    pub(super) fn new(chosen: Chosen, exchange: Exchange, request: &Outgoing, upgrade: bool) -> Self {
         let uploading = !matches!(request.framing, Framing::None | Framing::Length(0));
-        let mut transfer = Self { chosen, exchange, length: BodyLength::Unknown, uploading, upgrade };
-        match transfer.final_head(client).await {
-            Ok(head) => {
-                transfer.chosen.settle(Ok(()));
-                transfer.length = match body_length(&request.method, &head) {
-                    // Over HTTP/2 a head may end the answer without saying so in a field.
-                    BodyLength::Unknown if transfer.exchange.is_ended() => BodyLength::Exact(0),
-                    length => length,
-                };
-                Ok((transfer, head))
-            }
-            Err(fault) => {
-                if let Fault::Backend(failure) = &fault {
-                    transfer.broke_off(failure);
-                }
-                Err(fault)
-            }
-        }
+        Self { chosen, exchange, length: BodyLength::Unknown, part: None, uploading, upgrade, interim: 0 }
     }
 
-    /// Waits for the final head; interim ones go to the client at once (RFC 9110 §15.2).
-    async fn final_head<C: Client>(&mut self, client: &mut C) -> Result<ResponseHead, Fault> {
-        for _ in 0..=INTERIM_MAX {
-            let mut head = poll_fn(|cx| self.poll_head(client, cx)).await?;
-            if head.status < 200 || head.status == 204 {
-                // RFC 9110 §8.6: not sent in these, and not to be passed on, for the next reader may believe it.
-                head.fields.remove("content-length");
-            }
-            if head.status == 101 && !self.upgrade {
-                return Err(Failure::UnaskedSwitch.into());
-            }
-            if !head.is_interim() || head.status == 101 {
-                return Ok(head);
-            }
-            crate::wire::strip_hop_by_hop(&mut head.fields);
-            // 100 is the client's end to give: it was not passed on that anybody waits for it.
-            if head.status != 100 {
-                client.interim(&head);
-            }
+    /// The next head, interim (RFC 9110 §15.2) or final; `method` is the request's.
+    pub(super) fn poll_head(&mut self, method: &Method, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
+        let mut head = ready!(self.exchange.poll_head(cx))?;
+        if head.status < 200 || head.status == 204 {
+            // RFC 9110 §8.6: not sent in these, and not to be passed on, for the next reader may believe it.
+            head.fields.remove("content-length");
         }
-        Err(Failure::TooManyInterim.into())
+        if head.status == 101 && !self.upgrade {
+            return Poll::Ready(Err(Failure::UnaskedSwitch));
+        }
+        if head.is_interim() && head.status != 101 {
+            self.interim += 1;
+            let is_one_too_many = self.interim > INTERIM_MAX;
+            return Poll::Ready(if is_one_too_many { Err(Failure::TooManyInterim) } else { Ok(head) });
+        }
+        self.chosen.settle(Ok(()));
+        self.length = match body_length(method, &head) {
+            // Over HTTP/2 a head may end the answer without saying so in a field.
+            BodyLength::Unknown if self.exchange.is_ended() => BodyLength::Exact(0),
+            length => length,
+        };
+        Poll::Ready(Ok(head))
     }
 
-    fn poll_head<C: Client>(&mut self, client: &mut C, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Fault>> {
-        let uploaded = self.poll_upload(client, cx);
-        // An answer that came before the body was whole counts more than the body's fault.
-        if let Poll::Ready(head) = self.exchange.poll_head(cx) {
-            return Poll::Ready(head.map_err(Fault::Backend));
-        }
-        if let Poll::Ready(Err(fault)) = uploaded {
-            return Poll::Ready(Err(fault));
-        }
-        if client.queued() > 0
-            && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
-        {
-            return Poll::Ready(Err(fault.into()));
-        }
-        if !self.uploading
-            && let Poll::Ready(fault) = client.poll_gone(cx)
-        {
-            return Poll::Ready(Err(fault.into()));
-        }
-        Poll::Pending
-    }
-
-    /// Whether the request is still being sent.
+    /// Whether some of the request body is still to go up.
     pub(super) fn is_uploading(&self) -> bool {
         self.uploading
     }
 
     /// Moves the request body on as far as both ends let it.
-    fn poll_upload<C: Client>(&mut self, client: &mut C, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    pub(super) fn poll_upload<C: Client>(&mut self, client: &mut C, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         while self.uploading {
             ready!(self.exchange.poll_send_ready(cx))?;
             match ready!(client.poll_body(cx)) {
@@ -215,7 +125,20 @@ impl Transfer {
 
     /// The next piece of the body; `None` at its end.
     pub(super) async fn next_piece(&mut self) -> Result<Option<Bytes>, Failure> {
-        poll_fn(|cx| self.exchange.poll_body(cx)).await.transpose()
+        poll_fn(|cx| self.poll_piece(cx)).await.transpose()
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        let piece = self.exchange.poll_body(cx);
+        if let Some(part) = &mut self.part {
+            match &piece {
+                Poll::Ready(Some(Ok(piece))) => part.push(piece),
+                // Before the client can see the end, so that its next request finds the part in the store.
+                Poll::Ready(None) => drop(self.part.take().map(|part| part.finish())),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
+        }
+        piece
     }
 
     /// Gives the connection back after a body that was read to its end, or that is not there.
@@ -247,7 +170,7 @@ impl Transfer {
             }
             // What is there is gathered before it is written: a head and a small body leave together.
             while !*down_ended && client.queued() < client.queue_max() {
-                match self.exchange.poll_body(cx) {
+                match self.poll_piece(cx) {
                     Poll::Ready(Some(piece)) => client.push(piece?),
                     Poll::Ready(None) => {
                         client.finish(self.exchange.take_trailers().as_ref());
@@ -285,9 +208,9 @@ impl Fault {
 }
 
 /// How long an answer's body is, as its head says it.
-fn body_length(method: &http::Method, head: &ResponseHead) -> BodyLength {
+fn body_length(method: &Method, head: &ResponseHead) -> BodyLength {
     // RFC 9112 §6.3: these never have one, whatever the fields say.
-    if method == http::Method::HEAD || matches!(head.status, 204 | 304) {
+    if method == Method::HEAD || matches!(head.status, 204 | 304) {
         return BodyLength::None;
     }
     let length = head.fields.get("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());

@@ -10,20 +10,26 @@ use super::{
     facts::Facts,
     failure::{self, Fault, OwnAnswer},
     fields::Lane,
-    http1::Http1Client,
-    transfer::{Sending, Transfer},
+    opening::Sending,
+    transfer::Transfer,
 };
 use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, HandshakeResult, StopPhase, Terms},
+    tunnel::{self, HandshakeResult, StopPhase},
     upstream::{Chosen, Failure},
-    wire::{RequestHead, ResponseHead, strip_hop_by_hop},
+    wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
 
-/// Bytes that a peer of a tunnel leaves unacknowledged for this long: it has gone.
-const UNACKNOWLEDGED_MAX: std::time::Duration = std::time::Duration::from_secs(120);
+/// A client whose exchange may become a tunnel.
+pub(super) trait TunnelClient: Client {
+    /// Queues the head that opens the tunnel. Gives the status that it says.
+    fn switch(&mut self, head: ResponseHead) -> u16;
+
+    /// The client's bytes from here on, and those that came behind its handshake; `None` if it was told of no tunnel.
+    fn into_stream(self) -> Option<(Stream, Bytes)>;
+}
 
 /// A tunnel that carries bytes; gives nothing but its end.
 pub(super) type OpenTunnel = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -39,15 +45,21 @@ pub(super) struct Agreed {
 }
 
 /// Takes a request that asks for a WebSocket: gives the tunnel to be opened, or answers the request.
-pub(super) async fn serve(
+pub(super) async fn serve<C: TunnelClient>(
     gateway: &Arc<Gateway>,
-    client: &mut Http1Client,
+    client: &mut C,
     request: &mut RequestHead,
 ) -> Option<Agreed> {
     let way = gateway.way(request, client.info());
     let mut facts = Facts::new(Now::read(), way.client);
     let (route, upstream) = match gateway.route(client, request, &mut facts) {
         Ok(Some((route, upstream))) if gateway.config.routes[route].websocket.enabled => (route, upstream),
+        Ok(Some(_)) if request.version == Version::Http2 => {
+            // An ordinary answer to CONNECT could be taken for a tunnel.
+            failure::fail(client, request, &mut facts, &Fault::NoTunnel).await;
+            gateway.record(&mut facts, request, client);
+            return None;
+        }
         // No tunnels here: an ordinary request, whose Upgrade goes no further.
         _ => {
             gateway.journey(client, request).await;
@@ -85,7 +97,7 @@ enum Handshake {
 }
 
 impl Gateway {
-    async fn shake_hands(&self, client: &mut Http1Client, visit: &mut Visit<'_>) -> Result<Handshake, Fault> {
+    async fn shake_hands<C: TunnelClient>(&self, client: &mut C, visit: &mut Visit<'_>) -> Result<Handshake, Fault> {
         if self.stopper.signal().phase() > StopPhase::Running {
             return Err(Fault::Draining);
         }
@@ -95,7 +107,7 @@ impl Gateway {
                 self.tunnels.refused(visit.route, HandshakeResult::Invalid);
                 visit.facts.failure = refusal.label();
                 let own = OwnAnswer {
-                    status: refusal.status(),
+                    status: refusal.status(visit.request.version),
                     message: "This is not a WebSocket handshake that can be understood (RFC 6455).",
                     fields: refusal.fields(),
                 };
@@ -114,7 +126,11 @@ impl Gateway {
             return Ok(self.refuse(client, visit, OwnAnswer { status: foreign.status(), message, fields: &[] }).await);
         }
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
-        let (transfer, head) = self.open(client, visit, &outgoing, Sending::Upgrade).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, Sending::Upgrade).await?;
+        // RFC 8441 §5, RFC 9110 §9.3.6: over HTTP/2 a 2xx would say that the tunnel is open.
+        if visit.request.version == Version::Http2 && (200..300).contains(&head.status) {
+            return Err(Failure::BadSwitch.into());
+        }
         if head.status != 101 {
             return Ok(Handshake::Declined(transfer, head));
         }
@@ -127,7 +143,7 @@ impl Gateway {
         }
     }
 
-    async fn refuse(&self, client: &mut Http1Client, visit: &mut Visit<'_>, own: OwnAnswer<'_>) -> Handshake {
+    async fn refuse<C: TunnelClient>(&self, client: &mut C, visit: &mut Visit<'_>, own: OwnAnswer<'_>) -> Handshake {
         let failure = visit.facts.failure;
         failure::answer(client, visit.request, &mut visit.facts, &own).await;
         visit.facts.failure = failure;
@@ -135,17 +151,16 @@ impl Gateway {
     }
 
     /// Tells the client that the tunnel is open. `None` if it can't be told any more.
-    async fn switch(
+    async fn switch<C: TunnelClient>(
         &self,
-        client: &mut Http1Client,
+        client: &mut C,
         mut visit: Visit<'_>,
         transfer: Transfer,
         mut head: ResponseHead,
     ) -> Option<Agreed> {
-        visit.facts.status = 101;
         self.switch_fields(&mut head, &visit);
         super::fields::set_sticky_cookie(&mut head, visit.request, &transfer.chosen);
-        client.switch(&head);
+        visit.facts.status = client.switch(head);
         if let Err(fault) = flush(client).await {
             self.tunnels.refused(visit.route, HandshakeResult::ClientGone);
             visit.facts.failure = fault.label();
@@ -172,30 +187,26 @@ impl Gateway {
 
 impl Agreed {
     /// Lets go of what the handshake needed, and opens the tunnel.
-    pub(super) fn open(self, gateway: Arc<Gateway>, client: Http1Client, request: RequestHead) -> OpenTunnel {
+    pub(super) fn open<C: TunnelClient>(
+        self,
+        gateway: Arc<Gateway>,
+        client: C,
+        request: RequestHead,
+    ) -> Option<OpenTunnel> {
         let Self { chosen, backend, backend_first, facts, route, upstream } = self;
-        let terms = Terms {
-            idle: gateway.config.routes[route].websocket.idle_timeout,
-            linger: gateway.config.timeouts.tunnel_linger,
-            close: gateway.config.timeouts.tunnel_close,
-            send: UNACKNOWLEDGED_MAX,
-        };
         let has_address = client.info().client.is_some();
+        let (stream, client_first) = client.into_stream()?;
         // What the log says at the end is kept for nothing but the log.
         let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
-        let (stream, client_first) = client.into_parts();
         let open = gateway.tunnels.open(route, upstream);
-        let tunnel = tunnel::run(stream, client_first, backend, backend_first, &terms, gateway.stopper.signal(), open);
-        // Boxed by itself: moved into the future below, it would be held twice.
-        let tunnel = Box::pin(tunnel);
-        Box::pin(async move {
-            let ended = tunnel.await;
+        let terms = Arc::clone(&gateway.terms[route]);
+        Some(Box::pin(tunnel::run(stream, client_first, backend, backend_first, terms, open, move |ended| {
             // The load of a server counts open tunnels too.
             drop(chosen);
             if let Some(logged) = logged {
                 logged.close(&gateway, &ended);
             }
-        })
+        })))
     }
 }
 
@@ -208,8 +219,15 @@ struct Logged {
 
 impl Logged {
     /// Writes the first line.
-    fn open(gateway: &Gateway, mut facts: Facts, request: RequestHead, has_address: bool) -> Self {
+    fn open(gateway: &Gateway, mut facts: Facts, mut request: RequestHead, has_address: bool) -> Self {
         facts.request_id();
+        // Of the fields no more is kept than lines tell.
+        request
+            .fields
+            .retain(|name, _| [&b"referer"[..], b"user-agent"].iter().any(|told| name.eq_ignore_ascii_case(told)));
+        request.fields.shrink();
+        request.authority.shrink_to_fit();
+        request.target.shrink_to_fit();
         let logged = Self { request, facts, has_address };
         gateway.access_log.write(&logged.line(gateway, Kind::TunnelOpen));
         logged
@@ -219,10 +237,13 @@ impl Logged {
     fn close(&self, gateway: &Gateway, ended: &tunnel::Ended) {
         let kind = Kind::TunnelClose {
             reason: ended.reason.label(),
-            code: ended.code,
+            code: ended.code(),
             by: ended.by.label(),
-            bytes_up: ended.bytes_up,
-            bytes_down: ended.bytes_down,
+            bytes_up: ended.totals.up.bytes,
+            bytes_down: ended.totals.down.bytes,
+            messages_up: ended.totals.up.messages(),
+            messages_down: ended.totals.down.messages(),
+            text: ended.farewell.as_ref().map_or("", |farewell| &farewell.text),
         };
         let mut record = self.line(gateway, kind);
         record.now = Now::read();

@@ -11,12 +11,12 @@ use std::{
 };
 
 use rustix::io::Errno;
+use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::watch,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
 
 use super::{
     bind::ListenSocket,
@@ -24,6 +24,7 @@ use super::{
     metrics::{AcceptError, Handshake, Metrics, OpenConnection},
     preface::{FirstBytes, first_bytes},
     seldom::Seldom,
+    tls,
 };
 use crate::{
     config::ListenAddress,
@@ -48,7 +49,7 @@ pub enum Entry {
     /// A look at the first bytes for HTTP/2 by prior knowledge, for at most this long.
     PriorKnowledge(Duration),
     /// The TLS handshake, for at most this long.
-    Tls(TlsAcceptor, Duration),
+    Tls(Arc<ServerConfig>, Duration),
 }
 
 impl Door {
@@ -227,9 +228,11 @@ where
     // A task for each kind of entry, so that a plain connection does not carry the room that a handshake needs.
     match &door.entry {
         Entry::Plain => {
+            // Made outside of the task, which would hold the arguments as well.
+            let serving = handler(stream, info);
             tokio::spawn(async move {
                 let _place = place;
-                handler(stream, info).await;
+                serving.await;
             });
         }
         Entry::PriorKnowledge(_) => {
@@ -282,12 +285,12 @@ impl Door {
         mut info: ClientInfo,
         stop: watch::Receiver<bool>,
     ) -> Option<(Stream, ClientInfo)> {
-        let Entry::Tls(acceptor, deadline) = &self.entry else { return Some((stream, info)) };
-        let result = match in_time(*deadline, stop, acceptor.accept(stream)).await {
+        let Entry::Tls(config, deadline) = &self.entry else { return Some((stream, info)) };
+        let result = match in_time(*deadline, stop, tls::accept(config.clone(), stream)).await {
             Some(Ok(stream)) => {
                 self.metrics.handshake(Handshake::Ok);
                 info.tls = true;
-                info.http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                info.http2 = stream.protocol() == Some(b"h2");
                 return Some((Stream::Boxed(Box::new(stream)), info));
             }
             Some(Err(error)) => {

@@ -89,6 +89,7 @@ pub(crate) fn limits() -> Limits {
         body_rate_grace: Duration::from_secs(10),
         answer_head_bytes: 32 * 1024,
         http2_streams: 100,
+        drain_rate: 200,
     }
 }
 

@@ -132,6 +132,17 @@ impl<K: Key> HistogramFamily<K> {
         });
     }
 
+    /// Records many values at once that were sorted into the same buckets elsewhere: `counts` by bucket, the last above all
+    /// bounds, and their sum.
+    pub fn merge(&self, key: K, counts: &[u32], sum: f64) {
+        self.table.update(key, |spread| {
+            for (cell, count) in spread.counts.iter_mut().zip(counts) {
+                *cell = cell.wrapping_add(u64::from(*count));
+            }
+            spread.sum += sum;
+        });
+    }
+
     /// Records one duration, in seconds.
     #[inline]
     pub fn observe_duration(&self, key: K, duration: Duration) {

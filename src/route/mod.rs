@@ -6,4 +6,4 @@
 
 mod table;
 
-pub use table::RouteTable;
+pub use table::{RouteTable, Verdict};

@@ -25,6 +25,23 @@ struct Candidate {
     redirects: bool,
 }
 
+/// Whether a route would take a request, and if not, the first thing that stands in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It would, unless another is more specific.
+    Fits,
+    /// It is for other hosts.
+    Host,
+    /// It is for another path.
+    Path,
+    /// It redirects, and the request came by https.
+    Https,
+    /// It is for other methods.
+    Method,
+    /// A field is missing, or has another value.
+    Field,
+}
+
 impl RouteTable {
     /// Sorts the routes; what `find` gives are indices into `routes`.
     pub fn new(routes: &[Route]) -> Self {
@@ -62,12 +79,29 @@ impl RouteTable {
             .get(&host)
             .and_then(|list| fits(list))
             .or_else(|| {
-                self.suffixes
-                    .iter()
-                    .filter(|(suffix, _)| host.len() > suffix.len() && host.ends_with(suffix.as_str()))
-                    .find_map(|(_, list)| fits(list))
+                self.suffixes.iter().filter(|(suffix, _)| is_below(&host, suffix)).find_map(|(_, list)| fits(list))
             })
             .or_else(|| fits(&self.any))
+    }
+
+    /// Every route whose host and path fit, whatever else it asks for: those that may have answered for a URL. In the order
+    /// in which they win.
+    pub fn on_path(&self, host: &str, path: &str) -> Vec<usize> {
+        let fitting = self.on_host(host).filter(|candidate| path_begins_with(path, &candidate.matches.path));
+        fitting.map(|candidate| candidate.route).collect()
+    }
+
+    /// What this route says to a request.
+    pub fn verdict(&self, route: usize, request: &RequestHead) -> Verdict {
+        let own = self.on_host(request.host()).find(|candidate| candidate.route == route);
+        own.map_or(Verdict::Host, |candidate| candidate.verdict(request.path(), request))
+    }
+
+    fn on_host(&self, host: &str) -> impl Iterator<Item = &Candidate> {
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let exact = self.exact.get(&host).into_iter();
+        let suffixes = self.suffixes.iter().filter(move |(suffix, _)| is_below(&host, suffix)).map(|(_, list)| list);
+        exact.chain(suffixes).chain([&self.any]).flatten()
     }
 
     fn list(&mut self, host: &HostPattern) -> &mut Vec<Candidate> {
@@ -86,14 +120,31 @@ impl RouteTable {
 
 impl Candidate {
     fn fits(&self, path: &str, request: &RequestHead) -> bool {
-        path_begins_with(path, &self.matches.path)
-            && !(self.redirects && request.scheme == Scheme::Https)
-            && (self.matches.methods.is_empty() || self.matches.methods.contains(&request.method))
-            && self.matches.fields.iter().all(|wanted| match &wanted.value {
-                Some(value) => request.fields.all(&wanted.name).any(|given| given == value.as_bytes()),
-                None => request.fields.contains(&wanted.name),
-            })
+        self.verdict(path, request) == Verdict::Fits
     }
+
+    fn verdict(&self, path: &str, request: &RequestHead) -> Verdict {
+        let matches = &self.matches;
+        if !path_begins_with(path, &matches.path) {
+            return Verdict::Path;
+        }
+        if self.redirects && request.scheme == Scheme::Https {
+            return Verdict::Https;
+        }
+        if !matches.methods.is_empty() && !matches.methods.contains(&request.method) {
+            return Verdict::Method;
+        }
+        let has_fields = matches.fields.iter().all(|wanted| match &wanted.value {
+            Some(value) => request.fields.all(&wanted.name).any(|given| given == value.as_bytes()),
+            None => request.fields.contains(&wanted.name),
+        });
+        if has_fields { Verdict::Fits } else { Verdict::Field }
+    }
+}
+
+/// Whether a host is one of the names below a suffix such as `.example.com`.
+fn is_below(host: &str, suffix: &str) -> bool {
+    host.len() > suffix.len() && host.ends_with(suffix)
 }
 
 /// Whether `prefix` is the front of `path`, ending at a segment's border: `/app` covers `/app` and `/app/x`, not `/apple`.

@@ -33,10 +33,14 @@ pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
     let handler = Gateway::new(parts.config, &parts.registry, parts.access_log)?;
     let lifecycle = parts.lifecycle;
     let ended = lifecycle.clone();
+    let (of_bases, of_explain) = (handler.clone(), handler.clone());
     let state = AdminState {
         registry: parts.registry,
         ready: Arc::new(move || readiness(&lifecycle)),
         hosts,
+        cache: handler.cache().clone(),
+        bases: Arc::new(move |url| of_bases.bases_of(url)),
+        explain: Arc::new(move |request, answer| of_explain.explain(request, answer)),
         info: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
     };
     let admin: AdminTask = Box::new(move |listener| {

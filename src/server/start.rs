@@ -10,7 +10,6 @@ use tokio::{
     runtime::{Builder, Runtime},
     sync::watch,
 };
-use tokio_rustls::TlsAcceptor;
 
 use super::{
     Assembly, Handler, Lifecycle, Parts, Phase, Running, StartFault, StartProblem, StopRequest, Stopped,
@@ -150,7 +149,7 @@ fn entry(config: &Config, listener: &Listener, certificates: Option<Arc<Certific
         (Some(tls), Some(certificates)) => {
             let agreed = tls::server_config(tls, listener.http2, certificates)
                 .map_err(|error| StartFault::Tls(error.to_string()))?;
-            Ok(Entry::Tls(TlsAcceptor::from(Arc::new(agreed)), config.timeouts.tls_handshake))
+            Ok(Entry::Tls(Arc::new(agreed), config.timeouts.tls_handshake))
         }
         _ if listener.h2c => Ok(Entry::PriorKnowledge(config.timeouts.head)),
         _ => Ok(Entry::Plain),

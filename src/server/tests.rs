@@ -130,6 +130,7 @@ fn config(listeners: Vec<Listener>) -> Config {
             tunnel_idle: Duration::from_secs(60),
             tunnel_linger: Duration::from_secs(60),
             tunnel_close: Duration::from_secs(5),
+            tunnel_drain: Duration::from_secs(30),
             shutdown: Duration::from_secs(60),
         },
         trusted_proxies: Vec::new(),

@@ -2,6 +2,11 @@
 
 use std::{io, time::Duration};
 
+use super::{
+    live::Totals,
+    wire::{Breach, Farewell},
+};
+
 /// Why a tunnel ended. The word stands in the log and is a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
@@ -9,7 +14,7 @@ pub enum CloseReason {
     ClientClose,
     /// The backend closed first, in the same sense.
     BackendClose,
-    /// The client vanished: reset, timed out, or a TLS stream cut short.
+    /// The client vanished: reset, timed out, a TLS stream cut short, or a stream that ended within a message.
     ClientGone,
     /// The backend vanished.
     BackendGone,
@@ -17,13 +22,27 @@ pub enum CloseReason {
     ClientError,
     /// The backend's stream failed in another way.
     BackendError,
-    /// No byte passed for the idle time.
+    /// Nothing was said for the idle time.
     Idle,
-    /// One side had closed, and then no byte passed for the linger time.
-    Linger,
-    /// The gateway asked both sides to go, because it drains.
+    /// It had lived as long as its route lets tunnels live.
+    Lifetime,
+    /// A side sent nothing for too long after a Ping of ours.
+    PongTimeout,
+    /// The client sent a larger message than its route takes.
+    MessageTooBig,
+    /// The client sent more messages than its route takes.
+    MessageRate,
+    /// The client's bytes were no frames, where its route limits messages.
+    Protocol,
+    /// The gateway, or a part of it, drains.
     Drain,
-    /// The gateway stopped and waited no longer.
+    /// An operator ended it.
+    Kicked,
+    /// Its route is not what it was when it opened.
+    RouteChanged,
+    /// What its handshake was let in with has expired.
+    AuthExpired,
+    /// The gateway waited no longer: for a drain to come to its end, or at its own.
     ShutdownCut,
 }
 
@@ -39,27 +58,32 @@ pub enum Party {
 }
 
 /// One of the two ends of a tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Side {
     Client,
     Backend,
 }
 
 /// The end of one tunnel, for log and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// Why.
     pub reason: CloseReason,
     /// Who sent the first Close frame; where there was none, who brought the end about.
     pub by: Party,
-    /// The code of the first Close frame of either side; 1005 for one without a code, `None` when there was no such frame.
-    pub code: Option<u16>,
-    /// Bytes that the backend's socket took.
-    pub bytes_up: u64,
-    /// Bytes that the client's socket took.
-    pub bytes_down: u64,
+    /// The first Close frame of either side, or of our own; `None` when there was no such frame.
+    pub farewell: Option<Farewell>,
+    /// What has passed.
+    pub totals: Totals,
     /// From the 101 to the end.
     pub duration: Duration,
+}
+
+impl Ended {
+    /// The code of the first Close frame; 1005 for one without a code, `None` when there was no such frame.
+    pub fn code(&self) -> Option<u16> {
+        self.farewell.as_ref().map(|farewell| farewell.code)
+    }
 }
 
 /// Close codes in few words, for a metric label.
@@ -94,8 +118,15 @@ impl CloseReason {
             Self::ClientError => "client-io-error",
             Self::BackendError => "backend-io-error",
             Self::Idle => "idle",
-            Self::Linger => "linger",
+            Self::Lifetime => "lifetime",
+            Self::PongTimeout => "pong-timeout",
+            Self::MessageTooBig => "message-too-big",
+            Self::MessageRate => "message-rate",
+            Self::Protocol => "protocol",
             Self::Drain => "drain",
+            Self::Kicked => "kicked",
+            Self::RouteChanged => "route-changed",
+            Self::AuthExpired => "auth-expired",
             Self::ShutdownCut => "shutdown-cut",
         }
     }
@@ -105,7 +136,44 @@ impl CloseReason {
         match self {
             Self::ClientClose | Self::ClientGone | Self::ClientError => Party::Client,
             Self::BackendClose | Self::BackendGone | Self::BackendError => Party::Backend,
-            Self::Idle | Self::Linger | Self::Drain | Self::ShutdownCut => Party::Gateway,
+            Self::Idle
+            | Self::Lifetime
+            | Self::PongTimeout
+            | Self::MessageTooBig
+            | Self::MessageRate
+            | Self::Protocol
+            | Self::Drain
+            | Self::Kicked
+            | Self::RouteChanged
+            | Self::AuthExpired
+            | Self::ShutdownCut => Party::Gateway,
+        }
+    }
+
+    /// What both sides are told when the gateway ends a tunnel for this reason (RFC 6455 §7.4.1).
+    pub(super) fn farewell(self) -> Farewell {
+        self.farewell_or(SERVICE_RESTART)
+    }
+
+    /// The same, with another code where the end is nobody's fault.
+    pub(super) fn farewell_or(self, usual: u16) -> Farewell {
+        let code = match self {
+            Self::MessageTooBig => MESSAGE_TOO_BIG,
+            Self::MessageRate | Self::AuthExpired => POLICY_VIOLATION,
+            Self::Protocol => PROTOCOL_ERROR,
+            Self::BackendGone | Self::BackendError => BAD_GATEWAY,
+            _ => usual,
+        };
+        Farewell::new(code, self.label())
+    }
+}
+
+impl From<Breach> for CloseReason {
+    fn from(breach: Breach) -> Self {
+        match breach {
+            Breach::MessageTooBig => Self::MessageTooBig,
+            Breach::MessageRate => Self::MessageRate,
+            Breach::NotFrames => Self::Protocol,
         }
     }
 }
@@ -122,6 +190,15 @@ impl Side {
         match self {
             Self::Client => Party::Client,
             Self::Backend => Party::Backend,
+        }
+    }
+
+    /// Its stream ended: in order, or in the middle of something.
+    pub(super) fn ended(self, in_order: bool) -> CloseReason {
+        match self {
+            _ if in_order => self.closed(),
+            Self::Client => CloseReason::ClientGone,
+            Self::Backend => CloseReason::BackendGone,
         }
     }
 
@@ -202,3 +279,10 @@ impl CodeClass {
         }
     }
 }
+
+// RFC 6455 §7.4.1 and the registry that it founded (§11.7).
+const PROTOCOL_ERROR: u16 = 1002;
+const POLICY_VIOLATION: u16 = 1008;
+const MESSAGE_TOO_BIG: u16 = 1009;
+const SERVICE_RESTART: u16 = 1012;
+const BAD_GATEWAY: u16 = 1014;

@@ -1,86 +1,81 @@
 //! The copy: one future that drives both directions of a tunnel until both have ended.
 //!
 //! It is woken when a socket has something and moves it through a buffer that belongs to the thread, so a message costs
-//! one read and one write and a tunnel at rest costs no memory but its record. The timer is set once and looked at when
-//! it fires; the clock is read once for each wake-up that moved something.
+//! one read and one write and a tunnel at rest costs no memory but its record. One timer serves everything that a tunnel
+//! waits for; it is only moved forward, and looked at when it fires.
+
+mod ending;
+mod extras;
 
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::{
-    io::AsyncWrite,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use self::{ending::Closing, extras::Extras};
 use super::{
     close::{CloseReason, Ended, Party, Side},
-    direction::{Direction, SERVICE_RESTART, Step},
-    metrics::Open,
-    stop::{StopPhase, StopSignal},
-    wire::FrameTracker,
+    direction::{Direction, Step},
+    live::{Order, Request, State},
+    terms::Terms,
+    tunnels::Open,
+    wire::{Farewell, HELD_BYTES_MAX, Observer},
 };
 use crate::net::{self, Stream};
 
-/// What a tunnel may take its time for.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// With no byte in either direction the tunnel ends.
-    pub idle: Duration,
-    /// The same, once one side has ended its stream or sent a Close frame.
-    pub linger: Duration,
-    /// At a drain: for the frames in flight to end, and again for both sides to answer our Close frame.
-    pub close: Duration,
-    /// How long a TCP peer may leave bytes unacknowledged, or take none, before it counts as gone.
-    pub send: Duration,
-}
-
 /// Carries bytes both ways between `client` and `backend` until both have ended; `client_first` and `backend_first` came
-/// glued to the heads and go first. Counts through `open`, and gives the same facts back for the log.
+/// glued to the heads and go first. Counts through `open`, and hands the same facts to `at_end`, whose result it gives.
 ///
-/// The end of one side's stream is passed on as the end of the other's write side, and the other direction goes on. A
-/// drain closes both sides as RFC 6455 §7 says, with 1012 at a frame boundary; bytes that are no WebSocket frames are
-/// cut off with a plain end of stream instead. Dropping the future drops both connections.
-pub fn run(
+/// The end of one side's stream is passed on as the end of the other's write side, and the other direction goes on. When
+/// the gateway ends the tunnel, by its terms or because it is asked to, both sides are closed as RFC 6455 §7 says, at a
+/// frame boundary; bytes that are no WebSocket frames are cut off with a plain end of stream instead. Dropping the
+/// future drops both connections.
+pub fn run<T>(
     client: Stream,
     client_first: Bytes,
     backend: Stream,
     backend_first: Bytes,
-    terms: &Terms,
-    stop: StopSignal,
+    terms: Arc<Terms>,
     open: Open,
-) -> impl Future<Output = Ended> + Send + use<> {
+    at_end: impl FnOnce(Ended) -> T + Send,
+) -> impl Future<Output = T> + Send {
     for stream in [&client, &backend] {
         if let Err(error) = net::socket::prepare(stream, terms.send) {
             // A connection that is gone already says so at the first read.
             tracing::debug!(%error, "socket options of a tunnel");
         }
     }
-    let now = Instant::now();
+    let (mut from_client, mut from_backend) = (Observer::from_client(), Observer::from_backend());
+    if !terms.observe {
+        from_client.close_eyes();
+        from_backend.close_eyes();
+    }
     let mut tunnel = Tunnel {
         client,
         backend,
-        up: Direction::new(FrameTracker::from_client(), client_first),
-        down: Direction::new(FrameTracker::from_backend(), backend_first),
-        terms: *terms,
-        stop,
+        up: Direction::new(from_client, client_first),
+        down: Direction::new(from_backend, backend_first),
+        extras: Extras::new(&terms, open.live().since),
+        terms,
         open,
-        since: now,
-        last_activity: now,
-        counted: now,
+        waker: None,
+        settle_at: None,
+        ordered: None,
         closing: None,
+        farewell: None,
         reason: None,
-        close: None,
     };
     // The tunnel is used where it was captured, not moved into the future's own state, which would hold it twice.
     async move {
         let mut timer = pin!(sleep_until(tunnel.deadline()));
-        poll_fn(|cx| tunnel.poll(cx, timer.as_mut())).await
+        at_end(poll_fn(|cx| tunnel.poll(cx, timer.as_mut())).await)
     }
 }
 
@@ -89,61 +84,82 @@ struct Tunnel {
     backend: Stream,
     up: Direction,
     down: Direction,
-    terms: Terms,
-    stop: StopSignal,
+    terms: Arc<Terms>,
     open: Open,
-    since: Instant,
-    last_activity: Instant,
-    /// When the metrics last learned how much has passed.
-    counted: Instant,
-    /// Set from the drain on.
-    closing: Option<Closing>,
+    /// Of terms that few routes set.
+    extras: Option<Box<Extras>>,
+    /// Whom orders and the timer wake.
+    waker: Option<Waker>,
+    /// When what has passed is to be told; `None` when there is nothing to tell.
+    settle_at: Option<Instant>,
+    /// How it is to end, and when.
+    ordered: Option<Box<Order>>,
+    /// Set once the gateway has begun to close.
+    closing: Option<Box<Closing>>,
+    /// The first Close frame, and whose it is.
+    farewell: Option<Box<(Farewell, Party)>>,
     /// Of the first thing that happened towards the end.
     reason: Option<CloseReason>,
-    /// The first Close frame.
-    close: Option<(u16, Party)>,
 }
 
-/// How long the gateway's own close may still take.
-#[derive(Clone, Copy)]
-struct Closing {
-    until: Instant,
-    /// Some direction has to wait for the end of a frame before it can be closed.
-    waits_for_frame: bool,
+/// What a moment brings.
+enum Due {
+    /// Bytes may have to be moved on account of it.
+    Again,
+    /// The tunnel is waited for no longer.
+    Cut(CloseReason),
 }
 
 impl Tunnel {
-    fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<Ended> {
-        match self.stop.poll_phase(cx) {
-            StopPhase::Running => {}
-            StopPhase::Drain => self.begin_close(),
-            StopPhase::Cut => return Poll::Ready(self.cut(cx, CloseReason::ShutdownCut)),
+    fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Ended> {
+        let is_new = self.listen(cx);
+        match self.open.live().take_request() {
+            None => {}
+            Some(Request::End(order)) => self.obey(order),
+            Some(Request::Cut) => return Poll::Ready(self.cut(cx, CloseReason::ShutdownCut)),
         }
-        with_buffer(|buffer| self.move_bytes(cx, buffer));
-        self.note_close_sent();
-        if self.up.is_finished() && self.down.is_finished() {
-            return Poll::Ready(self.end());
+        loop {
+            with_buffer(|buffer| self.move_bytes(cx, buffer));
+            if self.closing.is_some() {
+                self.note_close_sent();
+            }
+            if self.is_over() {
+                return Poll::Ready(self.shut_both(cx));
+            }
+            self.note_moved();
+            if self.send_pings() {
+                continue;
+            }
+            match ready!(self.poll_time(cx, timer.as_mut(), is_new)) {
+                Due::Again => {}
+                Due::Cut(reason) => return Poll::Ready(self.cut(cx, reason)),
+            }
         }
-        if self.is_closed() {
-            return Poll::Ready(self.shut_both(cx));
+    }
+
+    /// Makes sure that orders wake this task. Says whether it is another than before.
+    #[inline]
+    fn listen(&mut self, cx: &Context<'_>) -> bool {
+        let is_new = self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
+        if is_new {
+            self.waker = Some(cx.waker().clone());
+            self.open.live().listen(cx.waker());
         }
-        // Both are asked, whatever the first says.
-        if self.up.take_moved() | self.down.take_moved() {
-            self.note_activity();
-        }
-        self.poll_deadline(cx, timer)
+        is_new
     }
 
     /// Lets both directions move what they can.
     fn move_bytes(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) {
         loop {
             let before = (self.up.shape(), self.down.shape());
+            let sieve = self.extras.as_mut().and_then(|extras| extras.sieve(Side::Client, &self.terms));
             let answered = self.down.has_said_all();
-            let step = self.up.advance(cx, &mut self.client, &mut self.backend, answered, buffer);
-            self.settle(Side::Client, step);
+            let step = self.up.advance(cx, (&mut self.client, &mut self.backend), answered, sieve, buffer);
+            self.conclude(Side::Client, step);
+            let sieve = self.extras.as_mut().and_then(|extras| extras.sieve(Side::Backend, &self.terms));
             let answered = self.up.has_said_all();
-            let step = self.down.advance(cx, &mut self.backend, &mut self.client, answered, buffer);
-            self.settle(Side::Backend, step);
+            let step = self.down.advance(cx, (&mut self.backend, &mut self.client), answered, sieve, buffer);
+            self.conclude(Side::Backend, step);
             // What has changed in one direction may be what the other waited for. It changes a handful of times at most.
             if (self.up.shape(), self.down.shape()) == before {
                 return;
@@ -151,134 +167,101 @@ impl Tunnel {
         }
     }
 
-    /// Draws the conclusions of one step of the direction that begins at `source`. The first reason stays.
-    fn settle(&mut self, source: Side, step: Step) {
-        let (from, towards) = match source {
-            Side::Client => (&mut self.up, &mut self.down),
-            Side::Backend => (&mut self.down, &mut self.up),
-        };
-        // A Close frame says more than how the connection ended after it.
-        if let Some(code) = from.close_code() {
-            self.close.get_or_insert((code, source.party()));
-            self.reason.get_or_insert(source.closed());
-        }
-        match step {
-            Step::Waits if from.has_ended() => {
-                self.reason.get_or_insert(source.closed());
-            }
-            Step::Waits => {}
-            // The connection is broken in both directions; what came out of it before is still delivered.
-            Step::SourceFailed(error) => {
-                from.source_failed();
-                towards.sink_failed();
-                self.reason.get_or_insert(source.failed(&error));
-            }
-            // Only writing is known to be over: what that side said last may still wait to be read.
-            Step::SinkFailed(error) => {
-                from.sink_failed();
-                self.reason.get_or_insert(source.other().failed(&error));
-            }
-        }
-    }
-
-    /// Whether the closing handshake is over (RFC 6455 §7.1.1): both Close frames were passed on whole and one side has
-    /// ended its stream. The other may be waiting for its peer to do so, as a client does, and has nothing left to say.
-    fn is_closed(&self) -> bool {
-        let directions = [&self.up, &self.down];
-        directions.iter().all(|direction| direction.has_delivered_close())
-            && directions.iter().any(|direction| direction.has_ended())
-    }
-
-    fn begin_close(&mut self) {
-        if self.closing.is_some() {
+    /// Tells of what has moved: activity at once, numbers about once a second.
+    fn note_moved(&mut self) {
+        // Both are asked, whatever the first says.
+        let (up, down) = (self.up.take_moved(), self.down.take_moved());
+        if !(up.heard | up.passed | down.heard | down.passed) {
             return;
         }
-        self.up.begin_close();
-        self.down.begin_close();
-        self.reason.get_or_insert(CloseReason::Drain);
-        self.closing = Some(Closing { until: after(Instant::now(), self.terms.close), waits_for_frame: true });
-    }
-
-    /// Once both sides have their Close frame, the time for their answers begins.
-    fn note_close_sent(&mut self) {
-        let Some(closing) = &mut self.closing else { return };
-        if self.up.has_sent_close() || self.down.has_sent_close() {
-            self.close.get_or_insert((SERVICE_RESTART, Party::Gateway));
-        }
-        if closing.waits_for_frame && !self.up.is_closing() && !self.down.is_closing() {
-            *closing = Closing { until: after(Instant::now(), self.terms.close), waits_for_frame: false };
-        }
-    }
-
-    fn note_activity(&mut self) {
         let now = Instant::now();
-        self.last_activity = now;
-        if now.duration_since(self.counted) >= COUNT_EVERY {
-            self.counted = now;
-            self.open.count(self.up.passed(), self.down.passed());
+        let keeps_open = up.spoke | down.spoke | (self.terms.count_pings & (up.passed | down.passed));
+        if keeps_open {
+            self.open.live().note_activity(now);
+        }
+        if let Some(extras) = &mut self.extras {
+            extras.note(Side::Client, up, now, &self.open);
+            extras.note(Side::Backend, down, now, &self.open);
+        }
+        match self.settle_at {
+            None => self.settle_at = Some(now + SETTLE_AFTER),
+            Some(at) if now >= at => self.settle(),
+            Some(_) => {}
         }
     }
 
+    /// Tells the record and the metrics what has passed.
+    fn settle(&mut self) {
+        self.settle_at = None;
+        let (up, down) = (self.up.take_counts(), self.down.take_counts());
+        self.open.settle(up.as_deref(), down.as_deref());
+    }
+
+    /// The next moment that something is due.
     fn deadline(&self) -> Instant {
-        match self.closing {
-            Some(closing) => closing.until,
-            None if self.is_ending() => after(self.last_activity, self.terms.linger.min(self.terms.idle)),
-            None => after(self.last_activity, self.terms.idle),
+        let term = match (&self.closing, &self.ordered) {
+            (Some(closing), _) => closing.until,
+            (None, Some(order)) => order.next().min(self.term()),
+            (None, None) => self.term(),
+        };
+        self.settle_at.map_or(term, |at| term.min(at))
+    }
+
+    /// The next moment that the terms have something to say about.
+    fn term(&self) -> Instant {
+        let last = self.open.live().last_activity();
+        if self.is_ending() {
+            return after(last, self.terms.linger.min(self.terms.idle));
         }
+        let idle = after(last, self.terms.idle);
+        self.extras.as_ref().and_then(|extras| extras.deadline()).map_or(idle, |at| idle.min(at))
     }
 
-    /// Whether one side has no more to say.
-    fn is_ending(&self) -> bool {
-        self.up.has_said_all() || self.down.has_said_all()
-    }
-
-    /// The timer is only moved forward here; a deadline that has moved back is found when the timer fires.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Ended> {
+    /// Waits for the next moment. The timer is only moved forward here; a deadline that has moved back is found when the
+    /// timer fires.
+    fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>, mut is_unheard: bool) -> Poll<Due> {
         let deadline = self.deadline();
         if deadline < timer.deadline() {
             timer.as_mut().reset(deadline);
+            is_unheard = true;
+        }
+        // A timer that runs and knows whom to wake need not be asked again.
+        if !is_unheard && !timer.is_elapsed() {
+            return Poll::Pending;
         }
         loop {
             ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= deadline {
-                let reason = match self.closing {
-                    Some(_) => self.reason.unwrap_or(CloseReason::Drain),
-                    None if self.is_ending() => CloseReason::Linger,
-                    None => CloseReason::Idle,
-                };
-                return Poll::Ready(self.cut(cx, reason));
+            let now = Instant::now();
+            if now >= deadline {
+                return Poll::Ready(self.on_time(now));
             }
             timer.as_mut().reset(deadline);
         }
     }
 
-    /// Ends both connections as they stand, without waiting.
-    fn cut(&mut self, cx: &mut Context<'_>, reason: CloseReason) -> Ended {
-        self.reason = Some(reason);
-        self.shut_both(cx)
-    }
-
-    fn shut_both(&mut self, cx: &mut Context<'_>) -> Ended {
-        for stream in [&mut self.client, &mut self.backend] {
-            // Said as well as it can be; the connection is dropped next.
-            let _ = Pin::new(stream).poll_shutdown(cx);
+    /// Does what is due.
+    fn on_time(&mut self, now: Instant) -> Due {
+        if self.settle_at.is_some_and(|at| now >= at) {
+            self.settle();
         }
-        self.end()
-    }
-
-    fn end(&mut self) -> Ended {
-        // Both directions end for a reason that was noted; a tunnel that had none would have ended by our own hand.
-        let reason = self.reason.unwrap_or(CloseReason::ShutdownCut);
-        let ended = Ended {
-            reason,
-            by: self.close.map_or(reason.by(), |(_, sender)| sender),
-            code: self.close.map(|(code, _)| code),
-            bytes_up: self.up.passed(),
-            bytes_down: self.down.passed(),
-            duration: self.since.elapsed(),
-        };
-        self.open.end(&ended);
-        ended
+        if let Some(closing) = &self.closing {
+            let reason = self.reason.unwrap_or(CloseReason::ShutdownCut);
+            return if now >= closing.until { Due::Cut(reason) } else { Due::Again };
+        }
+        if let Some(cut) = self.follow_order(now) {
+            return Due::Cut(cut);
+        }
+        let silent = now.saturating_duration_since(self.open.live().last_activity());
+        if self.is_ending() {
+            let is_enough = silent >= self.terms.linger.min(self.terms.idle);
+            return if is_enough { Due::Cut(self.reason.unwrap_or(CloseReason::ShutdownCut)) } else { Due::Again };
+        }
+        if silent >= self.terms.idle {
+            self.begin_close(CloseReason::Idle, now);
+        } else if let Some(reason) = self.extras.as_mut().and_then(|extras| extras.on_time(now)) {
+            self.begin_close(reason, now);
+        }
+        Due::Again
     }
 }
 
@@ -289,7 +272,7 @@ fn with_buffer<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
         static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
     let mut buffer = BUFFER.take();
-    buffer.resize(BUFFER_BYTES, 0);
+    buffer.resize(HELD_BYTES_MAX + READ_BYTES, 0);
     let result = work(&mut buffer);
     BUFFER.set(buffer);
     result
@@ -300,10 +283,10 @@ fn after(moment: Instant, wait: Duration) -> Instant {
     moment + wait.min(LONGEST_WAIT)
 }
 
-/// Bytes of one read, and the most that a direction keeps.
-const BUFFER_BYTES: usize = 64 * 1024;
-/// How often a busy tunnel tells the metrics what has passed.
-const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of one read, and the most that a direction keeps, but for a few of frames that were held back or are our own.
+const READ_BYTES: usize = 64 * 1024;
+/// How long after something passed the record and the metrics are told.
+const SETTLE_AFTER: Duration = Duration::from_secs(1);
 /// Ten years.
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 

@@ -48,22 +48,31 @@ pub enum BadSwitch {
     Accept,
 }
 
-/// Whether `head` is a right handshake (RFC 6455 §4.1, §4.2.1). Host and field syntax were checked when it was read.
+/// Completes an extended CONNECT (RFC 8441 §5) to the handshake that the backend is to see: with a key made of `nonce`,
+/// which HTTP/2 has no use for, and with the version where the client left it out.
+pub fn complete(head: &mut RequestHead, nonce: u128) {
+    head.fields.set("Sec-WebSocket-Key", STANDARD.encode(nonce.to_ne_bytes()));
+    if !head.fields.contains("sec-websocket-version") {
+        head.fields.push("Sec-WebSocket-Version", "13");
+    }
+}
+
+/// Whether `head` is a right handshake (RFC 6455 §4.1, §4.2.1), or a completed extended CONNECT for one (RFC 8441 §5).
+/// Host and field syntax were checked when it was read.
 pub fn check(head: &RequestHead) -> Result<Handshake, HandshakeRefusal> {
     if head.method != http::Method::GET {
         return Err(HandshakeRefusal::Method);
     }
-    if head.version != Version::Http11 {
-        return Err(HandshakeRefusal::HttpVersion);
-    }
     if head.authority.is_empty() {
         return Err(HandshakeRefusal::Host);
     }
-    if !head.fields.has_token("upgrade", "websocket") {
-        return Err(HandshakeRefusal::Upgrade);
-    }
-    if !head.fields.has_token("connection", "upgrade") {
-        return Err(HandshakeRefusal::Connection);
+    match head.version {
+        Version::Http11 if !head.fields.has_token("upgrade", "websocket") => return Err(HandshakeRefusal::Upgrade),
+        Version::Http11 if !head.fields.has_token("connection", "upgrade") => return Err(HandshakeRefusal::Connection),
+        Version::Http11 => {}
+        // `:protocol` has said both.
+        Version::Http2 if head.wants_websocket => {}
+        Version::Http10 | Version::Http2 => return Err(HandshakeRefusal::HttpVersion),
     }
     if !matches!(head.framing, Framing::None | Framing::Length(0)) {
         return Err(HandshakeRefusal::Body);
@@ -112,16 +121,18 @@ impl Handshake {
 }
 
 impl HandshakeRefusal {
-    /// The status of the answer: 426 where another version of the protocol would do (RFC 6455 §4.2.2), else 400.
-    pub fn status(self) -> u16 {
+    /// The status of the answer: 426 where another version of the protocol would do (RFC 6455 §4.2.2), else 400. Over
+    /// HTTP/2 there is no Upgrade field, without which there is no 426 (RFC 9110 §15.5.22).
+    pub fn status(self, version: Version) -> u16 {
         match self {
-            Self::ProtocolVersion => 426,
+            Self::ProtocolVersion if version == Version::Http11 => 426,
             _ => 400,
         }
     }
 
     /// Fields that the answer must carry. 426 names the protocol (RFC 9110 §15.5.22), which is then listed in
-    /// Connection too (§7.8); that line stands beside one that the answer may already have.
+    /// Connection too (§7.8); that line stands beside one that the answer may already have. Over HTTP/2 only the version
+    /// goes out.
     pub fn fields(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::ProtocolVersion => {

@@ -1,40 +1,55 @@
-//! What is counted of tunnels: open now, handshakes, ends with their reasons, how long, how much.
+//! What is counted of tunnels: open now, handshakes, ends with their reasons, how long, how much, how far away.
 //!
-//! Label values come from closed lists: routes and upstreams of the configuration, and the words of our own enums.
+//! Label values come from closed lists: routes and upstreams of the configuration, and the words of our own enums. A
+//! tunnel counts for itself and tells its numbers here about once a second while it is busy, and at its end.
 
 use std::sync::Arc;
 
-use super::close::{CloseReason, CodeClass, Ended};
-use crate::metrics::{Family, GaugeFamily, GaugeFamilyGuard, HistogramFamily, Registry, buckets::TUNNEL_SECONDS};
+use super::{
+    close::{CloseReason, CodeClass, Side},
+    live::State,
+    wire::{Counts, NotFrames},
+};
+use crate::metrics::{
+    Family, GaugeFamily, HistogramFamily, Registry,
+    buckets::{BYTES, DURATION_SECONDS, TUNNEL_SECONDS},
+};
 
-/// Names by index.
-type Names = Arc<[Arc<str>]>;
-
-/// The handles of every tunnel. Cheap to clone.
-#[derive(Clone)]
-pub struct TunnelMetrics {
-    handles: Arc<Handles>,
-}
-
-struct Handles {
-    connections: Arc<GaugeFamily<Place>>,
-    handshakes: Arc<Family<(usize, HandshakeResult)>>,
-    closed: Arc<Family<(usize, CloseReason, CodeClass)>>,
-    duration: Arc<HistogramFamily<usize>>,
+/// The handles of every tunnel.
+pub(super) struct Metrics {
+    pub(super) connections: Arc<GaugeFamily<Place>>,
+    pub(super) handshakes: Arc<Family<(usize, HandshakeResult)>>,
+    pub(super) closed: Arc<Family<(usize, CloseReason, CodeClass)>>,
+    pub(super) duration: Arc<HistogramFamily<usize>>,
+    pub(super) round_trip: Arc<HistogramFamily<(usize, Side)>>,
+    pub(super) not_frames: Arc<Family<(usize, NotFrames)>>,
     bytes: Arc<Family<(usize, Course)>>,
+    messages: Arc<Family<(usize, Course, Said)>>,
+    sizes: Arc<HistogramFamily<(usize, Course)>>,
 }
 
-/// Which route and upstream a tunnel belongs to, as indices into the configuration.
+/// Where a tunnel is counted: route and upstream, as indices into the configuration, and how far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Place {
-    route: usize,
-    upstream: usize,
+pub(super) struct Place {
+    pub(super) route: usize,
+    pub(super) upstream: usize,
+    pub(super) state: State,
 }
 
+/// The two ways through a tunnel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Course {
+pub(super) enum Course {
     Up,
     Down,
+}
+
+/// What peers say.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Said {
+    Text,
+    Binary,
+    Ping,
+    Pong,
 }
 
 /// What became of a request for a tunnel.
@@ -58,106 +73,127 @@ pub enum HandshakeResult {
     ClientGone,
 }
 
-/// One open tunnel. Holds the gauge one higher for as long as it lives, whatever ends it.
-pub struct Open {
-    handles: Arc<Handles>,
-    _held: GaugeFamilyGuard<Place>,
-    route: usize,
-    counted_up: u64,
-    counted_down: u64,
-    ended: bool,
-}
+/// Names by index.
+type Names = Arc<[Arc<str>]>;
 
-impl TunnelMetrics {
-    /// Declares the metrics. `routes` and `upstreams` are the names for the indices that are counted with.
-    pub fn register(registry: &Registry, routes: &[Arc<str>], upstreams: &[Arc<str>]) -> Self {
-        let (routes, upstreams) = (Names::from(routes), Names::from(upstreams));
-        let names = Arc::clone(&routes);
-        let connections = registry.gauge_family(
-            "tidegate_websocket_connections",
-            "Tunnels open now.",
-            &["route", "upstream"],
-            move |place: &Place| vec![name(&names, place.route), name(&upstreams, place.upstream)],
-        );
-        let names = Arc::clone(&routes);
-        let handshakes = registry.family(
-            "tidegate_websocket_handshakes_total",
-            "Requests for a tunnel, by what became of them.",
-            &["route", "result"],
-            move |(route, result): &(usize, HandshakeResult)| vec![name(&names, *route), result.label().to_owned()],
-        );
-        let names = Arc::clone(&routes);
-        let closed = registry.family(
-            "tidegate_websocket_connections_closed_total",
-            "Tunnels that have ended, by reason and by class of the first Close frame's code.",
-            &["route", "reason", "code_class"],
-            move |(route, reason, class): &(usize, CloseReason, CodeClass)| {
-                vec![name(&names, *route), reason.label().to_owned(), class.label().to_owned()]
+impl Metrics {
+    pub(super) fn register(registry: &Registry, routes: &[Arc<str>], upstreams: &[Arc<str>]) -> Self {
+        let (names, upstreams) = (Names::from(routes), Names::from(upstreams));
+        let routes = || Arc::clone(&names);
+        Self {
+            connections: {
+                let names = routes();
+                registry.gauge_family(
+                    "tidegate_websocket_connections",
+                    "Tunnels open now: `open`; `draining`, which will be told to go in their turn; `closing`, which have been told and have not gone yet.",
+                    &["route", "upstream", "state"],
+                    move |place: &Place| {
+                        let state = place.state.label().to_owned();
+                        vec![name(&names, place.route), name(&upstreams, place.upstream), state]
+                    },
+                )
             },
-        );
-        let names = Arc::clone(&routes);
-        let duration = registry.histogram_family(
-            "tidegate_websocket_connection_duration_seconds",
-            "How long tunnels were open, counted at their end.",
-            &["route"],
-            TUNNEL_SECONDS,
-            move |route: &usize| vec![name(&names, *route)],
-        );
-        let bytes = registry.family(
-            "tidegate_websocket_bytes_total",
-            "Bytes passed on through tunnels; direction up is to the backend. A busy tunnel is counted every second.",
-            &["route", "direction"],
-            move |(route, course): &(usize, Course)| vec![name(&routes, *route), course.label().to_owned()],
-        );
-        Self { handles: Arc::new(Handles { connections, handshakes, closed, duration, bytes }) }
-    }
-
-    /// Counts a request for a tunnel that did not open one.
-    pub fn refused(&self, route: usize, result: HandshakeResult) {
-        self.handles.handshakes.add((route, result), 1);
-    }
-
-    /// Counts a tunnel as open from now on.
-    pub fn open(&self, route: usize, upstream: usize) -> Open {
-        self.handles.handshakes.add((route, HandshakeResult::Opened), 1);
-        Open {
-            handles: Arc::clone(&self.handles),
-            _held: self.handles.connections.hold(Place { route, upstream }),
-            route,
-            counted_up: 0,
-            counted_down: 0,
-            ended: false,
+            handshakes: {
+                let names = routes();
+                registry.family(
+                    "tidegate_websocket_handshakes_total",
+                    "Requests for a tunnel, by what became of them.",
+                    &["route", "result"],
+                    move |(route, result): &(usize, HandshakeResult)| {
+                        vec![name(&names, *route), result.label().to_owned()]
+                    },
+                )
+            },
+            closed: {
+                let names = routes();
+                registry.family(
+                    "tidegate_websocket_connections_closed_total",
+                    "Tunnels that have ended, by reason and by class of the first Close frame's code.",
+                    &["route", "reason", "code_class"],
+                    move |(route, reason, class): &(usize, CloseReason, CodeClass)| {
+                        vec![name(&names, *route), reason.label().to_owned(), class.label().to_owned()]
+                    },
+                )
+            },
+            duration: {
+                let names = routes();
+                registry.histogram_family(
+                    "tidegate_websocket_connection_duration_seconds",
+                    "How long tunnels were open, counted at their end.",
+                    &["route"],
+                    TUNNEL_SECONDS,
+                    move |route: &usize| vec![name(&names, *route)],
+                )
+            },
+            round_trip: {
+                let names = routes();
+                registry.histogram_family(
+                    "tidegate_websocket_round_trip_seconds",
+                    "From a Ping of the gateway to its Pong, by the side that answered; see `ping_interval` of the route.",
+                    &["route", "side"],
+                    DURATION_SECONDS,
+                    move |(route, side): &(usize, Side)| vec![name(&names, *route), side.party().label().to_owned()],
+                )
+            },
+            not_frames: {
+                let names = routes();
+                registry.family(
+                    "tidegate_websocket_unobserved_total",
+                    "Directions of tunnels whose bytes turned out not to be WebSocket frames, by what was wrong. They are carried all the same; when this rises, a peer is broken or speaks something else.",
+                    &["route", "reason"],
+                    move |(route, reason): &(usize, NotFrames)| vec![name(&names, *route), reason.label().to_owned()],
+                )
+            },
+            bytes: {
+                let names = routes();
+                registry.family(
+                    "tidegate_websocket_bytes_total",
+                    "Bytes passed on through tunnels; direction up is to the backend. A busy tunnel is counted every second.",
+                    &["route", "direction"],
+                    move |(route, course): &(usize, Course)| vec![name(&names, *route), course.label().to_owned()],
+                )
+            },
+            messages: {
+                let names = routes();
+                registry.family(
+                    "tidegate_websocket_messages_total",
+                    "Whole messages, Pings and Pongs passed on through tunnels; direction up is to the backend.",
+                    &["route", "direction", "opcode"],
+                    move |(route, course, said): &(usize, Course, Said)| {
+                        vec![name(&names, *route), course.label().to_owned(), said.label().to_owned()]
+                    },
+                )
+            },
+            sizes: {
+                let names = routes();
+                registry.histogram_family(
+                    "tidegate_websocket_message_bytes",
+                    "Sizes of whole messages as they were on the wire, perhaps compressed.",
+                    &["route", "direction"],
+                    BYTES,
+                    move |(route, course): &(usize, Course)| vec![name(&names, *route), course.label().to_owned()],
+                )
+            },
         }
     }
-}
 
-impl Open {
-    /// How much has passed so far, in all.
-    pub(super) fn count(&mut self, bytes_up: u64, bytes_down: u64) {
-        let route = self.route;
-        self.handles.bytes.add((route, Course::Up), bytes_up - self.counted_up);
-        self.handles.bytes.add((route, Course::Down), bytes_down - self.counted_down);
-        (self.counted_up, self.counted_down) = (bytes_up, bytes_down);
-    }
-
-    /// How the tunnel ended; the gauge goes down with the drop.
-    pub(super) fn end(&mut self, ended: &Ended) {
-        self.count(ended.bytes_up, ended.bytes_down);
-        self.close(ended.reason, ended.code);
-        self.handles.duration.observe_duration(self.route, ended.duration);
-    }
-
-    fn close(&mut self, reason: CloseReason, code: Option<u16>) {
-        self.handles.closed.add((self.route, reason, CodeClass::of(code)), 1);
-        self.ended = true;
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if !self.ended {
-            // Nobody but a runtime that goes down drops a tunnel before its end.
-            self.close(CloseReason::ShutdownCut, None);
+    /// Counts what has passed in one direction.
+    pub(super) fn traffic(&self, route: usize, course: Course, counts: &Counts) {
+        let tally = &counts.tally;
+        let messages = [
+            (Said::Text, tally.text),
+            (Said::Binary, tally.binary),
+            (Said::Ping, tally.pings),
+            (Said::Pong, tally.pongs),
+        ];
+        for (said, count) in messages.into_iter().filter(|(_, count)| *count > 0) {
+            self.messages.add((route, course, said), count);
+        }
+        if tally.bytes > 0 {
+            self.bytes.add((route, course), tally.bytes);
+        }
+        if tally.messages() > 0 {
+            self.sizes.merge((route, course), &counts.sizes, counts.message_bytes as f64);
         }
     }
 }
@@ -183,6 +219,17 @@ impl Course {
         match self {
             Self::Up => "up",
             Self::Down => "down",
+        }
+    }
+}
+
+impl Said {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
         }
     }
 }

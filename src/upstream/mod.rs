@@ -169,10 +169,9 @@ impl Upstream {
         }))
     }
 
-    /// Chooses a server that is not in `tried` and adds it there; `None` when all were tried.
-    pub fn choose(self: &Arc<Self>, affinity: &Affinity, tried: &mut Vec<usize>) -> Option<Chosen> {
+    /// Chooses a server that is not in `tried`; `None` when all were tried.
+    pub fn choose(self: &Arc<Self>, affinity: &Affinity, tried: &[usize]) -> Option<Chosen> {
         let server = self.pick(affinity, tried)?;
-        tried.push(server);
         self.servers[server].load.fetch_add(1, Ordering::Relaxed);
         self.metrics.in_flight.add(self.index, 1);
         Some(Chosen { upstream: self.clone(), server, result: CANCELLED, counted: false })
@@ -245,6 +244,11 @@ impl Chosen {
         }
     }
 
+    /// The server's place among the upstream's.
+    pub fn index(&self) -> usize {
+        self.server
+    }
+
     /// The server's address as configured.
     pub fn name(&self) -> Arc<str> {
         self.server().name.clone()
@@ -258,27 +262,27 @@ impl Chosen {
         }
     }
 
-    /// Starts an exchange: on a kept connection where `may_reuse` and there is one, else on a new one.
-    pub async fn begin(&self, request: &Outgoing, may_reuse: bool) -> Result<Exchange, Failure> {
-        let limits = self.upstream.limits;
+    /// Starts an exchange on a kept connection of HTTP/1.1, if there is one; without any wait.
+    pub fn begin_kept(&self, request: &Outgoing) -> Option<Exchange> {
         if self.upstream.config.protocol == UpstreamProtocol::Http2 {
-            // Seldom waited for, and large.
-            return Box::pin(self.begin_http2(request, limits)).await;
+            return None;
         }
-        let kept = if may_reuse { pool::take(self.server().id) } else { None };
-        let connection = match kept {
-            Some(connection) => {
-                self.upstream.metrics.reused.add(self.upstream.index, 1);
-                connection
-            }
-            None => http1::Connection::new(Box::pin(self.dial_counted(Speak::Http1)).await?),
-        };
-        Ok(Exchange::Http1(Box::new(http1::Exchange::begin(connection, request, limits))))
+        let connection = pool::take(self.server().id)?;
+        self.upstream.metrics.reused.add(self.upstream.index, 1);
+        Some(Exchange::Http1(Box::new(http1::Exchange::begin(connection, request, self.upstream.limits))))
+    }
+
+    /// Starts an exchange on a new connection; over HTTP/2 as one more stream, where there is a connection.
+    pub async fn begin(&self, request: &Outgoing) -> Result<Exchange, Failure> {
+        if self.upstream.config.protocol == UpstreamProtocol::Http2 {
+            return self.begin_http2(request, self.upstream.limits).await;
+        }
+        self.begin_upgrade(request).await
     }
 
     /// Starts an exchange that is to become a tunnel: HTTP/1.1 on a connection of its own (RFC 9110 §7.8).
     pub async fn begin_upgrade(&self, request: &Outgoing) -> Result<Exchange, Failure> {
-        let connection = http1::Connection::new(Box::pin(self.dial_counted(Speak::Http1)).await?);
+        let connection = http1::Connection::new(self.dial_counted(Speak::Http1).await?);
         Ok(Exchange::Http1(Box::new(http1::Exchange::begin(connection, request, self.upstream.limits))))
     }
 
@@ -329,8 +333,7 @@ impl Chosen {
     async fn dial_counted(&self, speak: Speak) -> Result<Stream, Failure> {
         let started = Instant::now();
         let address = &self.upstream.config.servers[self.server].address;
-        // The room that a TLS handshake needs is not carried about by every request that finds a connection.
-        let dialled = Box::pin(self.upstream.dialer.dial(address, speak)).await;
+        let dialled = self.upstream.dialer.dial(address, speak).await;
         let suspect_until = match &dialled {
             Ok(_) => {
                 self.upstream.metrics.connect.observe_duration(self.upstream.index, started.elapsed());

@@ -3,6 +3,10 @@
 //! One arena of bytes and one list of places in it: reading a head costs no allocation once the arena has grown, and
 //! an unchanged line is written out byte for byte as it was read. Names compare ASCII-case-insensitively (RFC 9110 §5.1).
 
+use std::ops::Range;
+
+use bytes::Bytes;
+
 /// Field lines (RFC 9110 §5): names and values in arrival order. A field may stand on several lines.
 #[derive(Clone, Default)]
 pub struct Fields {
@@ -131,6 +135,17 @@ impl Fields {
     /// All lines as (name, value).
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().map(|line| (line.name(&self.text), line.value(&self.text)))
+    }
+
+    /// A copy of the arena, in which `ranges` point.
+    pub(super) fn text(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.text)
+    }
+
+    /// Where each line's name and value stand in `text`.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let range = |start: u32, length: u32| start as usize..(start + length) as usize;
+        self.lines.iter().map(move |line| (range(line.name, line.name_length), range(line.value, line.value_length)))
     }
 
     /// How many lines there are.

@@ -30,6 +30,12 @@ pub(super) fn coding_of(value: &[u8]) -> Coding {
     Coding::Unknown
 }
 
+/// Whether a sound list names codings that nobody has registered, and no other (RFC 9112 §7).
+pub(super) fn is_unregistered(value: &[u8]) -> bool {
+    let is_registered = |member: &[u8]| REGISTERED.iter().any(|coding| member.eq_ignore_ascii_case(coding));
+    !value.split(|&byte| byte == b',').map(trim).any(is_registered)
+}
+
 /// Reads one Content-Length value: digits, or a list of the same number again and again (RFC 9110 §8.6).
 /// `None` for anything else, a number above `u64::MAX` included.
 pub(super) fn length_of(value: &[u8]) -> Option<u64> {
@@ -58,3 +64,4 @@ fn resembles_chunked(member: &[u8]) -> bool {
 }
 
 const CHUNKED: &[u8] = b"chunked";
+const REGISTERED: [&[u8]; 6] = [CHUNKED, b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip"];

@@ -10,8 +10,25 @@ use super::fields::list_members;
 /// Proxy-Connection, Proxy-Authenticate, Proxy-Authentication-Info, Proxy-Authorization, TE, Trailer,
 /// Transfer-Encoding, Upgrade and HTTP2-Settings.
 pub fn strip_hop_by_hop(fields: &mut Fields) {
-    let nominated = nominated_lines(fields);
-    fields.retain(|name, _| !is_hop_by_hop(name) && !is_in(&nominated, name));
+    let hop = HopByHop::of(fields);
+    fields.retain(|name, _| !hop.contains(name));
+}
+
+/// The fields of one message that go no further than the next hop, for who looks at each of them anyway.
+pub struct HopByHop {
+    nominated: Vec<Vec<u8>>,
+}
+
+impl HopByHop {
+    /// What `strip_hop_by_hop` would take out of these.
+    pub fn of(fields: &Fields) -> Self {
+        Self { nominated: nominated_lines(fields) }
+    }
+
+    /// Whether a field of that name goes no further.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        is_hop_by_hop(name) || is_in(&self.nominated, name)
+    }
 }
 
 /// Takes out the fields that Connection nominates and leaves everything else, so that nothing is decided by a field that

@@ -11,15 +11,18 @@ pub mod hop;
 mod http2;
 pub mod request;
 pub mod response;
+pub mod saved;
 mod target;
 mod text;
 mod trailers;
+mod url;
 
 pub use body::{BadBody, BodyDecoder, Decoded};
 pub use fields::Fields;
-pub use hop::{strip_hop_by_hop, strip_nominated};
+pub use hop::{HopByHop, strip_hop_by_hop, strip_nominated};
 pub use request::{Framing, HeadLimits, Refusal, RequestHead, Scheme};
 pub use response::{AnswerFraming, BadAnswer, ResponseHead, reason_for};
+pub use url::Url;
 
 /// Version of the message, for what depends on it (persistence, chunked, 1xx).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

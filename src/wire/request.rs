@@ -70,7 +70,8 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// `Expect: 100-continue` (RFC 9110 §10.1.1).
     pub expect_continue: bool,
-    /// `Upgrade` names `websocket` and `Connection` lists `upgrade`, whatever else is right or wrong with the handshake.
+    /// `Upgrade` names `websocket` and `Connection` lists `upgrade`, or an extended CONNECT says so (RFC 8441), whatever
+    /// else is right or wrong with the handshake.
     pub wants_websocket: bool,
 }
 
@@ -109,6 +110,8 @@ pub enum Refusal {
     LengthAndCoding,
     /// CONNECT is not served.
     Connect,
+    /// An extended CONNECT (RFC 8441) for another protocol than `websocket`.
+    Protocol,
     /// TRACE is not served.
     Trace,
     /// `Expect` with anything but one `100-continue`.
@@ -290,7 +293,8 @@ impl Refusal {
             Self::HeadTooLarge | Self::TooManyFields => 431,
             Self::Connect | Self::Trace => 405,
             Self::Expectation => 417,
-            Self::UnknownCoding => 501,
+            // RFC 9220 §3, of a `:protocol` that is not known.
+            Self::UnknownCoding | Self::Protocol => 501,
             Self::Version => 505,
             _ => 400,
         }
@@ -315,6 +319,7 @@ impl Refusal {
             Self::UnknownCoding => "unknown_coding",
             Self::LengthAndCoding => "length_and_coding",
             Self::Connect => "connect",
+            Self::Protocol => "protocol",
             Self::Trace => "trace",
             Self::Expectation => "expectation",
         }

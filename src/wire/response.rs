@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use httparse::Status;
 
 use super::fields::list_members;
-use super::framing::{Coding, coding_of, is_plain_length, length_of};
+use super::framing::{Coding, coding_of, is_plain_length, is_unregistered, length_of};
 use super::request::FIELDS_MAX;
 use super::text::bare_line_feed;
 use super::{Fields, Parsed, Version};
@@ -50,7 +50,7 @@ pub enum BadAnswer {
     TooManyFields,
     /// No number, too large a number, or two different ones.
     ContentLength,
-    /// Anything but one `chunked`, or a coding in HTTP/1.0.
+    /// Neither one `chunked` nor words that nobody has registered, or a coding in HTTP/1.0.
     TransferEncoding,
     /// Content-Length beside Transfer-Encoding.
     LengthAndCoding,
@@ -132,8 +132,10 @@ impl ResponseHead {
     /// How the body of this answer to `method` is framed (RFC 9112 §6.3). Content-Length twice with different values,
     /// or beside Transfer-Encoding, is refused, even where there is no body: the client would see the fields.
     ///
-    /// Any coding but one `chunked` is refused: the gateway asks for none (it sends no TE) and could not take it off, so
-    /// the client would get bytes of which nobody tells it the coding. An HTTP/2 body of unknown length is `Chunked`.
+    /// The gateway asks for no coding (it sends no TE) and takes none off but `chunked`. A registered one is refused: the
+    /// client would get compressed bytes, and nobody would tell it. A word that means nothing to anybody is taken for what
+    /// it says of the framing, that the body ends with the connection; the client's own framing takes its place. An HTTP/2
+    /// body of unknown length is `Chunked`.
     pub fn framing(&self, method: &Method) -> Result<AnswerFraming, BadAnswer> {
         let length = self.length()?;
         let mut codings = self.fields.all(TRANSFER_ENCODING);
@@ -141,10 +143,14 @@ impl ResponseHead {
             (Some(_), Some(_)) => return Err(BadAnswer::LengthAndCoding),
             (Some(coding), None) => {
                 // RFC 9112 §6.1: a 1.0 message with Transfer-Encoding has faulty framing; HTTP/2 knows no such field.
-                if self.version != Version::Http11 || coding_of(coding) != Coding::Chunked || codings.next().is_some() {
+                if self.version != Version::Http11 || codings.next().is_some() {
                     return Err(BadAnswer::TransferEncoding);
                 }
-                AnswerFraming::Chunked
+                match coding_of(coding) {
+                    Coding::Chunked => AnswerFraming::Chunked,
+                    Coding::Unknown if is_unregistered(coding) => AnswerFraming::UntilClose,
+                    Coding::Unknown | Coding::Invalid => return Err(BadAnswer::TransferEncoding),
+                }
             }
             (None, Some(length)) => AnswerFraming::Length(length),
             (None, None) if self.version == Version::Http2 => AnswerFraming::Chunked,

@@ -611,83 +611,10 @@ async fn cache_status_says_what_happened() {
         ("GET", "/a", ("Cache-Control", "no-cache"), "tidegate; fwd=request; stored; detail=request_no_cache"),
         ("GET", "/a", ("Cache-Control", "no-store"), "tidegate; fwd=request; detail=request_no_store"),
         ("GET", "/a", ("Authorization", "Basic eDp5"), "tidegate; fwd=request; detail=authorization"),
-        ("GET", "/cold", ("Range", "bytes=0-0"), "tidegate; fwd=request; detail=range"),
+        ("GET", "/cold", ("Range", "bytes=0-0"), "tidegate; fwd=uri-miss; stored"),
         ("GET", "/private", ("X-None", ""), "tidegate; fwd=uri-miss; detail=private"),
     ] {
         let answer = client.ask(method, path, &[field], b"").await;
         assert_eq!(answer.cache_status(), told, "{method} {path} {field:?}\n{}", client.transcript());
     }
-}
-
-#[tokio::test]
-async fn parts_of_a_stored_answer_come_from_the_store() {
-    // RFC 9110 §14
-    let make = by(|seen, _| {
-        assert!(!seen.has("Range"), "the whole is stored");
-        let answer = reply(200).field("Cache-Control", "max-age=60").field("ETag", "\"v\"").field("X-Odd", "kept");
-        answer.field("Content-Type", "video/x").body(pattern(0, 300_000))
-    });
-    let origin = Origin::new().on("/film", make).start().await;
-    let gateway = Gateway::before(&origin).await;
-    let mut client = gateway.connect().await;
-    let whole = client.get("/film").await.body;
-    for (range, from, to) in
-        [("0-1", 0, 2), ("299999-", 299_999, 300_000), ("-70000", 230_000, 300_000), ("60000-200000", 60_000, 200_001)]
-    {
-        let part = client.get_with("/film", &[("Range", &format!("bytes={range}")), ("If-Range", "\"v\"")]).await;
-        assert_eq!(part.status, 206, "{range}: {}", part.told());
-        assert!(part.body == whole[from..to] && part.is_hit() && part.has("Age"), "{range}: {}", part.told());
-        let content_range = format!("bytes {from}-{}/300000", to - 1);
-        assert_eq!(part.field("Content-Range"), Some(content_range.as_str()));
-        assert_eq!(part.all("Content-Length"), [(to - from).to_string()]);
-        assert_eq!((part.field("X-Odd"), part.field("Content-Type")), (Some("kept"), Some("video/x")));
-    }
-    let two = client.get_with("/film", &[("Range", "bytes=0-3, 70000-70001")]).await;
-    assert_eq!(two.status, 206, "{}", two.told());
-    let boundary =
-        two.field("Content-Type").unwrap().strip_prefix("multipart/byteranges; boundary=").unwrap().to_owned();
-    let mut expected = Vec::new();
-    for (before, range, bytes) in [("", "0-3", &whole[0..4]), ("\r\n", "70000-70001", &whole[70_000..70_002])] {
-        let head =
-            format!("{before}--{boundary}\r\nContent-Type: video/x\r\nContent-Range: bytes {range}/300000\r\n\r\n");
-        expected.extend_from_slice(head.as_bytes());
-        expected.extend_from_slice(bytes);
-    }
-    expected.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    assert!(two.body == expected, "{}", two.body.escape_ascii());
-    let behind = client.get_with("/film", &[("Range", "bytes=300000-")]).await;
-    assert_eq!((behind.status, behind.field("Content-Range"), behind.body.len()), (416, Some("bytes */300000"), 0));
-    // What does not hold, is not understood or is no GET gets what it would have got without a Range.
-    for (method, fields) in [
-        ("GET", [("Range", "bytes=0-1"), ("If-Range", "\"other\"")]),
-        ("GET", [("Range", "bytes=1-0"), ("X-None", "")]),
-        ("HEAD", [("Range", "bytes=0-1"), ("X-None", "")]),
-    ] {
-        let answer = client.ask(method, "/film", &fields, b"").await;
-        assert_eq!((answer.status, answer.field("Content-Length")), (200, Some("300000")), "{method} {fields:?}");
-    }
-    let known = client.get_with("/film", &[("Range", "bytes=0-1"), ("If-None-Match", "\"v\"")]).await;
-    assert_eq!(known.status, 304, "{}", known.told());
-    assert_eq!(origin.requests().len(), 1, "{}", origin.log());
-}
-
-#[tokio::test]
-async fn a_range_of_what_is_not_stored_passes_as_it_is() {
-    let make = by(|seen, _| match seen.field("Range") {
-        Some("bytes=0-1") => {
-            reply(206).field("Content-Range", "bytes 0-1/4").field("Cache-Control", "max-age=60").body("bo")
-        }
-        _ => reply(200).field("Cache-Control", "max-age=60").body("body"),
-    });
-    let origin = Origin::new().otherwise(make).start().await;
-    let gateway = Gateway::before(&origin).await;
-    let mut client = gateway.connect().await;
-    for _ in 0..2 {
-        let part = client.get_with("/a", &[("Range", "bytes=0-1")]).await;
-        assert_eq!((part.status, part.text().as_str()), (206, "bo"), "{}", client.transcript());
-        assert_eq!(part.cache_status(), "tidegate; fwd=request; detail=range");
-    }
-    // A part is not taken for the whole.
-    assert_eq!(client.get("/a").await.text(), "body");
-    assert_eq!(client.get_with("/a", &[("Range", "bytes=2-3")]).await.text(), "dy");
 }

@@ -293,18 +293,42 @@ async fn a_thousand_clients_on_a_cold_key_cost_one_request_though_it_takes_its_t
     let late = script(move |mut talk| async move {
         talk.read_body().await;
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-        talk.answer(&reply(200).field("Cache-Control", "max-age=60").body("late")).await
+        talk.answer(&reply(200).field("Cache-Control", "max-age=60").body(pattern(7, 20_000))).await
     });
     let origin = Origin::new().on("/late", late).start().await;
     let gateway = Gateway::before(&origin).await;
+    for client in &mut thousand(&gateway, "/late").await {
+        assert!(client.answer().await.body == pattern(7, 20_000), "{}", client.transcript());
+    }
+    assert_eq!(origin.requests_for("/late").len(), 1);
+}
+
+#[tokio::test]
+async fn a_thousand_clients_of_what_is_nobody_elses_do_not_wait_for_each_other() {
+    let own = script(move |mut talk| async move {
+        talk.read_body().await;
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let body = format!("for {}", talk.number);
+        talk.answer(&reply(200).field("Cache-Control", "private").body(body)).await
+    });
+    let origin = Origin::new().on("/own", own).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let began = std::time::Instant::now();
+    let mut texts = std::collections::HashSet::new();
+    for client in &mut thousand(&gateway, "/own").await {
+        texts.insert(client.answer().await.text());
+    }
+    assert_eq!((texts.len(), origin.requests_for("/own").len()), (1000, 1000));
+    // One after another they would take eight minutes.
+    assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+async fn thousand(gateway: &Gateway, target: &str) -> Vec<Connection> {
     let mut clients = Vec::new();
     for _ in 0..1000 {
         let mut client = gateway.connect().await;
-        client.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
         clients.push(client);
     }
-    for client in &mut clients {
-        assert_eq!(client.answer().await.text(), "late");
-    }
-    assert_eq!(origin.requests_for("/late").len(), 1);
+    clients
 }

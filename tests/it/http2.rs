@@ -87,6 +87,7 @@ async fn hits_are_answered_over_http_2_too() {
     let head = client.ask("HEAD", "/a", &[], b"").await;
     assert_eq!((head.field("content-length"), head.body.len()), (Some("300000"), 0));
     assert_eq!(origin.requests().len(), 1, "{}", origin.log());
+    assert_eq!(both.gateway.metric("tidegate_cache_misses_total", &[]).await, 1.0);
 }
 
 #[tokio::test]
@@ -156,6 +157,50 @@ async fn a_stream_that_is_reset_is_noticed_at_the_backend() {
         within("the backend to learn of it", tell.recv()).await.unwrap();
         drop(head);
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_leaves_its_fetch_to_who_waits_for_it() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let slow = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|go| *go).await.unwrap();
+            talk.send(reply(200).field("Cache-Control", "max-age=60").body("late").bytes("GET")).await;
+            talk.keep()
+        }
+    });
+    let origin = Origin::new().on("/cold", slow).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut client = both.connect().await;
+    let (answer, mut stream) = client.start("GET", "/cold", &[], true).await;
+    origin.reached("/cold", 1).await;
+    stream.send_reset(h2::Reason::CANCEL);
+    both.gateway.metric_becomes("tidegate_cache_background_fetches", &[("kind", "orphan")], 1.0).await;
+    let (follower, _stream) = client.start("GET", "/cold", &[], true).await;
+    release.send_replace(true);
+    assert_eq!(whole(follower).await.unwrap().text(), "late");
+    drop(answer);
+    assert_eq!(origin.requests_for("/cold").len(), 1, "{}", origin.log());
+}
+
+#[tokio::test]
+async fn a_stale_hit_is_refreshed_behind_its_back() {
+    let make = by(|_, number| match number {
+        1 => reply(200).field("Cache-Control", "max-age=0, stale-while-revalidate=60").body("old"),
+        _ => reply(200).field("Cache-Control", "max-age=60").body("new"),
+    });
+    let origin = Origin::new().on("/a", make).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut client = both.connect().await;
+    assert_eq!(client.get("/a").await.text(), "old");
+    let stale = client.get("/a").await;
+    assert_eq!(stale.text(), "old");
+    assert!(stale.cache_status().ends_with("detail=stale_while_revalidate"), "{}", stale.told());
+    let refreshed = [("kind", "refresh"), ("outcome", "stored")];
+    both.gateway.metric_becomes("tidegate_cache_background_fetches_total", &refreshed, 1.0).await;
+    let hit = client.get("/a").await;
+    assert_eq!((hit.text().as_str(), hit.is_hit()), ("new", true), "{}", hit.told());
 }
 
 #[tokio::test]

@@ -6,23 +6,37 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a story that can't go on says so and stops")]
 #![allow(unreachable_pub, reason = "one binary: the modules are its only readers")]
 
-mod support;
-
 mod attacks;
+mod browser;
 mod cache;
+mod conversations;
 mod direct;
+mod drains;
+mod endings;
 mod evil_backend;
 mod fields;
 mod fills;
 mod handshakes;
 mod http2;
+mod keys;
+mod laggards;
+mod leavers;
 mod limits;
+mod operators;
 mod passes;
+mod ranges;
+mod ranges_fill;
+mod ranges_parts;
+mod refreshes;
 mod refuses;
 mod routes;
+mod rules;
+mod stale;
 mod stop;
 mod streams;
+mod support;
 mod tls;
 mod tunnels;
 mod upstreams;
+mod websocket_http2;
 mod zlib;

@@ -5,16 +5,17 @@ use std::sync::{
     atomic::Ordering::{Acquire, Relaxed},
 };
 
-use super::{DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
+use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
     cache::{
-        Answer, Cache, Exchange, Plan, Reason, Stored,
+        Answer, Cache, Exchange, Gap, Plan, Reason, Stored,
         blocks::{self, Blocks},
         metrics::Validation,
+        store::Found,
         stored::Body,
     },
     clock::Now,
-    wire::ResponseHead,
+    wire::{RequestHead, ResponseHead},
 };
 
 /// Whoever holds it fetches the answer for all who wait. Dropped without a word, it lets them try for themselves.
@@ -27,23 +28,51 @@ pub struct Leader {
 #[derive(Debug)]
 pub(super) struct Duty {
     pub(super) cache: Arc<Cache>,
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Arc<[u8]>,
     pub(super) flight: Arc<Flight>,
     settled: bool,
+    /// Of a refresh: until it has ended, nobody begins another.
+    _claim: Option<Claim>,
 }
 
 impl Leader {
-    pub(super) fn new(cache: Arc<Cache>, key: Box<[u8]>, flight: Arc<Flight>) -> Self {
-        Self { duty: Duty { cache, key, flight, settled: false } }
+    pub(super) fn new(cache: Arc<Cache>, key: Arc<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
+        Self { duty: Duty { cache, key, flight, settled: false, _claim } }
+    }
+
+    /// Whether somebody waits for this fetch now.
+    pub fn is_awaited(&self) -> bool {
+        self.duty.flight.is_awaited()
+    }
+
+    /// Whether others may wait for this fetch: not for one that only its own client can be served by.
+    pub fn serves_others(&self) -> bool {
+        !self.duty.flight.is_solo()
+    }
+
+    pub(super) fn into_duty(self) -> Duty {
+        self.duty
+    }
+
+    /// What is missing of the whole, if the rest of it is stored and that is worth asking for alone.
+    pub fn gap(&self, request: &RequestHead) -> Option<Gap> {
+        self.duty.cache.gap(&self.duty.key, request)
+    }
+
+    /// Forgets parts that turned out to be of no use.
+    pub fn forget(&self, stored: &Arc<Stored>) {
+        let Duty { cache, key, .. } = &self.duty;
+        cache.flights.locked(key, || cache.store.replace(key, stored, None, || false));
     }
 
     /// The answer, of this status, is not to be stored: the waiting are told to fetch for themselves. If the reason lies in
     /// the resource, nobody queues for this key for a while, where that spares anybody something: others waited, or the
-    /// client asked with conditions, which only a request of its own brings to the backend. `now` is when the head arrived.
+    /// client had waited itself, or asked with conditions, which only a request of its own brings to the backend. `now` is
+    /// when the head arrived.
     pub fn pass(self, reason: Reason, status: u16, now: Now) {
         let Duty { cache, key, flight, .. } = &self.duty;
         cache.metrics.refused.add(reason, 1);
-        let spares = flight.followers.load(Relaxed) > 0 || flight.is_conditional();
+        let spares = flight.followers.load(Relaxed) > 0 || flight.is_second_try() || flight.is_conditional();
         if spares && reason.concerns_the_resource() {
             // An error says nothing about what is stored (RFC 9111 §4.3.3).
             let replaces = status < 500
@@ -123,10 +152,14 @@ impl Leader {
         }
     }
 
-    /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is.
+    /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is, unless it has
+    /// been purged meanwhile, for some of them may have come after that.
     pub fn resolve_stale(self, stored: &Arc<Stored>) {
-        self.duty.cache.metrics.validations.add(Validation::Stale, 1);
-        self.duty.settle(State::Stale(stored.clone()));
+        let Duty { cache, key, flight, .. } = &self.duty;
+        cache.metrics.validations.add(Validation::Stale, 1);
+        let found = cache.store.find(key, &flight.fields);
+        let is_there = matches!(found, Found::Stored(current) if Arc::ptr_eq(&current, stored));
+        self.duty.settle(if is_there { State::Stale(stored.clone()) } else { State::Gone });
     }
 }
 
@@ -160,6 +193,34 @@ impl Duty {
     fn is_struck(&self, answer: &Answer) -> bool {
         let Self { cache, key, flight, .. } = self;
         flight.doomed.load(Acquire) || cache.purges.strike(key, answer, flight.since, cache.purges.count())
+    }
+
+    /// Puts a part into the store, made from what stands there, unless the key was invalidated since the fetch began.
+    pub(super) fn settle_part(
+        mut self,
+        make: impl FnOnce(Option<Arc<Stored>>) -> Result<Arc<Stored>, Reason>,
+    ) -> Result<(), Reason> {
+        let (cache, fields) = (self.cache.clone(), &self.flight.fields);
+        let made = cache.flights.locked(&self.key, || {
+            let before = match cache.store.find(&self.key, fields) {
+                Found::Stored(stored) => Some(stored),
+                _ => None,
+            };
+            let stored = make(before)?;
+            let is_struck = || self.is_struck(&stored.answer);
+            let dropped = cache.store.put(&self.key, &stored, fields, is_struck).ok_or(Reason::Invalidated)?;
+            cache.metrics.variants_dropped.add(dropped as u64);
+            cache.metrics.parts_stored.add(1);
+            Ok(())
+        });
+        self.leave(State::Gone);
+        made.inspect_err(|reason| cache.metrics.refused.add(*reason, 1))
+    }
+
+    /// Nothing is stored, and nobody waits to be told.
+    pub(super) fn decline(self, reason: Reason) {
+        self.cache.metrics.refused.add(reason, 1);
+        self.settle(State::NotStorable(reason));
     }
 
     fn leave(&mut self, state: State) {

@@ -6,18 +6,26 @@
 mod filling;
 mod flight;
 mod leader;
+mod part;
+mod patience;
 mod pipe;
+mod refresh;
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 pub use filling::{Fill, Finished};
 pub(crate) use flight::Flights;
-use flight::{Flight, State, remove};
+use flight::{Flight, Start, State, Wait, add, remove};
 pub use leader::Leader;
+pub use part::PartFill;
+pub use patience::FOLLOW_MAX;
 pub use pipe::{FillFailed, Reader};
+use refresh::Claim;
+pub use refresh::REFRESH_PAUSE;
+pub(crate) use refresh::RefreshGate;
 
 use super::{
     Cache, Lookup, Policy, Reason, Stored,
@@ -43,10 +51,8 @@ pub enum Begin {
 #[derive(Debug)]
 pub struct Follower {
     cache: Arc<Cache>,
-    key: Box<[u8]>,
-    flight: Arc<Flight>,
-    /// When it waits no longer.
-    deadline: Instant,
+    key: Arc<[u8]>,
+    flight: Wait,
     /// The request asks for something newer than what is stored.
     demanding: bool,
     /// The request has `Authorization`.
@@ -64,8 +70,8 @@ pub enum FollowerOutcome {
     Stored(Arc<Stored>),
     /// It can't be shared: fetch for yourself, without queueing.
     NotStorable(Reason),
-    /// The leader still waits for its head: fetch for yourself, without queueing.
-    TooSlow,
+    /// The leader still waits for its head: fetch for yourself. Nobody waits for you, but what you bring may serve others.
+    TooSlow(Leader),
     /// The answer is for other values of the fields that Vary names: `begin_fill` again.
     NotMyVariant,
     /// The leader went away, or its fill failed before this reader had begun: `begin_fill` again.
@@ -76,10 +82,11 @@ pub enum FollowerOutcome {
 pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Begin {
     let mut shard = cache.flights.shard(key);
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
-    let found = cache.look(key, request, policy, now);
-    let validates = matches!(found, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
-    let demanding = match found {
-        Lookup::Hit { stored, .. } => {
+    let looked = cache.look(key, request, policy, now);
+    let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
+    let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
+    let demanding = match looked {
+        Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
             cache.count_given(&stored);
             return Begin::Stored(stored);
         }
@@ -88,45 +95,80 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
         _ => false,
     };
     let identified = request.fields.contains("authorization");
-    let purges = cache.purges.count();
-    let solo = is_solo(cache, key, request, identified);
-    let flights = shard.entry(key.into()).or_default();
-    let joined = flights.iter().find(|flight| !solo && may_join(cache, key, flight, request, policy, now));
-    if let Some(flight) = joined.filter(|flight| !flight.is_overdue()) {
-        flight.followers.fetch_add(1, Relaxed);
-        let (cache, key, flight) = (cache.clone(), key.into(), flight.clone());
-        return Begin::Follower(Follower {
-            cache,
-            key,
-            flight,
-            deadline: now.instant + FOLLOW_MAX,
-            demanding,
-            identified,
-            since: purges,
-        });
-    }
-    // Who finds a fetch that others have given up waiting for keeps nobody waiting for another like it.
-    let solo = solo || joined.is_some();
-    let flight = Flight::new(request.fields.clone(), solo, validates, purges);
-    flights.push(flight.clone());
+    let since = cache.purges.count();
+    let solo = request.method != http::Method::GET
+        || if is_new { identified } else { is_served_alone(cache, key, request, identified) };
+    let under_way = shard.get_key_value(key).filter(|_| !solo);
+    let joined = under_way.and_then(|(key, flights)| {
+        let flight = flights.iter().find(|flight| may_join(cache, key, flight, request, policy, now))?;
+        Some((key, flight))
+    });
+    let start = || Start { fields: request.fields.clone(), began: now.instant, validates, since };
+    let flight = match joined {
+        Some((key, flight)) if !flight.lets_go(now.instant) => {
+            let (cache, key, flight) = (cache.clone(), key.clone(), flight.join());
+            return Begin::Follower(Follower { cache, key, flight, demanding, identified, since });
+        }
+        Some((_, slow)) => {
+            cache.metrics.gave_up.add(1);
+            Flight::instead_of(slow, start())
+        }
+        None => Flight::new(start(), solo),
+    };
+    let key = add(&mut shard, key, &flight);
     drop(shard);
-    Begin::Leader(Leader::new(cache.clone(), key.into(), flight))
+    Begin::Leader(Leader::new(cache.clone(), key, flight, None))
+}
+
+/// Leads a refresh; see [`Cache::begin_refresh`].
+pub(super) fn begin_refresh(
+    cache: &Arc<Cache>,
+    key: &[u8],
+    request: &RequestHead,
+    policy: &Policy,
+    stored: &Arc<Stored>,
+    now: Now,
+) -> Option<Leader> {
+    let claim = Claim::of(stored, now.instant)?;
+    let mut shard = cache.flights.shard(key);
+    let mut under_way = shard.get(key).into_iter().flatten();
+    if under_way.any(|flight| may_join(cache, key, flight, request, policy, now)) {
+        return None;
+    }
+    let since = cache.purges.count();
+    let start = Start { fields: request.fields.clone(), began: now.instant, validates: true, since };
+    let flight = Flight::new(start, false);
+    let key = add(&mut shard, key, &flight);
+    drop(shard);
+    Some(Leader::new(cache.clone(), key, flight, Some(claim)))
 }
 
 /// Leads a fetch that nobody may join; see [`Cache::begin_unasked`].
-pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead) -> Leader {
-    let flight = Flight::new(request.fields.clone(), true, false, cache.purges.count());
-    cache.flights.shard(key).entry(key.into()).or_default().push(flight.clone());
-    Leader::new(cache.clone(), key.into(), flight)
+pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+    let since = cache.purges.count();
+    let start = Start { fields: request.fields.clone(), began: now.instant, validates: false, since };
+    let flight = Flight::new(start, true);
+    let key = add(&mut cache.flights.shard(key), key, &flight);
+    Leader::new(cache.clone(), key, flight, None)
 }
 
-/// Whether this fetch can't serve others, so that waiting for it would be in vain: HEAD has no body to share; an answer that
-/// each use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and so is one to
-/// an identified client (RFC 9111 §3.5), unless the last answer said otherwise.
-fn is_solo(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -> bool {
-    if request.method != http::Method::GET {
-        return true;
-    }
+/// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].
+pub(super) fn join_near(cache: &Cache, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Option<Reader> {
+    let identified = request.fields.contains("authorization");
+    let shard = cache.flights.shard(key);
+    let mut flights = shard.get(key)?.iter().filter(|flight| may_join(cache, key, flight, request, policy, now));
+    flights.find_map(|flight| match flight.state() {
+        State::Streaming(pipe) if !identified || pipe.answer().shared_with_authorization => {
+            pipe.join().filter(|reader| reader.is_near(request))
+        }
+        _ => None,
+    })
+}
+
+/// Whether a fetch for what has been stored can't serve others, so that waiting for it would be in vain: an answer that each
+/// use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and so is one to an
+/// identified client (RFC 9111 §3.5), unless the last answer said otherwise. HEAD has no body to share in any case.
+fn is_served_alone(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -> bool {
     let known = match cache.store.get(key) {
         Some(Entry::Resource(resource)) => resource.select(&request.fields).or_else(|| resource.newest()),
         _ => None,
@@ -162,11 +204,19 @@ fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead, p
 }
 
 impl Follower {
-    /// Waits for the leader's head, until [`FOLLOW_MAX`] after the request came. `request` is the follower's own, for
-    /// Vary. May be dropped while it waits.
+    /// Waits for the leader's head; once the fetch is [`FOLLOW_MAX`] old, only until its turn has come to go on alone.
+    /// `request` is the follower's own, for Vary. May be dropped while it waits.
     pub async fn head(self, request: &RequestHead) -> FollowerOutcome {
-        let Ok(state) = tokio::time::timeout_at(self.deadline.into(), self.flight.settled()).await else {
-            return self.give_up();
+        let mut until = self.flight.began + FOLLOW_MAX;
+        let state = loop {
+            if let Ok(state) = tokio::time::timeout_at(until.into(), self.flight.settled()).await {
+                break state;
+            }
+            let now = tokio::time::Instant::now().into_std();
+            if self.flight.lets_go(now) {
+                return FollowerOutcome::TooSlow(self.go_alone(request, now));
+            }
+            until = now + patience::STEP;
         };
         let outcome = self.outcome(state, request);
         if matches!(outcome, FollowerOutcome::Streaming(_) | FollowerOutcome::Stored(_)) {
@@ -175,14 +225,20 @@ impl Follower {
         outcome
     }
 
-    /// The first to give up also sees to it that nobody else waits: the answer may be a long-poll's.
-    fn give_up(&self) -> FollowerOutcome {
+    /// Who finds that all may go also sees to it that nobody comes to wait: the answer seems to be a long-poll's.
+    fn go_alone(&self, request: &RequestHead, now: Instant) -> Leader {
         self.cache.metrics.gave_up.add(1);
-        if self.flight.is_now_overdue() {
-            let until = self.deadline + DONT_QUEUE;
-            self.cache.flights.locked(&self.key, || self.cache.store.dont_queue(&self.key, until));
+        let slow = self.flight.flight();
+        let since = self.cache.purges.count();
+        let start = Start { fields: request.fields.clone(), began: now, validates: slow.validates, since };
+        let flight = Flight::instead_of(slow, start);
+        let mut shard = self.cache.flights.shard(&self.key);
+        if self.flight.is_now_hopeless(now) {
+            self.cache.store.dont_queue(&self.key, now + DONT_QUEUE);
         }
-        FollowerOutcome::TooSlow
+        let key = add(&mut shard, &self.key, &flight);
+        drop(shard);
+        Leader::new(self.cache.clone(), key, flight, None)
     }
 
     fn outcome(&self, state: State, request: &RequestHead) -> FollowerOutcome {
@@ -212,10 +268,6 @@ impl Follower {
         }
     }
 }
-
-/// How long a request waits for another's head before it goes on alone, counted from its own arrival. Backends that take
-/// longer are rare for what can be stored, and the rule for long-polls.
-pub const FOLLOW_MAX: Duration = Duration::from_secs(5);
 
 /// How long nobody queues for a key whose answer could not be shared with those who waited for it, or kept them waiting
 /// for too long; renewed while its answers stay like that (see [`Cache::weigh_passed`]).

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::cache::{Answer, account::Charge, stored::Body};
+use crate::{
+    cache::{Answer, account::Charge, parts::is_near, stored::Body},
+    wire::RequestHead,
+};
 
 /// The body broke off: the client must not take what it got for the whole (cut the connection, reset the stream).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +206,11 @@ impl Flow {
         self.gone + self.chunks.len()
     }
 
+    /// Bytes that have come, as long as all of them are kept.
+    fn arrived(&self) -> u64 {
+        self.retained
+    }
+
     fn positions(&self) -> impl Iterator<Item = usize> {
         self.seats.iter().filter_map(|seat| match seat {
             Seat::At(position) => Some(*position),
@@ -263,6 +271,12 @@ impl Reader {
     /// The head that goes with this body.
     pub fn answer(&self) -> &Arc<Answer> {
         &self.pipe.answer
+    }
+
+    /// Whether the one range that this request wants begins within what has come, or little behind it: then waiting for it
+    /// is quicker than asking for it.
+    pub fn is_near(&self, request: &RequestHead) -> bool {
+        is_near(request, self.answer(), self.pipe.flow.lock().arrived())
     }
 
     /// The next piece, never empty; `None` at the end of a complete body. May be dropped while it waits; nothing is lost.

@@ -3,6 +3,8 @@
 mod bodies;
 mod interleavings;
 mod marks;
+mod refreshes;
+mod simulation;
 
 use std::{
     future::Future,
@@ -269,6 +271,18 @@ async fn a_stale_answer_stands_in_for_all_but_who_asked_for_newer() {
     leader.resolve_stale(&old);
     assert!(matches!(easy.head(&plain).await, FollowerOutcome::Stored(_)));
     assert!(matches!(strict.head(&demanding).await, FollowerOutcome::NotStorable(Reason::RequestNoCache)));
+}
+
+#[tokio::test]
+async fn a_purged_answer_stands_in_for_nobody_who_came_later() {
+    let (cache, plain, policy, later) = (roomy(), get(&[]), rfc(), Clock::new().at(5000));
+    let old = lead(&cache, &plain).store_whole(plan_of(&cache, &[FRESH]), b"body").unwrap();
+    cache.invalidate(KEY);
+    // A request that had found the answer before, and that leads only now.
+    let Begin::Leader(leader) = cache.begin_fill(KEY, &plain, &policy, later) else { panic!() };
+    let Begin::Follower(follower) = cache.begin_fill(KEY, &plain, &policy, later) else { panic!() };
+    leader.resolve_stale(&old);
+    assert!(matches!(follower.head(&plain).await, FollowerOutcome::LeaderGone));
 }
 
 #[tokio::test]

@@ -38,7 +38,48 @@ fn everything_else_counts() {
     assert_eq!(distinct.len(), keys.len());
 }
 
+#[test]
+fn a_shaped_key_stands_under_its_own_base() {
+    let shape = KeyShape { sort_query: true, fields: vec!["x-country".to_owned()], ..KeyShape::default() };
+    let mut out = Vec::new();
+    build_shaped(&mut out, Scheme::Https, "Example.com:443", "/a?c&b", &shape);
+    assert_eq!(out, key(Scheme::Https, "example.com", "/a?b&c"));
+    let base = out.clone();
+    add_fields(&mut out, &[("X-Country", "DE")].into_iter().collect(), &shape);
+    add_route(&mut out, 0x0102);
+    assert_eq!(base_of(&out), base);
+    assert!(is_under(&out, &base));
+}
+
+#[test]
+fn a_key_can_be_read_by_people() {
+    let mut out = key(Scheme::Https, "example.com:8443", "/a?b");
+    assert_eq!(readable(&out), Readable { url: "https://example.com:8443/a?b".to_owned(), also: Vec::new() });
+    let shape = KeyShape { fields: vec!["x-a".to_owned(), "x-b".to_owned()], ..KeyShape::default() };
+    add_fields(&mut out, &[("X-B", "a:b")].into_iter().collect(), &shape);
+    out.extend_from_slice(b"\0proto:https\0;host=x");
+    add_route(&mut out, 513);
+    add_fields(&mut out, &Fields::new(), &shape);
+    assert_eq!(
+        readable(&out).also,
+        [
+            "x-a is absent",
+            "x-b: a:b",
+            "x-forwarded-proto: https",
+            "forwarded: host=x",
+            "route 513",
+            "x-a is absent",
+            "x-b is absent"
+        ]
+    );
+}
+
 proptest! {
+    #[test]
+    fn no_key_makes_the_reader_panic(key in prop::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..40)) {
+        let _ = readable(&key);
+    }
+
     #[test]
     fn different_triples_have_different_keys(triples in prop::collection::vec(("[a/:]{0,3}", "[a/:?]{0,4}"), 0..50)) {
         let mut seen = HashMap::new();

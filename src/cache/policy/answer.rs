@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cache::account::ALLOCATION_OVERHEAD,
     clock::Now,
-    wire::{ResponseHead, fields::write_line},
+    wire::{Fields, ResponseHead, fields::write_line},
 };
 
 /// The head of an answer that may be reused, with what the decisions need. Immutable.
@@ -69,6 +69,14 @@ pub struct Answer {
     pub took: Duration,
     /// Age at which a soft purge ended its freshness.
     pub(crate) ended: Ended,
+    edits: Option<Box<Edits>>,
+}
+
+/// The lines that the route's edits have taken out of the head as the backend sent it, and those that they have put in.
+#[derive(Clone, Debug)]
+struct Edits {
+    taken: Fields,
+    added: Fields,
 }
 
 /// An age in seconds from which an answer is stale, however long it was to be fresh.
@@ -121,18 +129,38 @@ impl Answer {
             groups,
             took: answered.instant.saturating_duration_since(requested.instant),
             ended: Ended::default(),
+            edits: None,
             head,
         }
     }
 
-    /// The same answer, now that its body is known to have this length.
+    /// Changes the head as clients get it; what was decided stays.
     pub(crate) fn edit_head(&mut self, edit: impl FnOnce(&mut ResponseHead)) {
+        let before = self.head.fields.clone();
         edit(&mut self.head);
         self.head.fields.shrink();
+        let edits = Edits {
+            taken: lines_without(&before, &self.head.fields),
+            added: lines_without(&self.head.fields, &before),
+        };
+        self.edits = (!edits.taken.is_empty() || !edits.added.is_empty()).then(|| Box::new(edits));
         self.http1 = http1_of(&self.head);
         self.not_modified_http1 = http1_of(&not_modified(&self.head));
     }
 
+    /// The head before it was edited: what a 304 renews, and what is weighed anew then.
+    pub(super) fn backends_head(&self) -> ResponseHead {
+        let mut head = self.head.clone();
+        if let Some(edits) = &self.edits {
+            head.fields = lines_without(&head.fields, &edits.added);
+            for (name, value) in edits.taken.iter() {
+                head.fields.push(name, value);
+            }
+        }
+        head
+    }
+
+    /// The same answer, now that its body is known to have this length.
     pub(crate) fn with_length(&self, length: u64) -> Self {
         let mut answer = self.clone();
         if self.length.is_none() {
@@ -171,9 +199,9 @@ impl Answer {
         !self.no_cache && self.lifetime > self.initial_age.as_secs()
     }
 
-    /// The head of the 304 that stands for this answer (RFC 9110 §15.4.5), without Age.
-    pub fn not_modified_head(&self) -> ResponseHead {
-        not_modified(&self.head)
+    /// Tells which fields of the head stand in the 304 that stands for this answer (RFC 9110 §15.4.5); Age beside them.
+    pub fn repeated_in_not_modified(&self) -> impl Fn(&[u8]) -> bool {
+        repeated_in_not_modified(&self.head)
     }
 
     /// Bytes of memory held.
@@ -182,7 +210,10 @@ impl Answer {
         let (words, allocations) = tags::memory(&self.tags, &self.groups);
         let heads =
             self.head.fields.memory() + self.head.reason.len() + self.http1.len() + self.not_modified_http1.len();
-        (size_of::<Self>() + heads + validators + words + self.vary.memory()) as u64
+        let edits = self.edits.as_ref().map_or(0, |edits| {
+            size_of::<Edits>() + edits.taken.memory() + edits.added.memory() + 5 * ALLOCATION_OVERHEAD as usize
+        });
+        (size_of::<Self>() + edits + heads + validators + words + self.vary.memory()) as u64
             + (8 + allocations) as u64 * ALLOCATION_OVERHEAD
     }
 }
@@ -205,6 +236,13 @@ impl Clone for Ended {
     }
 }
 
+/// The lines that the others do not have.
+fn lines_without(lines: &Fields, others: &Fields) -> Fields {
+    let mut left: Fields = lines.iter().filter(|line| !others.iter().any(|other| other == *line)).collect();
+    left.shrink();
+    left
+}
+
 /// The status line and the field lines.
 fn http1_of(head: &ResponseHead) -> Bytes {
     let mut out = Vec::with_capacity(head.fields.memory() + 64);
@@ -220,14 +258,19 @@ fn http1_of(head: &ResponseHead) -> Bytes {
 }
 
 /// RFC 9110 §15.4.5: what a 304 must repeat, and Last-Modified where there is no entity tag to go by.
-fn not_modified(head: &ResponseHead) -> ResponseHead {
+fn repeated_in_not_modified(head: &ResponseHead) -> impl Fn(&[u8]) -> bool + use<> {
     const REPEATED: [&str; 6] = ["cache-control", "content-location", "date", "etag", "expires", "vary"];
     let has_etag = head.fields.contains("etag");
-    let mut fields = head.fields.clone();
-    fields.retain(|name, _| {
+    move |name| {
         REPEATED.iter().any(|repeated| repeated.as_bytes().eq_ignore_ascii_case(name))
             || (!has_etag && name.eq_ignore_ascii_case(b"last-modified"))
-    });
+    }
+}
+
+fn not_modified(head: &ResponseHead) -> ResponseHead {
+    let is_repeated = repeated_in_not_modified(head);
+    let mut fields = head.fields.clone();
+    fields.retain(|name, _| is_repeated(name));
     ResponseHead { version: head.version, status: 304, reason: b"Not Modified".to_vec(), fields }
 }
 

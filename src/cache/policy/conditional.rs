@@ -1,5 +1,7 @@
 //! The client's own conditions against a stored answer (RFC 9110 §13, RFC 9111 §4.3.2).
 
+use http::Method;
+
 use super::{Answer, date, directives::quoted_length};
 use crate::wire::RequestHead;
 
@@ -8,27 +10,32 @@ use crate::wire::RequestHead;
 pub enum Condition {
     /// None, or none that holds back the answer: send it.
     Proceed,
-    /// The client has it: send `Answer::not_modified_http1` (or `Answer::not_modified_head`) and Age.
+    /// The client has it: send `Answer::not_modified_http1` (or what `Answer::repeated_in_not_modified` tells) and Age.
     NotModified,
 }
 
 /// Weighs If-None-Match, or without it If-Modified-Since (RFC 9110 §13.2.2). If-Match, If-Unmodified-Since and Range never
 /// come here: `Cache::lookup` passes such requests on.
 pub fn evaluate(request: &RequestHead, answer: &Answer) -> Condition {
-    // RFC 9110 §13.2.1: an answer that is no success is sent as it is.
-    if !(200..300).contains(&answer.head.status) {
+    // RFC 9110 §13.2.1: an answer that is no success is sent as it is, and §13.1.2: a 304 is for GET and HEAD alone.
+    if !(200..300).contains(&answer.head.status) || !matches!(request.method, Method::GET | Method::HEAD) {
         return Condition::Proceed;
     }
     let (mut tagged, mut tag_matches, mut since) = (false, false, None);
     for (name, value) in request.fields.iter() {
         if name.len() == 13 && name.eq_ignore_ascii_case(b"if-none-match") {
             tagged = true;
-            tag_matches |= any_tag(value, |tag| answer.etag.as_deref().is_some_and(|own| is_weak_match(tag, own)));
+            tag_matches |= match answer.etag.as_deref() {
+                // Mostly what was sent comes back as it was.
+                Some(own) => value == own || any_tag(value, |tag| is_weak_match(tag, own)),
+                None => any_tag(value, |_| false),
+            };
         } else if name.len() == 17 && name.eq_ignore_ascii_case(b"if-modified-since") {
             since = Some(value);
         }
     }
     let unmodified = || match (since, answer.modified_seconds) {
+        (Some(since), Some(_)) if answer.last_modified.as_deref() == Some(since) => true,
         (Some(since), Some(modified)) => {
             // Two-digit years are placed by the answer's own time, which is now to within its age.
             date::parse(since, modified).is_some_and(|since| modified <= since)

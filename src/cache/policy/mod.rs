@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod conditional;
+pub mod content_range;
 pub mod date;
 mod directives;
 pub mod explain;
@@ -101,3 +102,5 @@ impl Plan {
 
 #[cfg(test)]
 pub(crate) use super::testing;
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Answer, conditional::is_strong, date, directives::delta_seconds};
+use super::{Answer, conditional::is_strong, content_range::is_date_strong, directives::delta_seconds};
 use crate::wire::RequestHead;
 
 /// What a request with Range is given of an answer that is complete.
@@ -24,14 +24,15 @@ pub fn evaluate(request: &RequestHead, answer: &Answer) -> Wanted {
     if answer.head.status != 200 || answer.head.fields.contains("content-range") || !is_for(request, answer) {
         return Wanted::Whole;
     }
-    let Some(asked) = parse(line, length) else { return Wanted::Whole };
+    // §14.2: a Range may be ignored; of no bytes there is no part, and 416 would say that something is wrong.
+    let Some(asked) = parse(line, length).filter(|_| length > 0) else { return Wanted::Whole };
     let parts: Vec<Range<u64>> = asked.into_iter().filter(|part| !part.is_empty()).collect();
     let sum = parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.end - part.start));
     match parts.len() {
         0 => Wanted::Unsatisfiable(length),
         1 => Wanted::Parts(parts),
-        // §14.2: who asks for the same bytes again and again gets them once.
-        _ if sum >= length => Wanted::Whole,
+        // §14.2, §17.15: who asks for the same bytes again and again gets them once.
+        _ if sum >= length || overlaps(&parts) > OVERLAPS => Wanted::Whole,
         _ => Wanted::Parts(parts),
     }
 }
@@ -44,15 +45,6 @@ fn is_for(request: &RequestHead, answer: &Answer) -> bool {
         (Some(tag), None) if tag.contains(&b'"') => is_strong(tag) && answer.etag.as_deref() == Some(tag),
         (Some(date), None) => answer.last_modified.as_deref() == Some(date) && is_date_strong(answer),
         (Some(_), Some(_)) => false,
-    }
-}
-
-/// §8.8.2.2: Last-Modified tells two versions apart only if the answer was made well after it.
-fn is_date_strong(answer: &Answer) -> bool {
-    let made = answer.head.fields.get("date").and_then(|made| date::parse(made, 0));
-    match (answer.modified_seconds, made) {
-        (Some(modified), Some(made)) => made.saturating_sub(modified) >= 60,
-        _ => false,
     }
 }
 
@@ -86,8 +78,16 @@ fn parse(line: &[u8], length: u64) -> Option<Vec<Range<u64>>> {
     (!ranges.is_empty()).then_some(ranges)
 }
 
+/// How many pairs of these have bytes in common.
+fn overlaps(parts: &[Range<u64>]) -> usize {
+    let pairs = parts.iter().enumerate().flat_map(|(at, one)| parts[at + 1..].iter().map(move |other| (one, other)));
+    pairs.filter(|(one, other)| one.start < other.end && other.start < one.end).count()
+}
+
 /// Parts in one answer; who asks for more gets the whole.
 const RANGES: usize = 16;
+/// Pairs of parts that overlap; who asks for more gets the whole.
+const OVERLAPS: usize = 2;
 
 #[cfg(test)]
 mod tests;

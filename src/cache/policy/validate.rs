@@ -77,7 +77,7 @@ fn is_about(answer: &Answer, not_modified: &ResponseHead) -> bool {
 /// the stored body and stay as well (RFC 9111 §3.2).
 fn merge(answer: &Answer, news: &ResponseHead) -> ResponseHead {
     let updates = |name: &[u8]| !describes_body(name) && (is_age(name) || !is_dropped(name, &news.fields));
-    let mut head = answer.head.clone();
+    let mut head = answer.backends_head();
     head.fields.retain(|name, _| {
         let replaced = updates(name) && news.fields.contains(name);
         // Freshness restarts from the news, so their Date or none at all.

@@ -60,6 +60,12 @@ impl Vary {
         self.nominated.iter().all(|nominated| nominated.matches(request))
     }
 
+    /// Whether this request repeats every nominated field byte for byte, as most do that match at all; quick, but a no says
+    /// nothing.
+    pub(crate) fn is_repeated_exactly(&self, request: &Fields) -> bool {
+        self.nominated.iter().all(|nominated| nominated.is_repeated_exactly(request))
+    }
+
     /// Whether two requests have the same values in the nominated fields.
     pub(crate) fn agree(&self, one: &Fields, other: &Fields) -> bool {
         let value = |fields: &Fields, name: &str| fields.contains(name).then(|| canonical(fields, name));
@@ -96,6 +102,12 @@ impl Vary {
 }
 
 impl Nominated {
+    fn is_repeated_exactly(&self, request: &Fields) -> bool {
+        let mut lines = request.all(&self.name);
+        let exact = self.value.as_ref().map(|value| value.exact.as_deref());
+        lines.next().map(Some) == exact && lines.next().is_none()
+    }
+
     fn matches(&self, request: &Fields) -> bool {
         let mut lines = request.all(&self.name);
         let (first, second) = (lines.next(), lines.next());

@@ -16,6 +16,7 @@ fn forwarded(reason: Reason) -> CacheStatus {
 fn members_read_as_rfc_9211_has_them() {
     assert_eq!(written(CacheStatus::Hit { ttl: 59 }), "tidegate; hit; ttl=59");
     assert_eq!(written(CacheStatus::Hit { ttl: -3 }), "tidegate; hit; ttl=-3");
+    assert_eq!(written(CacheStatus::Refreshing { ttl: 0 }), "tidegate; hit; ttl=0; detail=stale_while_revalidate");
     assert_eq!(
         written(CacheStatus::StaleHit { ttl: -9, status: Some(503), reason: Reason::Stale }),
         "tidegate; fwd=stale; fwd-status=503; ttl=-9; detail=stale_on_error"
@@ -39,7 +40,7 @@ fn every_reason_has_a_word_of_its_own_and_a_known_forward_word() {
     let words: HashSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
     assert_eq!(words.len(), Reason::ALL.len());
     for reason in Reason::ALL {
-        let known = ["bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale"];
+        let known = ["bypass", "method", "uri-miss", "vary-miss", "partial", "miss", "request", "stale"];
         assert!(known.contains(&reason.forward_word()));
         assert!(reason.label().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
     }

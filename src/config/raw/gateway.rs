@@ -50,20 +50,6 @@ settings! {
 }
 
 settings! {
-    /// The cache of answers, in memory.
-    pub(super) struct Cache {
-        /// `false` stores nothing and answers nothing from memory.
-        enabled: bool = { true },
-        /// Memory for stored answers; `0` is the same as `enabled = false`.
-        capacity: Size<0, MEMORY_MAX> = { Size(256 << 20) },
-        /// Largest body that is stored. An eighth of the capacity by default, at most 64 MiB.
-        max_object: Size<0, MEMORY_MAX> = optional,
-        /// `Cache-Status` (RFC 9211) on answers: whether and why the cache had it.
-        status_field: bool = { true },
-    }
-}
-
-settings! {
     /// The access log.
     pub(super) struct AccessLog {
         /// Where to: `"stdout"`, `"off"` or a file.
@@ -98,6 +84,8 @@ settings! {
         answer_head: Size<1024, HEAD_MAX> = { Size(64 << 10) },
         /// Requests at a time on one HTTP/2 connection.
         http2_streams: Whole<1, 10_000> = { Whole(128) },
+        /// Tunnels that a drain closes in a second, those that were silent longest first. They come back elsewhere as fast.
+        drain_rate: Whole<1, 1_000_000> = { Whole(200) },
     }
 }
 
@@ -118,6 +106,8 @@ settings! {
         tunnel_linger: Period<true> = { Period(Duration::from_secs(30)) },
         /// When the gateway ends a tunnel with Close frames: how long it waits for both ends to answer.
         tunnel_close: Period<true> = { Period(Duration::from_secs(5)) },
+        /// A drain: what has not ended by then is cut.
+        tunnel_drain: Period<true> = { Period(Duration::from_secs(30)) },
         /// From the stop signal to the end of the process.
         shutdown: Period<true> = { Period(Duration::from_secs(30)) },
     }
@@ -154,6 +144,6 @@ choice! {
 const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 /// A pebibyte: more than any machine's memory or any body.
-const MEMORY_MAX: u64 = 1 << 50;
+pub(super) const MEMORY_MAX: u64 = 1 << 50;
 const HEAD_MAX: u64 = 1 << 20;
 const COUNT_MAX: u64 = 100_000_000;

@@ -3,14 +3,17 @@
 //! This side of the border knows what was written and where. What it means together (references, overlaps, defaults
 //! that depend on other keys) is `resolve`'s.
 
+mod cache;
 mod gateway;
 mod route;
 mod upstream;
 
-pub(super) use gateway::{AccessLog, Admin, Cache, Forward, Limits, Listener, Pair, Timeouts};
-pub(super) use route::{
-    ClientCacheControl, Edits, Match, OriginsWord, Redirect, Route, RouteCache, SetCookie, WebSocket,
+pub(super) use cache::{
+    Cache, ClientCacheControl, Key, Query, QueryTable, QueryWord, RangeFill, RouteCache, SNAPSHOT_BYTES, SNAPSHOT_TIME,
+    SetCookie, Snapshot, SnapshotText,
 };
+pub(super) use gateway::{AccessLog, Admin, Forward, Limits, Listener, Pair, Timeouts};
+pub(super) use route::{Edits, Match, OnChange, OriginsWord, Redirect, Route, WebSocket};
 pub(super) use upstream::{Server, ServerText, Sticky, StickyTable, StickyWord, Tls, Upstream};
 
 use super::{

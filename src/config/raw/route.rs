@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use super::RouteCache;
 use crate::config::{
     HostPattern,
     shape::{Either, Named, Names, OneOrMany, OrOff},
     text::{Edited, FieldName, FieldValue, Label, Method, Origin, PathPrefix, UpstreamText},
-    value::{Period, Placed, Size, Text, Wrong},
+    value::{Period, Placed, Size, Text, Whole, Wrong},
 };
 
 settings! {
@@ -66,28 +67,6 @@ settings! {
 }
 
 settings! {
-    /// The cache for a route's requests.
-    pub(super) struct RouteCache {
-        /// `false` keeps these answers out of the cache.
-        enabled: bool = { true },
-        /// Guess a lifetime from `Last-Modified` where the answer gives none (RFC 9111 §4.2.2): `false`, or the longest.
-        heuristic: Either<bool, Period<false>> = { Either::This(true) },
-        /// How long after its lifetime an answer may stand in for a backend's 500, 502, 503 or 504 (RFC 5861 §4).
-        stale_if_error: Period<true> = { Period(std::time::Duration::ZERO) },
-        /// How long after its lifetime an answer is still given at once, and renewed meanwhile (RFC 5861 §3), where the answer
-        /// itself does not say.
-        stale_while_revalidate: Period<true> = { Period(std::time::Duration::ZERO) },
-        /// Lifetime of a 200 that says nothing about caching: neither `Cache-Control` nor `Expires`. Only for backends that
-        /// are known to give everybody the same. `0` gives none.
-        default_ttl: Period<true> = { Period(std::time::Duration::ZERO) },
-        /// Answers with `Set-Cookie` that are not `public`.
-        set_cookie: SetCookie = { SetCookie::Refuse },
-        /// `Cache-Control` of requests (RFC 9111 §5.2.1).
-        client_cache_control: ClientCacheControl = { ClientCacheControl::Honour },
-    }
-}
-
-settings! {
     /// WebSockets of a route.
     pub(super) struct WebSocket {
         /// `false` passes handshakes on as ordinary requests, without `Upgrade`.
@@ -96,6 +75,46 @@ settings! {
         origins: WordOrList = { Either::This(OriginsWord::Default) },
         /// A tunnel with no byte in either direction; by default `tunnel_idle` of `[timeouts]`.
         idle_timeout: Period<false> = optional,
+        /// Whether Pings and Pongs alone keep a tunnel from being idle; the gateway's own never do.
+        count_pings_as_activity: bool = { true },
+        /// The longest that a tunnel lives, or `"off"`. Each is given up to a tenth less, so that tunnels that opened together
+        /// do not end together.
+        max_lifetime: OrOff<Period<false>> = { OrOff(None) },
+        /// The largest message of a client, as it is on the wire, or `"off"`; above, the tunnel is closed with 1009.
+        max_message: OrOff<Size<1, { 1 << 50 }>> = { OrOff(None) },
+        /// Messages of a client in a second, as many at once, or `"off"`; above, the tunnel is closed with 1008.
+        messages_per_second: OrOff<Whole<1, 1_000_000>> = { OrOff(None) },
+        /// How often the gateway sends a Ping of its own to both sides, or `"off"`. Their Pongs go no further; the time that
+        /// they take is counted.
+        ping_interval: OrOff<Period<false>> = { OrOff(None) },
+        /// A side that sends nothing for so long after such a Ping is gone.
+        pong_timeout: Period<false> = { Period(std::time::Duration::from_secs(20)) },
+        /// When the gateway ends a tunnel with Close frames: how long it waits for both sides to answer; by default
+        /// `tunnel_close` of `[timeouts]`.
+        close_timeout: Period<true> = optional,
+        /// The code of Close frames for ends that are nobody's fault: a drain, an idle tunnel, its lifetime. To 1000 and 1001
+        /// some clients do not come back.
+        close_code: Whole<1000, 4999> = { Whole(1012) },
+        /// What becomes of tunnels when a reload changes their route, its upstream or what it asks of them.
+        on_change: OnChange = { OnChange::Keep },
+        /// Whether frame headers are read. `false` copies blindly: only bytes are counted, the other limits here do nothing,
+        /// and what the gateway ends it ends without Close frames.
+        observe: bool = { true },
+    }
+}
+
+/// What a reload does with tunnels whose configuration has changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::config) enum OnChange {
+    Keep,
+    Drain,
+}
+
+choice! {
+    /// What a reload does with tunnels whose configuration has changed.
+    OnChange {
+        "keep" => OnChange::Keep: "they go on as they were opened",
+        "drain" => OnChange::Drain: "they are closed, at the drain's pace, to be opened anew",
     }
 }
 
@@ -116,36 +135,6 @@ choice! {
         "default" => OriginsWord::Default: "a foreign origin is refused if the handshake carries cookies",
         "any" => OriginsWord::Any: "every origin",
         "same-host" => OriginsWord::SameHost: "only pages of the same host",
-    }
-}
-
-/// What becomes of answers with `Set-Cookie`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::config) enum SetCookie {
-    Store,
-    Refuse,
-}
-
-choice! {
-    /// What becomes of answers with `Set-Cookie`.
-    SetCookie {
-        "refuse" => SetCookie::Refuse: "not stored",
-        "store" => SetCookie::Store: "stored as RFC 9111 allows: the cookie is given to everybody",
-    }
-}
-
-/// Whether a client may ask the cache for something fresher.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::config) enum ClientCacheControl {
-    Honour,
-    Ignore,
-}
-
-choice! {
-    /// Whether a client may ask the cache for something fresher.
-    ClientCacheControl {
-        "honour" => ClientCacheControl::Honour: "a reload reaches the backend",
-        "ignore" => ClientCacheControl::Ignore: "only the answers' lifetime counts",
     }
 }
 

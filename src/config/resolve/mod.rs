@@ -3,16 +3,17 @@
 //! Every reference is looked up, every default that depends on another key is filled in, everything that contradicts
 //! itself is noted. What comes out is only to be used if no error was noted.
 
+mod cache;
 mod listeners;
 mod routes;
 mod upstreams;
 
 pub(super) use routes::takes_everything;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
-    AccessLog, Admin, Cache, Config, Forward, Limits, Timeouts,
+    AccessLog, Admin, Config, Forward, Limits, Timeouts,
     expand::Outside,
     problem::{Problem, Problems},
     raw,
@@ -32,7 +33,7 @@ pub(super) fn resolve(file: &raw::File, cores: usize, outside: &Outside<'_>, pro
         listeners,
         admin,
         threads: file.threads.as_ref().map_or(cores, |threads| threads.value.count()),
-        cache: cache(&file.cache.value),
+        cache: cache::cache(&file.cache.value),
         access_log: access_log(&file.access_log.value),
         limits,
         timeouts,
@@ -46,18 +47,6 @@ pub(super) fn resolve(file: &raw::File, cores: usize, outside: &Outside<'_>, pro
 fn admin(written: &raw::Admin) -> Option<Admin> {
     let hosts = written.hosts.value.0.iter().map(|host| host.value.0.clone());
     written.listen.value.0.as_ref().map(|address| Admin { listen: address.0, hosts: hosts.collect() })
-}
-
-fn cache(written: &raw::Cache) -> Cache {
-    let capacity = if written.enabled.value { written.capacity.value.0 } else { 0 };
-    let max_object = written.max_object.as_ref().map_or((capacity / 8).min(MAX_OBJECT_DEFAULT), |size| size.value.0);
-    Cache {
-        capacity,
-        max_object,
-        status_field: written.status_field.value,
-        targeted_fields: Arc::from(["cdn-cache-control".into()]),
-        snapshot: None,
-    }
 }
 
 fn access_log(written: &raw::AccessLog) -> AccessLog {
@@ -76,6 +65,7 @@ fn limits(written: &raw::Limits) -> Limits {
         body_rate_grace: written.body_rate_grace.value.0,
         answer_head_bytes: memory(written.answer_head.value),
         http2_streams: u32::try_from(written.http2_streams.value.0).unwrap_or(u32::MAX),
+        drain_rate: u32::try_from(written.drain_rate.value.0).unwrap_or(u32::MAX),
     }
 }
 
@@ -88,6 +78,7 @@ fn timeouts(written: &raw::Timeouts) -> Timeouts {
         tunnel_idle: written.tunnel_idle.value.0,
         tunnel_linger: written.tunnel_linger.value.0,
         tunnel_close: written.tunnel_close.value.0,
+        tunnel_drain: written.tunnel_drain.value.0,
         shutdown: written.shutdown.value.0,
     }
 }
@@ -121,9 +112,6 @@ fn named_twice(
         .label("expected another name")
         .related(first, "named here first")
 }
-
-/// The largest stored body where none is given, however large the cache.
-const MAX_OBJECT_DEFAULT: u64 = 64 << 20;
 
 /// The longest heuristic lifetime where none is given.
 pub(super) const HEURISTIC_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{HEURISTIC_DEFAULT, body_limit, named_twice, upstreams::Upstreams};
+use super::{body_limit, cache::route_cache, named_twice, upstreams::Upstreams};
 use crate::config::{
-    FieldEdits, FieldMatch, HostPattern, KeyShape, Limits, Origins, Route, RouteAction, RouteCache, RouteMatch,
-    RouteWebSocket, Timeouts,
+    FieldEdits, FieldMatch, HostPattern, Limits, OnChange, Origins, Route, RouteAction, RouteMatch, RouteWebSocket,
+    Timeouts,
     problem::{Place, Problem, Problems},
     raw,
     shape::{Either, Names},
@@ -118,7 +118,7 @@ impl Context<'_> {
             request_fields: edits(&written.request_fields.value),
             response_fields: edits(&written.response_fields.value),
             body_bytes: written.body_limit.as_ref().map_or(self.limits.body_bytes, |limit| body_limit(&limit.value)),
-            cache: cache(&written.cache.value),
+            cache: route_cache(&written.cache.value, problems),
             websocket: self.websocket(&written.websocket, problems),
         }
     }
@@ -143,8 +143,54 @@ impl Context<'_> {
                 Origins::List(list.iter().map(|origin| origin.value.0.clone()).collect())
             }
         };
-        let idle_timeout = table.idle_timeout.as_ref().map_or(self.timeouts.tunnel_idle, |period| period.value.0);
-        RouteWebSocket { enabled, origins, idle_timeout }
+        check_websocket(table, problems);
+        RouteWebSocket {
+            enabled,
+            origins,
+            idle_timeout: table.idle_timeout.as_ref().map_or(self.timeouts.tunnel_idle, |period| period.value.0),
+            count_pings_as_activity: table.count_pings_as_activity.value,
+            max_lifetime: table.max_lifetime.value.0.map(|period| period.0),
+            max_message: table.max_message.value.0.map(|size| size.0),
+            messages_per_second: table
+                .messages_per_second
+                .value
+                .0
+                .map(|rate| u32::try_from(rate.0).unwrap_or(u32::MAX)),
+            ping_interval: table.ping_interval.value.0.map(|period| period.0),
+            pong_timeout: table.pong_timeout.value.0,
+            close_timeout: table.close_timeout.as_ref().map_or(self.timeouts.tunnel_close, |period| period.value.0),
+            close_code: u16::try_from(table.close_code.value.0).unwrap_or(u16::MAX),
+            on_change: match table.on_change.value {
+                raw::OnChange::Keep => OnChange::Keep,
+                raw::OnChange::Drain => OnChange::Drain,
+            },
+            observe: table.observe.value,
+        }
+    }
+}
+
+/// What a tunnel's terms can't be together, and codes that no Close frame may carry (RFC 6455 §7.4.1).
+fn check_websocket(table: &raw::WebSocket, problems: &mut Problems) {
+    if matches!(table.close_code.value.0, 1004 | 1005 | 1006 | 1015) {
+        problems.push(
+            Problem::error(table.close_code.place, "this code can't be sent in a Close frame")
+                .label("expected 1012, or a code from 3000 to 4999 that the clients know"),
+        );
+    }
+    if table.observe.value {
+        return;
+    }
+    for (key, place) in [
+        ("max_message", table.max_message.value.0.and(table.max_message.place)),
+        ("messages_per_second", table.messages_per_second.value.0.and(table.messages_per_second.place)),
+        ("ping_interval", table.ping_interval.value.0.and(table.ping_interval.place)),
+    ] {
+        if place.is_some() {
+            problems.push(
+                Problem::error(place, format!("`{key}` needs frame headers to be read"))
+                    .label("expected `observe = true` beside it"),
+            );
+        }
     }
 }
 
@@ -214,31 +260,6 @@ fn edits(written: &raw::Edits) -> FieldEdits {
         remove: written.remove.iter().flat_map(|names| &names.value.0).map(|name| name.value.0.clone()).collect(),
         set: lines(&written.set.value),
         add: lines(&written.add.value),
-    }
-}
-
-fn cache(written: &Either<bool, raw::RouteCache>) -> RouteCache {
-    let by_default = raw::RouteCache::default();
-    let (enabled, table) = match written {
-        Either::This(enabled) => (*enabled, &by_default),
-        Either::That(table) => (table.enabled.value, table),
-    };
-    let heuristic = match &table.heuristic.value {
-        Either::This(true) => Some(HEURISTIC_DEFAULT),
-        Either::This(false) => None,
-        Either::That(longest) => Some(longest.0),
-    };
-    RouteCache {
-        enabled,
-        store_set_cookie: table.set_cookie.value == raw::SetCookie::Store,
-        client_cache_control: table.client_cache_control.value == raw::ClientCacheControl::Honour,
-        heuristic,
-        stale_if_error: table.stale_if_error.value.0,
-        stale_while_revalidate: table.stale_while_revalidate.value.0,
-        default_ttl: (!table.default_ttl.value.0.is_zero()).then_some(table.default_ttl.value.0),
-        key: KeyShape::default(),
-        range_fill: false,
-        purge_from: Vec::new(),
     }
 }
 

@@ -35,6 +35,8 @@ hosts = ["Gateway.Example.", "tide"]
 enabled = false
 capacity = 1234567
 status_field = false
+targeted_fields = ["Tidegate-Cache-Control", "Edge-Control"]
+snapshot = { path = "/hot set", bytes = "1MiB", time = "1s" }
 [access_log]
 path = "off"
 format = "json"
@@ -50,6 +52,7 @@ body_rate = 0
 body_rate_grace = "0"
 answer_head = "1MiB"
 http2_streams = 1
+drain_rate = 7
 [timeouts]
 tls_handshake = "1ms"
 head = "1s"
@@ -58,6 +61,7 @@ send = "1h"
 tunnel_idle = "1d"
 tunnel_linger = "0"
 tunnel_close = "1s"
+tunnel_drain = "0"
 shutdown = "1d1h1m1s1ms"
 [forward]
 forwarded = true
@@ -90,12 +94,36 @@ websocket = false
 match = { path = "/a", host = ["*.a.example", "b.example", "[::1]"] }
 upstream = "cookie"
 strip_prefix = true
-cache = { heuristic = false, stale_if_error = "1s", set_cookie = "store", client_cache_control = "ignore" }
-websocket = { origins = "same-host" }
+cache = { heuristic = false, stale_if_error = "1s", set_cookie = "store", client_cache_control = "ignore", range_fill = "whole", purge_from = ["10.0.0.0/8", "::1"] }
+websocket = { origins = "same-host", max_lifetime = "1d", max_message = "1MiB", messages_per_second = 20 }
+[[routes]]
+match = { path = "/c" }
+upstream = "cookie"
+cache = { key = { query = { ignore = ["utm_*", "a%20b"] }, sort_query = true, fields = ["X-B", "x-a", "X-b"] } }
+[[routes]]
+match = { path = "/d" }
+upstream = "cookie"
+cache = { key = { query = { keep = "page" } } }
+[[routes]]
+match = { path = "/e" }
+upstream = "cookie"
+cache = { key = { query = "none" } }
 [[routes]]
 match = { path = "/b" }
 redirect = "https"
-websocket = { origins = "any", idle_timeout = "1h" }
+[routes.websocket]
+origins = "any"
+idle_timeout = "1h"
+ping_interval = "30s"
+pong_timeout = "5s"
+count_pings_as_activity = false
+close_timeout = "0"
+close_code = 4000
+on_change = "drain"
+[[routes]]
+match = { path = "/f" }
+upstream = "cookie"
+websocket = { observe = false }
 "#,
     );
     let printed = effective(&config);
@@ -125,7 +153,7 @@ proptest::proptest! {
         let mut problems = Problems::new();
         let source = Source { name: String::new(), directory: "/".into(), text: format!("key = {inline}") };
         let source = problems.add_source(source);
-        let outside = Outside { variable: &|_| None, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+        let outside = Outside::nothing();
         let (entries, _) = tree::parse(source, &outside, &mut problems);
         let tree::Data::Text { text: read, .. } = &entries[0].value.data else { panic!("{problems}") };
         assert_eq!(read, &text);

@@ -72,12 +72,12 @@ fn example_texts() -> Vec<(String, String)> {
 /// A world in which every certificate and key that an example names is there.
 pub(super) fn with_certificates() -> Outside<'static> {
     Outside {
-        variable: &|_| None,
         file: &|path| {
             let certified = rcgen::generate_simple_self_signed(["app.example.com".to_owned()]).unwrap();
             let is_key = path.extension().is_some_and(|extension| extension == "key");
             Ok(if is_key { certified.signing_key.serialize_pem() } else { certified.cert.pem() }.into_bytes())
         },
+        ..Outside::nothing()
     }
 }
 
@@ -91,7 +91,7 @@ fn check_defaults(declaration: &kind::Declaration, path: &str) {
             let mut problems = Problems::new();
             let source = Source { name: path.clone(), directory: Path::new("/").to_owned(), text };
             let source = problems.add_source(source);
-            let outside = Outside { variable: &|_| None, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+            let outside = Outside::nothing();
             let (entries, _) = tree::parse(source, &outside, &mut problems);
             assert!(problems.is_empty() && key.kind.accepts(&entries[0].value), "{path}");
         }

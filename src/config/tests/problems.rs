@@ -55,6 +55,25 @@ websocket = { origins = [] }
 }
 
 #[test]
+fn terms_of_tunnels_that_contradict_each_other_are_told() {
+    insta::assert_snapshot!(told(
+        r#"
+upstream = "a:1"
+[[routes]]
+match = { path = "/a" }
+websocket = { close_code = 1006 }
+[[routes]]
+match = { path = "/b" }
+[routes.websocket]
+observe = false
+max_message = "1MiB"
+messages_per_second = "off"
+ping_interval = "30s"
+"#
+    ));
+}
+
+#[test]
 fn warnings_are_told_where_there_are_no_errors() {
     insta::assert_snapshot!(told(
         r#"
@@ -86,6 +105,64 @@ match = { path = "/s" }
 upstream = "sticky"
 "#
     ));
+}
+
+#[test]
+fn what_a_cache_can_not_be_told_is_told() {
+    insta::assert_snapshot!(told(
+        r#"
+upstream = "a:1"
+[cache]
+targeted_fields = ["Cache-Control", "bad name"]
+snapshot = { bytes = "1KiB" }
+[[routes]]
+match = { path = "/a" }
+cache = { key = { query = { ignore = ["*", "a=b", "a*b", "é"], keep = [] }, fields = ["TE", "Host"] } }
+[[routes]]
+match = { path = "/b" }
+cache = { key = { query = { keep = [] }, fields = "X-Country", sort_query = "yes" }, range_fill = "all" }
+[[routes]]
+match = { path = "/c" }
+cache = { key = { query = {} }, purge_from = "10.0.0.1/8" }
+[[routes]]
+match = { path = "/d" }
+cache = { key = { query = { ignore = "a", keep = "b" } } }
+"#
+    ));
+}
+
+#[test]
+fn what_a_cache_is_hardly_meant_to_do_is_told() {
+    let text = r#"
+upstream = "a:1"
+[cache]
+capacity = "8GiB"
+targeted_fields = ["A", "a", "cdn-cache-control"]
+snapshot = "/nowhere/hot"
+[[routes]]
+match = { methods = ["GET", "HEAD"] }
+cache = { purge_from = ["0.0.0.0/0", "::/0", "10.0.0.0/8"], set_cookie = "store", key = { fields = ["Cookie", "Accept-Encoding", "X-Forwarded-Proto", "If-Range", "Range", "X-Fine"] } }
+"#;
+    let outside = Outside {
+        directory: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        memory: &|| Some((4 << 30) - 4096),
+        ..Outside::nothing()
+    };
+    let (_, warnings) = from_texts(&[("tidegate.toml".to_owned(), text.to_owned())], &outside).unwrap();
+    insta::assert_snapshot!(warnings.to_string());
+}
+
+#[test]
+fn connections_that_were_asked_for_need_as_many_files() {
+    let outside = Outside { open_files: &|| Some(1999), ..Outside::nothing() };
+    let warned = |text: &str| {
+        let text = format!("upstream = \"a:1\"\n{text}");
+        from_texts(&[("tidegate.toml".to_owned(), text)], &outside).unwrap().1.to_string()
+    };
+    assert_eq!(warned(""), "");
+    assert_eq!(warned("limits.connections = 999"), "");
+    let told = warned("limits.connections = 1000");
+    assert!(told.contains("the process may have 1999 files open") && told.contains("LimitNOFILE"), "{told}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(super) async fn serve(
 /// The 101, or why not (RFC 6455 §4.2).
 fn switch(request: &RequestHead, unix_seconds: u64) -> Result<Vec<u8>, Answer> {
     let accepted = handshake::check(request).map_err(|refusal| {
-        let answer = Answer::text(refusal.status(), "This is no handshake of a WebSocket.\n");
+        let answer = Answer::text(refusal.status(request.version), "This is no handshake of a WebSocket.\n");
         refusal.fields().iter().fold(answer, |answer, (name, value)| answer.with(name, value))
     })?;
     let mut head = Vec::with_capacity(256);

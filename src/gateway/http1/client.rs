@@ -13,8 +13,11 @@ use tokio::io::AsyncReadExt;
 use super::Http1Client;
 use crate::{
     cache::Answer,
-    gateway::client::{BodyLength, Client, ClientFault},
-    net::{ClientInfo, compact},
+    gateway::{
+        client::{BodyLength, Client, ClientFault},
+        upgrade::TunnelClient,
+    },
+    net::{ClientInfo, Stream, compact},
     wire::{Decoded, Fields, ResponseHead, Version, body, fields::write_line},
 };
 
@@ -234,6 +237,21 @@ impl Client for Http1Client {
     fn abandon(&mut self) {
         self.persists = false;
         self.finished = false;
+    }
+}
+
+impl TunnelClient for Http1Client {
+    /// A 101: the connection speaks another protocol behind it (RFC 9110 §15.2.2).
+    fn switch(&mut self, head: ResponseHead) -> u16 {
+        self.write_status_line(head.status, &head.reason);
+        head.fields.write_http1(self.out.text());
+        self.out.text().extend_from_slice(b"\r\n");
+        self.started = true;
+        head.status
+    }
+
+    fn into_stream(self) -> Option<(Stream, Bytes)> {
+        Some((self.stream, self.input.freeze()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, pin::Pin, sync::Arc, task::Context, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -11,7 +11,7 @@ use crate::{
     gateway::{Gateway, body_meter::BodyMeter, client::Client},
     net::{ClientInfo, OutQueue, Stream, Watchdog, socket},
     tunnel::{StopPhase, StopSignal},
-    wire::{BodyDecoder, Framing, HeadLimits, RequestHead, ResponseHead, Version, response::reason_for},
+    wire::{BodyDecoder, Framing, HeadLimits, RequestHead, Version, response::reason_for},
 };
 
 /// What may be left of a request body for the connection to persist.
@@ -129,19 +129,6 @@ impl Http1Client {
             true
         };
         tokio::time::timeout(LINGER, rest).await.unwrap_or(false)
-    }
-
-    /// Queues a 101: the connection speaks another protocol behind it (RFC 9110 §15.2.2).
-    pub(in crate::gateway) fn switch(&mut self, head: &ResponseHead) {
-        self.write_status_line(head.status, &head.reason);
-        head.fields.write_http1(self.out.text());
-        self.out.text().extend_from_slice(b"\r\n");
-        self.started = true;
-    }
-
-    /// The bare connection and the bytes that came behind the head; for a tunnel.
-    pub(in crate::gateway) fn into_parts(self) -> (Stream, Bytes) {
-        (self.stream, self.input.freeze())
     }
 
     /// Ends the connection so that the last answer arrives: the sending side first, then what the client still sends is

@@ -21,16 +21,8 @@ use crate::{
     wire::RequestHead,
 };
 
-/// Serves one connection until it ends. Once it is a tunnel, nothing is held of what requests needed.
-pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) {
-    let tunnel = Box::pin(serve_requests(gateway, stream, info)).await;
-    if let Some(tunnel) = tunnel {
-        tunnel.await;
-    }
-}
-
 /// Serves requests until the connection ends, or until it has become the tunnel that this gives back.
-async fn serve_requests(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) -> Option<OpenTunnel> {
+pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) -> Option<OpenTunnel> {
     let mut client = Http1Client::new(&gateway, stream, info);
     let mut request = RequestHead::default();
     loop {
@@ -53,7 +45,7 @@ async fn serve_requests(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo)
         if request.wants_websocket {
             let agreed = Box::pin(upgrade::serve(&gateway, &mut client, &mut request)).await;
             if let Some(agreed) = agreed {
-                return Some(agreed.open(gateway, client, request));
+                return agreed.open(gateway, client, request);
             }
         } else {
             gateway.journey(&mut client, &mut request).await;

@@ -3,24 +3,27 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{AGE, CONTENT_LENGTH},
+};
 
-use super::Toll;
+use super::{Ticket, stream::TunnelStream};
 use crate::{
     cache::Answer,
     gateway::{
         Gateway,
         body_meter::BodyMeter,
         client::{BodyLength, Client, ClientFault},
+        upgrade::TunnelClient,
     },
-    net::{ClientInfo, Watchdog},
+    net::{ClientInfo, Stream, Watchdog},
     wire::{Fields, Framing, RequestHead, ResponseHead},
 };
 
@@ -49,9 +52,7 @@ pub(super) struct Http2Client {
     is_head: bool,
     body_ended: bool,
     owes_continue: bool,
-    /// The client has reset the stream or is gone.
-    given_up: bool,
-    toll: Arc<Toll>,
+    ticket: Ticket,
     meter: BodyMeter,
     sent: u64,
     send_timeout: Duration,
@@ -64,10 +65,9 @@ impl Http2Client {
         info: ClientInfo,
         body: RecvStream,
         respond: SendResponse<Bytes>,
-        toll: Arc<Toll>,
+        ticket: Ticket,
     ) -> Self {
         let config = &gateway.config;
-        toll.open.fetch_add(1, Ordering::Relaxed);
         Self {
             info,
             body,
@@ -83,8 +83,7 @@ impl Http2Client {
             is_head: false,
             body_ended: false,
             owes_continue: false,
-            given_up: false,
-            toll,
+            ticket,
             meter: BodyMeter::new(&config.limits),
             sent: 0,
             send_timeout: config.timeouts.send,
@@ -209,7 +208,7 @@ impl Client for Http2Client {
                 Poll::Ready(Some(self.meter.count(piece.len()).map(|()| piece)))
             }
             Poll::Ready(Some(Err(_))) => {
-                self.given_up = true;
+                self.ticket.given_up = true;
                 Poll::Ready(Some(Err(ClientFault::Gone)))
             }
             Poll::Ready(None) => {
@@ -258,20 +257,18 @@ impl Client for Http2Client {
         let mut headers = head.fields.to_header_map();
         // Of an answer without a body, the end of the stream tells: gRPC wants its head-only answers as they are.
         if let BodyLength::Exact(length @ 1..) = length {
-            headers.entry(http::header::CONTENT_LENGTH).or_insert_with(|| length.into());
+            headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
         }
         self.queue_head(head.status, headers, matches!(length, BodyLength::None | BodyLength::Exact(0)));
     }
 
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]) {
         let mut headers = match not_modified {
-            true => answer.not_modified_head().fields.to_header_map(),
+            true => answer.head.fields.to_header_map_of(answer.repeated_in_not_modified()),
             false => answer.head.fields.to_header_map(),
         };
         for (name, value) in tail {
-            if let (Ok(name), Ok(value)) =
-                (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_bytes(value))
-            {
+            if let (Some(name), Ok(value)) = (tail_name(name), HeaderValue::from_bytes(value)) {
                 headers.append(name, value);
             }
         }
@@ -315,7 +312,7 @@ impl Client for Http2Client {
             Poll::Ready(result) => {
                 self.write_watchdog.set(None);
                 self.failed |= result.is_err();
-                self.given_up |= result.is_err();
+                self.ticket.given_up |= result.is_err();
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -338,7 +335,7 @@ impl Client for Http2Client {
         };
         reset.map(|_| {
             self.failed = true;
-            self.given_up = true;
+            self.ticket.given_up = true;
             ClientFault::Gone
         })
     }
@@ -348,9 +345,26 @@ impl Client for Http2Client {
     }
 }
 
-impl Drop for Http2Client {
-    fn drop(&mut self) {
-        self.toll.open.fetch_sub(1, Ordering::Relaxed);
-        self.toll.given_up.fetch_add(u32::from(self.given_up), Ordering::Relaxed);
+/// The names that stored answers are mostly sent with need no look-up.
+fn tail_name(name: &str) -> Option<HeaderName> {
+    const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+    match name {
+        "Age" => Some(AGE),
+        "Cache-Status" => Some(CACHE_STATUS),
+        name => HeaderName::from_bytes(name.as_bytes()).ok(),
+    }
+}
+
+impl TunnelClient for Http2Client {
+    /// RFC 8441 §5: a 200 says what 101 does, and the fields of HTTP/1.1's own handshake are left out.
+    fn switch(&mut self, mut head: ResponseHead) -> u16 {
+        head.fields.remove("sec-websocket-accept");
+        self.queue_head(200, head.fields.to_header_map(), false);
+        200
+    }
+
+    fn into_stream(self) -> Option<(Stream, Bytes)> {
+        let stream = TunnelStream::new(self.body, self.send?, self.ticket);
+        Some((Stream::Boxed(Box::new(stream)), Bytes::new()))
     }
 }

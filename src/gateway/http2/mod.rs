@@ -1,13 +1,14 @@
 //! HTTP/2 clients (RFC 9113): many requests at once on one connection, each one stream.
 //!
 //! A request that can be answered on the spot (a hit, a refusal) is answered in the loop that accepts the streams; only
-//! what has to wait becomes a task of its own.
+//! what has to wait becomes a task of its own. What has become a tunnel (RFC 8441) goes on as one stream among the others.
 
 mod client;
+mod cork;
+mod stream;
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -17,19 +18,27 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, server, server::SendResponse};
+use h2::{Reason, RecvStream, ext::Protocol, server, server::SendResponse};
+use tokio::sync::Notify;
 
-use self::client::Http2Client;
-use super::{Gateway, failure};
+use self::{client::Http2Client, cork::Cork};
+use super::{
+    Gateway,
+    client::{Client, ClientFault, flush},
+    facts::Facts,
+    failure,
+    upgrade::{self, OpenTunnel},
+};
 use crate::{
     net::{ClientInfo, Stream, Watchdog},
-    tunnel::{StopPhase, StopSignal},
-    wire::{RequestHead, Scheme},
+    tunnel::{self, StopPhase, StopSignal},
+    wire::{Framing, Refusal, RequestHead},
 };
 
-/// Flow-control windows: what a client may send ahead of the backend, for one stream and for all.
+/// Flow-control windows: what a client may send ahead of the backend, for one stream and for all. Streams that nobody
+/// reads, tunnels to stuck backends above all, hold up the others only when there are sixteen of them.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// Streams that were reset before they were accepted, and that are still remembered; past it the connection ends with
 /// ENHANCE_YOUR_CALM (CVE-2023-44487, CVE-2025-8671).
@@ -58,26 +67,37 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
         .max_send_buffer_size(SEND_BUFFER_MAX);
-    let handshake = builder.handshake(stream);
+    if gateway.config.routes.iter().any(|route| route.websocket.enabled) {
+        // RFC 8441 §3.
+        builder.enable_connect_protocol();
+    }
+    let cork = Cork::new(stream);
+    let handshake = builder.handshake(cork.clone());
     let Ok(Ok(connection)) = tokio::time::timeout(gateway.config.timeouts.head, handshake).await else { return };
-    Connection {
+    cork.hold();
+    let toll = Arc::<Toll>::default();
+    let connection = Connection {
         stop: gateway.stopper.signal(),
         gateway,
         connection,
+        cork,
         info,
         watchdog: Watchdog::default(),
         leaving: false,
         busy: false,
         began: 0,
-        toll: Arc::default(),
-    }
-    .run()
-    .await;
+        head: RequestHead::default(),
+        toll: toll.clone(),
+    };
+    connection.run().await;
+    // A stop waits for connections: so for what is still to be said of their streams, in the log for example.
+    toll.all_paid().await;
 }
 
 struct Connection {
     gateway: Arc<Gateway>,
-    connection: server::Connection<Stream, Bytes>,
+    connection: server::Connection<Cork, Bytes>,
+    cork: Cork,
     info: ClientInfo,
     stop: StopSignal,
     watchdog: Watchdog,
@@ -87,16 +107,50 @@ struct Connection {
     busy: bool,
     /// Requests so far.
     began: u32,
+    /// Where heads are read.
+    head: RequestHead,
     toll: Arc<Toll>,
 }
 
 /// What the requests of one connection cost, besides what HTTP/2 itself counts.
 #[derive(Default)]
 struct Toll {
-    /// Under way. A stream that is reset makes room for another at once, its request ends a little later.
+    /// Under way, tunnels included. A stream that is reset makes room for another at once, its request ends a little later.
     open: AtomicU32,
     /// Given up by the client before they were answered.
     given_up: AtomicU32,
+    /// Rung when `open` comes down to zero.
+    none_open: Notify,
+}
+
+/// One request's part of the toll, for as long as it or its tunnel lives.
+struct Ticket {
+    toll: Arc<Toll>,
+    /// The client has reset the stream or is gone.
+    given_up: bool,
+}
+
+impl Toll {
+    fn ticket(self: &Arc<Self>) -> Ticket {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Ticket { toll: self.clone(), given_up: false }
+    }
+
+    /// Returns once no request is under way. For one waiter.
+    async fn all_paid(&self) {
+        while self.open.load(Ordering::Acquire) > 0 {
+            self.none_open.notified().await;
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.toll.given_up.fetch_add(u32::from(self.given_up), Ordering::Relaxed);
+        if self.toll.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.toll.none_open.notify_one();
+        }
+    }
 }
 
 /// What becomes of a connection on which nothing new comes.
@@ -132,6 +186,12 @@ impl Connection {
                 self.busy = true;
                 return Poll::Ready(accepted);
             }
+            // Nothing more to answer for now: what was said meanwhile goes out, and a connection at rest holds no head.
+            self.head = RequestHead::default();
+            if let Poll::Ready(Err(error)) = self.cork.poll_release(cx) {
+                tracing::debug!(client = ?self.info.client, "an HTTP/2 connection: {error}");
+                return Poll::Ready(None);
+            }
             match self.watch_rest(cx) {
                 Rest::Wait => return Poll::Pending,
                 // A client that has taken neither the goodbye nor anything else for so long is not waited for.
@@ -165,24 +225,92 @@ impl Connection {
             // RFC 9113 §8.7: nothing was done, the client may ask again.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
-        let gateway = self.gateway.clone();
         let (parts, body) = request.into_parts();
-        let parsed = RequestHead::from_http2(&parts, body.is_end_stream(), &gateway.head_limits);
-        let mut client = Http2Client::new(&gateway, self.info.clone(), body, respond, self.toll.clone());
-        let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-            match parsed {
-                Ok(mut request) => {
-                    request.scheme = if client.info.tls { Scheme::Https } else { Scheme::Http };
-                    client.begin_request(&request);
-                    gateway.journey(&mut client, &mut request).await;
-                }
-                Err(refusal) => failure::refuse(&gateway, &mut client, &RequestHead::default(), refusal).await,
+        let (limits, head) = (&self.gateway.head_limits, &mut self.head);
+        let read = match parts.extensions.get::<Protocol>() {
+            Some(protocol) => head.read_extended_connect(&parts, protocol.as_str(), limits),
+            None => head.read_http2(&parts, body.is_end_stream(), limits),
+        };
+        let mut client = Http2Client::new(&self.gateway, self.info.clone(), body, respond, self.toll.ticket());
+        if let Err(refusal) = read {
+            return start(refuse(self.gateway.clone(), client, refusal));
+        }
+        client.begin_request(head);
+        if head.wants_websocket {
+            start(shake_hands(self.gateway.clone(), client, std::mem::take(head)));
+        } else if let Framing::None = head.framing
+            && let Some(facts) = self.gateway.hit(&mut client, head)
+        {
+            self.finish_hit(client, facts);
+        } else {
+            start(answer(self.gateway.clone(), client, std::mem::take(head)));
+        }
+    }
+
+    /// Sends the stored answer that is queued: at once, or as the client takes it.
+    fn finish_hit(&mut self, mut client: Http2Client, mut facts: Facts) {
+        match client.poll_flush(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(sent) => {
+                facts.failure = sent.map_or_else(ClientFault::label, |()| "");
+                self.gateway.record(&mut facts, &self.head, &client);
             }
+            Poll::Pending => start(finish_hit(self.gateway.clone(), client, std::mem::take(&mut self.head), facts)),
+        }
+    }
+}
+
+/// Lets a request's work run: here as far as it goes without waiting, the rest in a task of its own.
+fn start(work: impl Future<Output = Option<OpenTunnel>> + Send + 'static) {
+    let mut work = Box::pin(work);
+    // Whoever is woken by this poll is the task spawned next, which registers anew.
+    match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(None) => {}
+        Poll::Ready(Some(tunnel)) => drop(tokio::spawn(tunnel)),
+        Poll::Pending => drop(tokio::spawn(async move {
+            if let Some(tunnel) = work.await {
+                tunnel.await;
+            }
+        })),
+    }
+}
+
+/// Answers a request.
+async fn answer(gateway: Arc<Gateway>, mut client: Http2Client, mut request: RequestHead) -> Option<OpenTunnel> {
+    gateway.journey(&mut client, &mut request).await;
+    client.close().await;
+    None
+}
+
+/// Answers a request whose head was refused.
+async fn refuse(gateway: Arc<Gateway>, mut client: Http2Client, refusal: Refusal) -> Option<OpenTunnel> {
+    failure::refuse(&gateway, &mut client, &RequestHead::default(), refusal).await;
+    client.close().await;
+    None
+}
+
+/// Sends what is queued of a stored answer.
+async fn finish_hit(
+    gateway: Arc<Gateway>,
+    mut client: Http2Client,
+    request: RequestHead,
+    mut facts: Facts,
+) -> Option<OpenTunnel> {
+    if let Err(fault) = flush(&mut client).await {
+        failure::fail(&mut client, &request, &mut facts, &fault.into()).await;
+    }
+    gateway.record(&mut facts, &request, &client);
+    client.close().await;
+    None
+}
+
+/// Answers an extended CONNECT for a WebSocket: with the tunnel, or like any other request.
+async fn shake_hands(gateway: Arc<Gateway>, mut client: Http2Client, mut request: RequestHead) -> Option<OpenTunnel> {
+    tunnel::complete(&mut request, fastrand::u128(..));
+    match upgrade::serve(&gateway, &mut client, &mut request).await {
+        Some(agreed) => agreed.open(gateway, client, request),
+        None => {
             client.close().await;
-        });
-        // Whoever is woken by this poll is the task spawned next, which registers anew.
-        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            tokio::spawn(work);
+            None
         }
     }
 }

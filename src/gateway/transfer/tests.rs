@@ -1,5 +1,3 @@
-use http::Method;
-
 use super::*;
 
 fn head(status: u16, length: Option<&str>) -> ResponseHead {

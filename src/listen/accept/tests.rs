@@ -123,7 +123,7 @@ fn tls_entry(minimum: TlsVersion, http2: bool, deadline: Duration) -> (tempfile:
     let (certificates, _) = Certificates::load(&pairs, Now::read()).unwrap();
     let certificates = Arc::new(certificates);
     let config = tls::server_config(&ListenerTls { pairs, minimum }, http2, certificates.clone()).unwrap();
-    (directory, certificates, Entry::Tls(TlsAcceptor::from(Arc::new(config)), deadline))
+    (directory, certificates, Entry::Tls(Arc::new(config), deadline))
 }
 
 async fn tls_client(rig: &Rig, name: &str, alpn: &[&str]) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {

@@ -9,6 +9,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion, crypto::ring};
 
 pub use certificates::{Certificates, Reloaded};
 pub use problem::{Problem, ProblemKind};
+pub use stream::{TlsStream, accept};
 pub use watch::{Rhythm, Watched, Watcher};
 
 use crate::{
@@ -20,6 +21,7 @@ mod certificates;
 mod names;
 mod pair;
 mod problem;
+mod stream;
 mod watch;
 
 /// What is wrong with these pairs; warnings among it. Empty when all is well.

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::*;
 use crate::{
-    config::{FieldEdits, FieldMatch, KeyShape, Origins, RouteCache, RouteWebSocket},
+    config::{FieldEdits, FieldMatch, KeyShape, RouteCache},
     wire::Fields,
 };
 
@@ -36,11 +36,7 @@ fn route(hosts: &[&str], path: &str) -> Route {
             range_fill: false,
             purge_from: Vec::new(),
         },
-        websocket: RouteWebSocket {
-            enabled: true,
-            origins: Origins::Default,
-            idle_timeout: std::time::Duration::from_secs(1),
-        },
+        websocket: crate::config::minimal("127.0.0.1:1", "127.0.0.1:2").unwrap().routes[0].websocket.clone(),
     }
 }
 
@@ -122,4 +118,15 @@ fn a_redirect_takes_plain_requests_and_leaves_those_that_came_by_https() {
     assert_eq!(table.find(&head), Some(1));
     head.scheme = Scheme::Https;
     assert_eq!(table.find(&head), Some(0));
+}
+
+#[test]
+fn every_route_on_a_path_is_told_whatever_else_it_asks_for() {
+    let mut routes =
+        [route(&[], "/"), route(&["a.example"], "/a"), route(&["*.example"], "/a/b"), route(&["a.example"], "/b")];
+    routes[1].matches.methods = vec![Method::POST];
+    routes[2].matches.fields = vec![FieldMatch { name: "X".to_owned(), value: None }];
+    let table = RouteTable::new(&routes);
+    assert_eq!(table.on_path("A.example.", "/a/b/c"), [1, 2, 0]);
+    assert_eq!(table.on_path("example", "/ab"), [0]);
 }

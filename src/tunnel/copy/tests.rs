@@ -3,12 +3,11 @@
 mod drain;
 mod ends;
 mod moving;
-
-use std::sync::Arc;
+mod terms;
 
 use proptest::prelude::*;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
     net::{TcpListener, TcpStream, UnixStream},
     task::JoinHandle,
 };
@@ -16,14 +15,14 @@ use tokio::{
 use super::*;
 use crate::{
     metrics::Registry,
-    tunnel::{StopSignal, Stopper, TunnelMetrics, wire::close_frame},
+    tunnel::{Drain, Pace, Tunnels, wire},
 };
 
 /// A running tunnel, with the far ends of both its streams in the test's hand.
 struct Story<C, B> {
     client: C,
     backend: B,
-    stopper: Stopper,
+    tunnels: Tunnels,
     tunnel: JoinHandle<Ended>,
 }
 
@@ -32,11 +31,29 @@ const TERMS: Terms = Terms {
     linger: Duration::from_secs(30),
     close: Duration::from_secs(5),
     send: Duration::from_secs(120),
+    lifetime: None,
+    message_bytes: None,
+    messages_per_second: None,
+    pings: None,
+    count_pings: true,
+    close_code: 1012,
+    observe: true,
 };
 
-fn open() -> Open {
+fn tunnels() -> Tunnels {
     let name: Arc<str> = "app".into();
-    TunnelMetrics::register(&Registry::new(), &[Arc::clone(&name)], &[name]).open(0, 0)
+    Tunnels::new(&Registry::new(), &[Arc::clone(&name)], &[name])
+}
+
+/// Asks all to go, at once.
+fn drain(tunnels: &Tunnels) {
+    let now = Instant::now();
+    let pace = Pace::new(1_000_000, now.into_std());
+    tunnels.drain_all(Drain { reason: CloseReason::Drain, pace, cut_at: now + Duration::from_secs(3600) });
+}
+
+fn close_frame(code: u16, key: Option<[u8; 4]>) -> Vec<u8> {
+    wire::close_frame(&Farewell::new(code, ""), key)
 }
 
 fn start(
@@ -44,11 +61,11 @@ fn start(
     backend: Stream,
     first: (&'static [u8], &'static [u8]),
     terms: Terms,
-) -> (Stopper, JoinHandle<Ended>) {
-    let stopper = Stopper::new();
+) -> (Tunnels, JoinHandle<Ended>) {
+    let tunnels = tunnels();
     let (up, down) = (Bytes::from_static(first.0), Bytes::from_static(first.1));
-    let tunnel = tokio::spawn(run(client, up, backend, down, &terms, stopper.signal(), open()));
-    (stopper, tunnel)
+    let tunnel = tokio::spawn(run(client, up, backend, down, Arc::new(terms), tunnels.open(0, 0), |ended| ended));
+    (tunnels, tunnel)
 }
 
 async fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -61,8 +78,8 @@ async fn tcp_pair() -> (TcpStream, TcpStream) {
 
 async fn tcp_story_with(terms: Terms, first: (&'static [u8], &'static [u8])) -> Story<TcpStream, TcpStream> {
     let ((near_client, client), (near_backend, backend)) = (tcp_pair().await, tcp_pair().await);
-    let (stopper, tunnel) = start(Stream::Tcp(near_client), Stream::Tcp(near_backend), first, terms);
-    Story { client, backend, stopper, tunnel }
+    let (tunnels, tunnel) = start(Stream::Tcp(near_client), Stream::Tcp(near_backend), first, terms);
+    Story { client, backend, tunnels, tunnel }
 }
 
 async fn tcp_story() -> Story<TcpStream, TcpStream> {
@@ -72,9 +89,9 @@ async fn tcp_story() -> Story<TcpStream, TcpStream> {
 /// Over pipes that hold `size` bytes each; for paused time.
 fn pipe_story(size: usize, terms: Terms) -> Story<DuplexStream, DuplexStream> {
     let ((near_client, client), (near_backend, backend)) = (duplex(size), duplex(size));
-    let (stopper, tunnel) =
+    let (tunnels, tunnel) =
         start(Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)), (b"", b""), terms);
-    Story { client, backend, stopper, tunnel }
+    Story { client, backend, tunnels, tunnel }
 }
 
 async fn read_exactly(stream: &mut (impl tokio::io::AsyncRead + Unpin), length: usize) -> Vec<u8> {

@@ -104,7 +104,7 @@ fn any_version_but_one_line_of_13_is_426_and_names_13() {
     ];
     for change in changes {
         let refusal = refused(change).unwrap();
-        assert_eq!((refusal, refusal.status()), (HandshakeRefusal::ProtocolVersion, 426));
+        assert_eq!((refusal, refusal.status(Version::Http11)), (HandshakeRefusal::ProtocolVersion, 426));
         assert!(refusal.fields().contains(&("Sec-WebSocket-Version", "13")));
     }
 }
@@ -115,7 +115,7 @@ fn a_key_that_is_not_16_bytes_in_base64_is_400() {
         ["", "dGhlIHNhbXBsZQ==", "dGhlIHNhbXBsZSBub25jZSE=", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25j_Q=="]
     {
         let refusal = refused(|head| head.fields.set("Sec-WebSocket-Key", key)).unwrap();
-        assert_eq!((refusal, refusal.status()), (HandshakeRefusal::Key, 400), "{key}");
+        assert_eq!((refusal, refusal.status(Version::Http11)), (HandshakeRefusal::Key, 400), "{key}");
     }
     assert_eq!(refused(|head| without(&mut head.fields, "Sec-WebSocket-Key")), Some(HandshakeRefusal::Key));
     assert_eq!(refused(|head| head.fields.push("Sec-WebSocket-Key", KEY)), Some(HandshakeRefusal::Key));
@@ -146,4 +146,26 @@ fn each_wrong_answer_is_a_bad_switch_by_its_name() {
     assert_eq!(bad(|head| head.fields.set("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOO=")), Some(Accept));
     assert_eq!(bad(|head| head.fields.set("sec-websocket-accept", "S3PPLMBITXAQ9KYGZZHZRBK+XOO=")), Some(Accept));
     assert_eq!(bad(|head| head.fields.push("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")), Some(Accept));
+}
+
+#[test]
+fn an_extended_connect_is_completed_to_a_handshake() {
+    let mut head = RequestHead { version: Version::Http2, wants_websocket: true, ..request() };
+    for name in ["Upgrade", "Connection", "Sec-WebSocket-Version"] {
+        without(&mut head.fields, name);
+    }
+    assert_eq!(check(&head), Err(HandshakeRefusal::ProtocolVersion));
+    complete(&mut head, 7);
+    let first = check(&head).unwrap();
+    assert_ne!(first.key(), KEY, "the client's own key means nothing over HTTP/2");
+    assert_eq!(
+        (head.fields.all("sec-websocket-key").count(), head.fields.all("sec-websocket-version").count()),
+        (1, 1)
+    );
+    complete(&mut head, 8);
+    assert_ne!(check(&head).unwrap().key(), first.key());
+    head.fields.set("Sec-WebSocket-Version", "8");
+    complete(&mut head, 9);
+    let refusal = check(&head).unwrap_err();
+    assert_eq!((refusal, refusal.status(Version::Http2)), (HandshakeRefusal::ProtocolVersion, 400));
 }

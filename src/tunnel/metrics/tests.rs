@@ -3,36 +3,53 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    time::Instant,
+};
 
 use super::*;
 use crate::{
     net::Stream,
-    tunnel::{Stopper, Terms, run},
+    tunnel::{
+        Drain, Ended, Pace, Terms, Tunnels, run,
+        wire::{self, Farewell},
+    },
 };
 
 struct Story {
     registry: Registry,
     /// A registry shows what somebody still counts with.
-    _metrics: TunnelMetrics,
+    tunnels: Tunnels,
     client: DuplexStream,
     backend: DuplexStream,
-    stopper: Stopper,
     tunnel: tokio::task::JoinHandle<Ended>,
 }
 
 impl Story {
     fn start() -> Self {
-        let (registry, metrics) = registered();
+        let (registry, tunnels) = registered();
         let ((near_client, client), (near_backend, backend)) = (duplex(1024), duplex(1024));
         let second = Duration::from_secs(1);
-        let terms = Terms { idle: 10 * second, linger: second, close: second, send: second };
-        let stopper = Stopper::new();
+        let terms = Terms {
+            idle: 10 * second,
+            linger: second,
+            close: second,
+            send: second,
+            lifetime: None,
+            message_bytes: None,
+            messages_per_second: None,
+            pings: None,
+            count_pings: true,
+            close_code: 1012,
+            observe: true,
+        };
         let (near_client, near_backend) = (Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)));
-        let (first, open) = (Bytes::new(), metrics.open(1, 0));
-        let tunnel = tokio::spawn(run(near_client, first.clone(), near_backend, first, &terms, stopper.signal(), open));
-        let story = Self { registry, _metrics: metrics, client, backend, stopper, tunnel };
-        story.shows(r#"tidegate_websocket_connections{route="chat",upstream="app"} 1"#);
+        let (first, open) = (Bytes::new(), tunnels.open(1, 0));
+        let tunnel =
+            tokio::spawn(run(near_client, first.clone(), near_backend, first, Arc::new(terms), open, |ended| ended));
+        let story = Self { registry, tunnels, client, backend, tunnel };
+        story.shows(r#"tidegate_websocket_connections{route="chat",upstream="app",state="open"} 1"#);
         story
     }
 
@@ -45,16 +62,19 @@ impl Story {
         drop((self.client, self.backend));
         // An aborted tunnel says so here.
         let _ = self.tunnel.await;
-        shows(&self.registry, r#"tidegate_websocket_connections{route="chat",upstream="app"} 0"#);
+        let text = self.registry.render();
+        let mut open = text.lines().filter(|line| line.starts_with("tidegate_websocket_connections{"));
+        assert!(open.all(|line| line.ends_with(" 0")), "{text}");
+        assert_eq!(self.tunnels.count(), 0);
         shows(&self.registry, &format!(r#"tidegate_websocket_connections_closed_total{{{labels},route="chat"}} 1"#));
         assert_eq!(self.registry.render().matches("\ntidegate_websocket_connections_closed_total{").count(), 1);
     }
 }
 
-fn registered() -> (Registry, TunnelMetrics) {
+fn registered() -> (Registry, Tunnels) {
     let registry = Registry::new();
-    let metrics = TunnelMetrics::register(&registry, &["site".into(), "chat".into()], &["app".into()]);
-    (registry, metrics)
+    let tunnels = Tunnels::new(&registry, &["site".into(), "chat".into()], &["app".into()]);
+    (registry, tunnels)
 }
 
 /// Labels may come in any order.
@@ -73,12 +93,17 @@ fn shows(registry: &Registry, line: &str) {
 #[tokio::test(start_paused = true)]
 async fn a_clients_end_is_counted_with_its_bytes_and_its_code() {
     let mut story = Story::start();
-    story.client.write_all(&crate::tunnel::wire::close_frame(1000, Some([1; 4]))).await.unwrap();
-    let mut came = [0; 8];
+    let message = b"\x81\x85\0\0\0\0hello";
+    let close = wire::close_frame(&Farewell::new(1000, ""), Some([1; 4]));
+    story.client.write_all(&[&message[..], &close].concat()).await.unwrap();
+    let mut came = [0; 11 + 8];
     story.backend.read_exact(&mut came).await.unwrap();
-    let (registry, _metrics) = (story.registry.clone(), story._metrics.clone());
+    let (registry, _tunnels) = (story.registry.clone(), story.tunnels.clone());
     story.ends_with(r#"reason="client-close",code_class="1000""#).await;
-    shows(&registry, r#"tidegate_websocket_bytes_total{route="chat",direction="up"} 8"#);
+    shows(&registry, r#"tidegate_websocket_messages_total{route="chat",direction="up",opcode="text"} 1"#);
+    shows(&registry, r#"tidegate_websocket_message_bytes_sum{route="chat",direction="up"} 5"#);
+    shows(&registry, r#"tidegate_websocket_message_bytes_count{route="chat",direction="up"} 1"#);
+    shows(&registry, r#"tidegate_websocket_bytes_total{route="chat",direction="up"} 19"#);
     shows(&registry, r#"tidegate_websocket_connection_duration_seconds_count{route="chat"} 1"#);
     shows(&registry, r#"tidegate_websocket_handshakes_total{route="chat",result="opened"} 1"#);
 }
@@ -94,30 +119,39 @@ async fn a_backends_end_is_counted() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_end_is_counted() {
     let story = Story::start();
-    tokio::time::sleep(Duration::from_secs(11)).await;
-    story.ends_with(r#"reason="idle",code_class="none""#).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    story.ends_with(r#"reason="idle",code_class="1xxx""#).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_linger_end_is_counted() {
+async fn an_end_that_nobody_answers_is_counted() {
     let mut story = Story::start();
     story.backend.shutdown().await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    story.ends_with(r#"reason="linger",code_class="none""#).await;
+    story.ends_with(r#"reason="backend-close",code_class="none""#).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drained_end_is_counted() {
+async fn a_drained_end_is_counted_step_by_step() {
     let story = Story::start();
-    story.stopper.drain();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let now = Instant::now();
+    let mut pace = Pace::new(1, now.into_std());
+    // Somebody else has the first second.
+    pace.next(0.0);
+    let cut_at = now + Duration::from_secs(60);
+    assert_eq!(story.tunnels.drain_all(Drain { reason: CloseReason::Drain, pace, cut_at }), 1);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    story.shows(r#"tidegate_websocket_connections{route="chat",upstream="app",state="draining"} 1"#);
+    tokio::time::sleep(Duration::from_millis(1501)).await;
+    story.shows(r#"tidegate_websocket_connections{route="chat",upstream="app",state="closing"} 1"#);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     story.ends_with(r#"reason="drain",code_class="1xxx""#).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_is_counted() {
     let story = Story::start();
-    story.stopper.cut();
+    story.tunnels.cut_all();
     story.ends_with(r#"reason="shutdown-cut",code_class="none""#).await;
 }
 
@@ -130,28 +164,34 @@ async fn a_tunnel_dropped_by_its_runtime_is_counted_as_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tunnel_that_never_ran_is_counted_as_cut() {
-    let story = Story::start();
-    // Not polled once: the paused runtime has had no turn for it yet.
-    story.tunnel.abort();
-    story.ends_with(r#"reason="shutdown-cut",code_class="none""#).await;
+async fn bytes_that_are_no_frames_are_counted_with_what_is_wrong() {
+    let mut story = Story::start();
+    story.client.write_all(b"SSH-2.0-client").await.unwrap();
+    story.backend.read_exact(&mut [0; 14]).await.unwrap();
+    let (registry, _tunnels) = (story.registry.clone(), story.tunnels.clone());
+    story.ends_with(r#"reason="client-close",code_class="none""#).await;
+    shows(&registry, r#"tidegate_websocket_unobserved_total{route="chat",reason="opcode"} 1"#);
+    shows(&registry, r#"tidegate_websocket_bytes_total{route="chat",direction="up"} 14"#);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_tunnel_shows_its_bytes_before_its_end() {
+async fn a_busy_tunnel_is_counted_every_second_and_a_silent_one_has_nothing_left_to_tell() {
     let mut story = Story::start();
     for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        story.client.write_all(b"more").await.unwrap();
-        story.backend.read_exact(&mut [0; 4]).await.unwrap();
+        story.backend.write_all(b"\x82\x01x").await.unwrap();
+        story.client.read_exact(&mut [0; 3]).await.unwrap();
     }
-    story.shows(r#"tidegate_websocket_bytes_total{route="chat",direction="up"} 8"#);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    story.shows(r#"tidegate_websocket_messages_total{route="chat",direction="down",opcode="binary"} 3"#);
+    let (page, _) = story.tunnels.page(0);
+    let down = page[0].totals().down;
+    assert_eq!((down.bytes, down.frames, down.binary, down.largest), (9, 3, 3, 1));
 }
 
 #[test]
 fn a_refused_handshake_opens_nothing() {
-    let (registry, metrics) = registered();
-    metrics.refused(0, HandshakeResult::Origin);
+    let (registry, tunnels) = registered();
+    tunnels.refused(0, HandshakeResult::Origin);
     shows(&registry, r#"tidegate_websocket_handshakes_total{route="site",result="origin"} 1"#);
     assert!(!registry.render().contains("tidegate_websocket_connections{"));
 }

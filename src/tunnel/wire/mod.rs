@@ -1,7 +1,16 @@
-//! WebSocket as bytes (RFC 6455 §5): where frames begin and end, and the one frame that the gateway makes itself.
+//! WebSocket frames as bytes (RFC 6455 §5): pure, and the same however the bytes are sliced.
 //!
-//! Pure: slices in, positions out. Payload is neither copied nor looked at, but for the code of a Close frame.
+//! `head` reads one frame's header, `observer` follows a whole direction, `sieve` also holds it to limits, `frame` makes
+//! the frames of our own.
 
-pub mod frames;
+mod counts;
+mod frame;
+mod head;
+mod observer;
+mod sieve;
 
-pub use frames::{FrameTracker, close_frame};
+pub use counts::{Counts, Tally, size_bucket};
+pub use frame::{Farewell, close_frame, ping_frame};
+pub use head::{HELD_BYTES_MAX, Head, NotFrames, Opcode};
+pub use observer::Observer;
+pub use sieve::{Allowance, Breach, Sieve, Sifted};

@@ -18,7 +18,7 @@ async fn upstream() -> (Arc<Upstream>, TcpListener) {
          [upstreams.app]\nservers = [\"{}\"]\nprotocol = \"http2\"\nanswer_timeout = \"500ms\"\n",
         listener.local_addr().unwrap()
     );
-    let outside = config::Outside { variable: &|_| None, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+    let outside = config::Outside::nothing();
     let (config, _) = config::from_texts(&[("test".to_owned(), text)], &outside).map_err(|p| p.render(false)).unwrap();
     let metrics = Metrics::new(&Registry::new(), vec![Arc::from("app")]);
     (Upstream::new(&config.upstreams[0], 0, &config.limits, metrics).unwrap(), listener)
@@ -37,8 +37,8 @@ fn request(framing: Framing) -> Outgoing {
 }
 
 async fn begin(upstream: &Arc<Upstream>, framing: Framing) -> Result<Either, Failure> {
-    let chosen = upstream.choose(&Affinity::None, &mut Vec::new()).unwrap();
-    chosen.begin(&request(framing), true).await
+    let chosen = upstream.choose(&Affinity::None, &[]).unwrap();
+    chosen.begin(&request(framing)).await
 }
 
 async fn head(exchange: &mut Either) -> Result<ResponseHead, Failure> {

@@ -12,18 +12,24 @@ fn parts(method: &str, uri: &str, lines: &[(&str, &str)]) -> Parts {
     request
 }
 
+/// A fresh head, read.
+fn read(parts: &Parts, end_of_stream: bool, limits: &HeadLimits) -> Result<RequestHead, Refusal> {
+    let mut head = RequestHead::default();
+    head.read_http2(parts, end_of_stream, limits).map(|()| head)
+}
+
 fn get(lines: &[(&str, &str)]) -> Result<RequestHead, Refusal> {
-    RequestHead::from_http2(&parts("GET", "https://a.test/", lines), true, &LIMITS)
+    read(&parts("GET", "https://a.test/", lines), true, &LIMITS)
 }
 
 fn post(lines: &[(&str, &str)], end_of_stream: bool) -> Result<Framing, Refusal> {
-    RequestHead::from_http2(&parts("POST", "https://a.test/", lines), end_of_stream, &LIMITS).map(|head| head.framing)
+    read(&parts("POST", "https://a.test/", lines), end_of_stream, &LIMITS).map(|head| head.framing)
 }
 
 #[test]
 fn an_ordinary_head_has_host_first_and_its_cookies_joined() {
     let lines = [("cookie", "a=b"), ("accept", "*/*"), ("cookie", "c=d"), ("te", "trailers")];
-    let head = RequestHead::from_http2(&parts("GET", "https://A.test:8443/p?q", &lines), true, &LIMITS).unwrap();
+    let head = read(&parts("GET", "https://A.test:8443/p?q", &lines), true, &LIMITS).unwrap();
     assert_eq!((head.method.clone(), head.version, head.framing), (Method::GET, Version::Http2, Framing::None));
     assert_eq!((head.authority.as_str(), head.target.as_str()), ("A.test:8443", "/p?q"));
     assert!(head.keep_alive && !head.wants_websocket);
@@ -38,12 +44,12 @@ fn authority_and_host_must_agree_and_one_must_be_there() {
     assert_eq!(get(&[("host", "b.test")]).err(), Some(Refusal::Host));
     assert_eq!(get(&[("host", "a.test"), ("host", "a.test")]).err(), Some(Refusal::Host));
     assert_eq!(get(&[("host", "a b")]).err(), Some(Refusal::Host));
-    let no_authority = |lines: &[(&str, &str)]| RequestHead::from_http2(&parts("GET", "/", lines), true, &LIMITS);
+    let no_authority = |lines: &[(&str, &str)]| read(&parts("GET", "/", lines), true, &LIMITS);
     assert_eq!(no_authority(&[]).err(), Some(Refusal::Host));
     let head = no_authority(&[("host", "b.test")]).unwrap();
     assert_eq!(head.authority, "b.test");
     assert_eq!(head.fields.all("host").count(), 1);
-    let user = RequestHead::from_http2(&parts("GET", "https://u@a.test/", &[]), true, &LIMITS);
+    let user = read(&parts("GET", "https://u@a.test/", &[]), true, &LIMITS);
     assert_eq!(user.err(), Some(Refusal::Authority));
 }
 
@@ -74,7 +80,7 @@ fn a_body_has_its_length_or_is_chunked() {
 
 #[test]
 fn methods_and_targets_follow_the_same_rules() {
-    let read = |method: &str, uri: &str| RequestHead::from_http2(&parts(method, uri, &[("host", "a")]), true, &LIMITS);
+    let read = |method: &str, uri: &str| read(&parts(method, uri, &[("host", "a")]), true, &LIMITS);
     assert_eq!(read("CONNECT", "a:443").err(), Some(Refusal::Connect));
     assert_eq!(read("TRACE", "/").err(), Some(Refusal::Trace));
     assert_eq!(read("GET", "*").err(), Some(Refusal::Target));
@@ -86,8 +92,7 @@ fn methods_and_targets_follow_the_same_rules() {
 #[test]
 fn limits_count_too() {
     let limits = HeadLimits { target_bytes: 5, head_bytes: 60, fields: 2 };
-    let read =
-        |uri: &str, lines: &[(&str, &str)]| RequestHead::from_http2(&parts("GET", uri, lines), true, &limits).err();
+    let read = |uri: &str, lines: &[(&str, &str)]| read(&parts("GET", uri, lines), true, &limits).err();
     assert_eq!(read("https://a/1234", &[]), None);
     assert_eq!(read("https://a/12345", &[]), Some(Refusal::TargetTooLong));
     assert_eq!(read("https://a/", &[("a", "b"), ("c", "d"), ("e", "f")]), Some(Refusal::TooManyFields));
@@ -147,4 +152,54 @@ fn a_length_that_an_http_2_answer_says_twice_stands_once() {
     let head = ResponseHead::from_http2(200, &lines);
     assert_eq!(head.fields.all("content-length").count(), 1);
     assert_eq!(head.framing(&Method::GET), Ok(AnswerFraming::Length(5)));
+}
+
+#[test]
+fn an_extended_connect_for_a_websocket_is_read_as_its_get() {
+    let connect = |method: &str, uri: &str, protocol: &str, lines: &[(&str, &str)]| {
+        let mut head = RequestHead::default();
+        head.read_extended_connect(&parts(method, uri, lines), protocol, &LIMITS).map(|()| head)
+    };
+    let head = connect("CONNECT", "https://a.test/chat?x", "websocket", &[("origin", "https://a.test")]).unwrap();
+    assert_eq!((head.method.clone(), head.version, head.framing), (Method::GET, Version::Http2, Framing::None));
+    assert_eq!((head.authority.as_str(), head.target.as_str()), ("a.test", "/chat?x"));
+    assert!(head.wants_websocket);
+    assert_eq!(head.fields, [("host", "a.test"), ("origin", "https://a.test")].into_iter().collect::<Fields>());
+
+    let refused = |uri: &str, protocol: &str, lines: &[(&str, &str)]| connect("CONNECT", uri, protocol, lines).err();
+    assert_eq!(connect("GET", "https://a/", "websocket", &[]).err(), Some(Refusal::Method));
+    assert_eq!(refused("https://a/", "connect-udp", &[]), Some(Refusal::Protocol));
+    assert_eq!(refused("https://a/", "WebSocket", &[]), Some(Refusal::Protocol));
+    assert_eq!(refused("ftp://a/", "websocket", &[]), Some(Refusal::Target));
+    assert_eq!(refused("https://a/", "websocket", &[("content-length", "0")]), Some(Refusal::ContentLength));
+    assert_eq!(
+        refused("https://a/", "websocket", &[("transfer-encoding", "chunked")]),
+        Some(Refusal::TransferEncoding)
+    );
+    assert_eq!(refused("https://a/", "websocket", &[("upgrade", "websocket")]), Some(Refusal::FieldSyntax));
+    assert_eq!(refused("https://a/", "websocket", &[("host", "b")]), Some(Refusal::Host));
+    assert_eq!(refused("/", "websocket", &[]), Some(Refusal::Host));
+}
+
+#[test]
+fn a_head_that_is_read_again_holds_nothing_of_the_last() {
+    let mut head = RequestHead::default();
+    let first = parts("POST", "https://a.test/first", &[("cookie", "a=b"), ("content-length", "5"), ("x", "y")]);
+    head.read_http2(&first, false, &LIMITS).unwrap();
+    let second = parts("GET", "https://b.test/", &[("te", "trailers")]);
+    head.read_http2(&second, true, &LIMITS).unwrap();
+    let fresh = read(&second, true, &LIMITS).unwrap();
+    assert_eq!((&head.fields, &head.target, &head.authority), (&fresh.fields, &fresh.target, &fresh.authority));
+    assert_eq!((head.method.clone(), head.framing), (Method::GET, Framing::None));
+}
+
+#[test]
+fn heads_of_any_size_become_the_same_map() {
+    for length in [1, 900, 5000] {
+        let long = "v".repeat(length);
+        let fields: Fields = [("A", long.as_str()), ("B", ""), ("a", "second")].into_iter().collect();
+        let map = fields.to_header_map();
+        assert_eq!(map.get_all("a").iter().collect::<Vec<_>>(), [long.as_str(), "second"]);
+        assert_eq!(map.get("b").unwrap(), "");
+    }
 }

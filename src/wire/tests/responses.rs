@@ -112,11 +112,24 @@ fn a_length_said_twice_goes_on_once() {
 }
 
 #[test]
-fn the_coding_of_an_answer_is_chunked_or_refused() {
+fn the_coding_of_an_answer_is_chunked_or_means_nothing_or_is_refused() {
     assert_eq!(get("Transfer-Encoding: Chunked\r\n"), Ok(AnswerFraming::Chunked));
-    for value in
-        ["", "gzip", "identity", "gzip, chunked", "chunked, chunked", "chunked, gzip", "xchunked", "\"chunked\""]
-    {
+    // RFC 9112 §6.3: a body whose last coding isn't `chunked` ends with the connection.
+    for value in ["identity", "cow", "cow, identity"] {
+        assert_eq!(get(&format!("Transfer-Encoding: {value}\r\n")), Ok(AnswerFraming::UntilClose), "{value}");
+    }
+    for value in [
+        "",
+        "gzip",
+        "X-GZIP",
+        "cow, deflate",
+        "cow, chunked",
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked, gzip",
+        "xchunked",
+        "\"chunked\"",
+    ] {
         assert_eq!(get(&format!("Transfer-Encoding: {value}\r\n")), Err(BadAnswer::TransferEncoding), "{value}");
     }
     let twice = "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n";

@@ -12,9 +12,9 @@ use super::{Answer, Authority, Connection, Socket, message::Field, wire::Wire, w
 /// One connection of the `h2` crate.
 #[derive(Clone)]
 pub struct Http2 {
-    sender: h2::client::SendRequest<Bytes>,
+    pub(super) sender: h2::client::SendRequest<Bytes>,
     driver: AbortHandle,
-    authority: String,
+    pub(super) authority: String,
 }
 
 impl Http2 {
@@ -198,6 +198,17 @@ impl RawHttp2 {
                 3 if on == stream => return Fate::Reset(code(0)),
                 7 => return Fate::ConnectionEnded(Some(code(4))),
                 _ => {}
+            }
+        }
+    }
+
+    /// The next bytes of `stream`.
+    pub async fn data(&mut self, stream: u32) -> Vec<u8> {
+        loop {
+            match within("a DATA frame", self.read()).await {
+                Some((0, _, on, payload)) if on == stream && !payload.is_empty() => return payload,
+                Some(_) => {}
+                None => panic!("the connection ended instead of a DATA frame"),
             }
         }
     }

@@ -84,7 +84,7 @@ impl Frame {
     }
 
     /// Takes a frame off the front of `buffer`.
-    fn take(buffer: &mut Vec<u8>) -> Option<Self> {
+    pub fn take(buffer: &mut Vec<u8>) -> Option<Self> {
         let (first, second) = (*buffer.first()?, *buffer.get(1)?);
         let (length, mut at) = match second & 0x7f {
             126 => (u64::from(u16::from_be_bytes(buffer.get(2..4)?.try_into().ok()?)), 4),

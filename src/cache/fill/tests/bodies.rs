@@ -73,6 +73,43 @@ async fn a_body_that_outgrows_the_largest_object_reaches_its_readers_in_bounded_
 }
 
 #[tokio::test]
+async fn two_hundred_mebibytes_stream_to_fifty_readers_within_the_window() {
+    const PIECE: usize = 64 * 1024;
+    let cache = cache(64 * MEBIBYTE, MEBIBYTE);
+    let plain = get(&[]);
+    let leader = lead(&cache, &plain);
+    let followers: Vec<Follower> = (0..50).map(|_| follow(&cache, &plain)).collect();
+    let (mut fill, own) = leader.begin(plan_of(&cache, &[FRESH])).unwrap();
+    let mut readers = tokio::task::JoinSet::new();
+    let read = |mut reader: Reader| async move {
+        let mut length = 0;
+        while let Some(piece) = reader.next().await {
+            let piece = piece.unwrap();
+            assert_eq!(piece.first(), Some(&((length / PIECE) as u8)));
+            length += piece.len();
+        }
+        length
+    };
+    readers.spawn(read(own));
+    for follower in followers {
+        readers.spawn(read(streaming(follower, &plain).await));
+    }
+    let pieces: Vec<Bytes> = (0..=255).map(|number| Bytes::from(vec![number; PIECE])).collect();
+    let mut most = 0;
+    for number in 0..200 * MEBIBYTE as usize / PIECE {
+        fill.ready().await;
+        fill.push(pieces[number % 256].clone());
+        most = most.max(cache.held_bytes());
+    }
+    assert!(matches!(fill.finish(), Finished::NotStored(Reason::TooLarge)));
+    while let Some(length) = readers.join_next().await {
+        assert_eq!(length.unwrap(), 200 * MEBIBYTE as usize);
+    }
+    assert!(most < 2 * MEBIBYTE, "{most} bytes held");
+    assert_eq!(cache.held_bytes(), 0);
+}
+
+#[tokio::test]
 async fn a_body_announced_too_large_is_refused_by_its_head() {
     let cache = cache(64 * MEBIBYTE, 1000);
     let now = Clock::new().at(0);

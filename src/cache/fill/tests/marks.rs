@@ -11,16 +11,6 @@ fn is_marked(cache: &Cache, now: Now) -> bool {
     matches!(look(cache, now), Lookup::Pass(Reason::Uncacheable))
 }
 
-/// A follower that came longer ago than anybody waits.
-fn follow_overdue(cache: &Arc<Cache>, request: &RequestHead) -> Follower {
-    let now = Now::read();
-    let came = Now { instant: now.instant - FOLLOW_MAX, ..now };
-    match cache.begin_fill(KEY, request, &rfc(), came) {
-        Begin::Follower(follower) => follower,
-        other => panic!("not a follower: {other:?}"),
-    }
-}
-
 /// Shows the head of an answer that passed, to the request with these fields.
 fn passed(cache: &Cache, fields: Lines<'_>, head: &ResponseHead, now: Now) -> Option<Reason> {
     let request = get(fields);
@@ -59,47 +49,143 @@ fn trouble_of_one_request_is_not_remembered() {
     assert!(matches!(look(&cache, clock.at(0)), Lookup::Miss(_)));
 }
 
-#[tokio::test]
-async fn who_waited_too_long_goes_on_alone_and_nobody_else_waits() {
-    let (cache, plain) = (roomy(), get(&[]));
-    let leader = lead(&cache, &plain);
-    let patient = follow(&cache, &plain);
-    assert!(matches!(follow_overdue(&cache, &plain).head(&plain).await, FollowerOutcome::TooSlow));
-    assert!(is_marked(&cache, Now::read()));
-    assert!(matches!(begin(&cache, &plain), Begin::Pass(Reason::Uncacheable)));
-    // Who still has time stays, and an answer that comes at last and may be kept serves everybody again.
-    let (mut fill, _own) = leader.begin(plan_of(&cache, &[FRESH])).unwrap();
-    assert!(!is_marked(&cache, Now::read()));
-    fill.push(Bytes::from_static(b"late"));
-    let late = streaming(follow(&cache, &plain), &plain).await;
-    let early = streaming(patient, &plain).await;
-    fill.finish();
-    assert_eq!((read_all(late).await.unwrap(), read_all(early).await.unwrap()), (b"late".to_vec(), b"late".to_vec()));
-    assert!(is_hit(&cache, &plain));
+/// Both clocks as tokio has them, stopped or not.
+fn present() -> Now {
+    Now { instant: tokio::time::Instant::now().into_std(), ..Clock::new().at(0) }
 }
 
-#[tokio::test]
+/// A fetch without a head, and so many who wait for it.
+fn awaited(cache: &Arc<Cache>, followers: usize) -> (Leader, Vec<Follower>) {
+    let (plain, now) = (get(&[]), present());
+    let Begin::Leader(leader) = cache.begin_fill(KEY, &plain, &rfc(), now) else { panic!() };
+    let follow = || match cache.begin_fill(KEY, &plain, &rfc(), now) {
+        Begin::Follower(follower) => follower,
+        other => panic!("not a follower: {other:?}"),
+    };
+    (leader, std::iter::repeat_with(follow).take(followers).collect())
+}
+
+/// Waits, each in a task of its own.
+fn all_wait(followers: Vec<Follower>) -> tokio::task::JoinSet<FollowerOutcome> {
+    followers.into_iter().map(|follower| async { follower.head(&get(&[])).await }).collect()
+}
+
+async fn pass_time(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_too_long_goes_on_alone_first_one_then_more_then_all() {
+    let cache = roomy();
+    let (_leader, followers) = awaited(&cache, 1000);
+    let mut waiting = all_wait(followers);
+    pass_time(4).await;
+    let mut alone = Vec::new();
+    for expected in [0, 1, 3, 7, 15, 31, 63] {
+        pass_time(1).await;
+        while let Some(outcome) = waiting.try_join_next() {
+            let FollowerOutcome::TooSlow(leader) = outcome.unwrap() else { panic!() };
+            alone.push(leader);
+        }
+        // The turn may come up to a step late.
+        assert!(alone.len() <= expected.max(1) * 2 + 1, "{} after {expected}", alone.len());
+        assert!(alone.len() >= expected / 2, "{} after {expected}", alone.len());
+        assert!(!is_marked(&cache, present()));
+    }
+    pass_time(2).await;
+    assert_eq!(waiting.len(), 1000 - alone.len());
+    assert!(
+        std::iter::from_fn(|| waiting.try_join_next())
+            .all(|outcome| matches!(outcome, Ok(FollowerOutcome::TooSlow(_))))
+    );
+    assert!(waiting.is_empty() && is_marked(&cache, present()));
+    assert!(matches!(begin(&cache, &get(&[])), Begin::Pass(Reason::Uncacheable)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_brings_who_went_on_alone_serves_all_who_still_wait() {
+    for streaming in [false, true] {
+        let cache = roomy();
+        let (_hangs, followers) = awaited(&cache, 100);
+        let mut waiting = all_wait(followers);
+        let FollowerOutcome::TooSlow(leader) = waiting.join_next().await.unwrap().unwrap() else { panic!() };
+        let mut late = None;
+        if streaming {
+            let (mut fill, _own) = leader.begin(plan_of(&cache, &[FRESH])).unwrap();
+            fill.push(Bytes::from_static(b"body"));
+            late = Some(fill);
+        } else {
+            leader.store_whole(plan_of(&cache, &[FRESH]), b"body").unwrap();
+        }
+        let mut readers = Vec::new();
+        while let Some(outcome) = waiting.join_next().await {
+            match outcome.unwrap() {
+                FollowerOutcome::Streaming(reader) if streaming => readers.push(reader),
+                FollowerOutcome::Stored(stored) => assert_eq!(stored.body.chunks().concat(), b"body"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(readers.len(), if streaming { 99 } else { 0 });
+        late.map(Fill::finish);
+        for reader in readers {
+            assert_eq!(read_all(reader).await.unwrap(), b"body");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_word_that_it_is_nobody_elses_lets_all_go() {
+    let cache = roomy();
+    let (_hangs, followers) = awaited(&cache, 100);
+    let mut waiting = all_wait(followers);
+    let FollowerOutcome::TooSlow(leader) = waiting.join_next().await.unwrap().unwrap() else { panic!() };
+    leader.pass(Reason::Private, 200, present());
+    while let Some(outcome) = waiting.join_next().await {
+        assert!(matches!(outcome.unwrap(), FollowerOutcome::NotStorable(Reason::Private)));
+    }
+    assert!(is_marked(&cache, present()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_late_takes_a_turn_that_is_free_and_else_waits() {
+    let cache = roomy();
+    let (leader, _) = awaited(&cache, 0);
+    pass_time(6).await;
+    let begin = || cache.begin_fill(KEY, &get(&[]), &rfc(), present());
+    let mut alone: Vec<Begin> = std::iter::repeat_with(begin).take(3).collect();
+    assert!(alone.iter().all(|begun| matches!(begun, Begin::Leader(_))));
+    let Begin::Follower(late) = begin() else { panic!() };
+    // Their failures change nothing for who waits; the slow answer serves them at last.
+    alone.clear();
+    let (fill, _own) = leader.begin(plan_of(&cache, &[FRESH])).unwrap();
+    let plain = get(&[]);
+    let reader = streaming(late, &plain).await;
+    fill.finish();
+    assert_eq!(read_all(reader).await.unwrap(), b"");
+    assert!(cache.flights.shard(KEY).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_there_in_time_is_taken_however_late_the_follower_looks() {
     let (cache, plain) = (roomy(), get(&[]));
-    let leader = lead(&cache, &plain);
-    let follower = follow_overdue(&cache, &plain);
+    let (leader, mut followers) = awaited(&cache, 1);
+    pass_time(60).await;
     leader.store_whole(plan_of(&cache, &[FRESH]), b"whole").unwrap();
-    assert!(matches!(follower.head(&plain).await, FollowerOutcome::Stored(_)));
+    assert!(matches!(followers.remove(0).head(&plain).await, FollowerOutcome::Stored(_)));
 }
 
-#[tokio::test]
-async fn a_slow_validation_keeps_the_stored_answer_and_nobody_waiting() {
+#[tokio::test(start_paused = true)]
+async fn a_slow_validation_keeps_the_stored_answer() {
     let (cache, plain) = (roomy(), get(&[]));
-    // Stored long ago, as its Age says: each request has to validate it, and shares that.
     lead(&cache, &plain).store_whole(plan_of(&cache, &[FRESH]), b"old").unwrap();
-    let later = Clock::new().at(5000);
-    let begin = |now| cache.begin_fill(KEY, &plain, &rfc(), now);
-    let Begin::Leader(_slow) = begin(later) else { panic!() };
-    let Begin::Follower(mut follower) = begin(later) else { panic!() };
-    follower.deadline = Instant::now();
-    assert!(matches!(follower.head(&plain).await, FollowerOutcome::TooSlow));
+    let newest = get(&[("Cache-Control", "no-cache")]);
+    let begin = || cache.begin_fill(KEY, &newest, &rfc(), present());
+    let Begin::Leader(_slow) = begin() else { panic!() };
+    let Begin::Follower(follower) = begin() else { panic!() };
+    assert!(matches!(follower.head(&newest).await, FollowerOutcome::TooSlow(_)));
+    pass_time(60).await;
+    let Begin::Leader(_alone) = begin() else { panic!() };
     assert!(is_hit(&cache, &plain), "the stored answer is there still");
-    let (Begin::Leader(_one), Begin::Leader(_two)) = (begin(later), begin(later)) else { panic!() };
 }
 
 #[tokio::test]

@@ -1,4 +1,7 @@
-use crate::cache::policy::testing::{Clock, Lines, answer, get, http_date, response, rfc, weigh};
+use crate::{
+    cache::policy::testing::{Clock, Lines, answer, get, http_date, response, rfc, weigh},
+    wire::ResponseHead,
+};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=3600");
 
@@ -114,7 +117,8 @@ fn a_304_repeats_what_guides_caches() {
              Content-Location: /x\r\nDate: {date}\r\n"
         )
     );
-    assert_eq!(kept.not_modified_head().status, 304);
+    let is_repeated = kept.repeated_in_not_modified();
+    assert!(is_repeated(b"eTag") && !is_repeated(b"last-modified") && !is_repeated(b"content-type"));
     let dated = answer(&[FRESH, ("Last-Modified", "@-100")]);
     assert!(text(&dated.not_modified_http1).contains("Last-Modified: "));
 }
@@ -128,4 +132,23 @@ fn what_each_use_validates_is_not_shared_with_waiters() {
     let old = answer(&[FRESH, ("Age", "7200")]);
     assert!(!old.is_shareable());
     assert_eq!(old.ttl(old.age(clock.at(0))), -3600);
+}
+
+#[test]
+fn edits_are_for_clients_and_the_backends_head_is_known() {
+    let mut kept = answer(&[FRESH, ("Surrogate-Key", "a"), ("Via", "1.1 other"), ("X", "1")]);
+    let (before, plain) = (kept.head.clone(), kept.memory());
+    kept.edit_head(|head| {
+        head.fields.remove("surrogate-key");
+        head.fields.set("X", "2");
+        head.fields.push("Via", "1.1 tidegate");
+    });
+    assert!(!kept.head.fields.contains("surrogate-key") && kept.tags.len() == 1);
+    let lines = |head: &ResponseHead| {
+        let mut lines: Vec<_> = head.fields.iter().map(|(name, value)| [name, value].map(<[u8]>::to_vec)).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines(&kept.backends_head()), lines(&before));
+    assert!(kept.memory() > plain);
 }

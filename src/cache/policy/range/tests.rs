@@ -36,9 +36,34 @@ fn single_ranges_are_cut_to_the_length() {
 fn several_ranges_come_as_they_were_asked_for() {
     assert_eq!(wanted("bytes=7-8, 0-0,-1"), Wanted::Parts(vec![7..9, 0..1, 9..10]));
     assert_eq!(wanted("bytes=0-5,3-9"), Wanted::Whole, "no more than the whole");
+}
+
+#[test]
+fn many_small_and_overlapping_ranges_get_the_whole_once() {
+    // RFC 9110 §14.2, §17.15
     let many = |count| format!("bytes={}", vec!["0-0"; count].join(","));
-    assert_eq!(wanted(&many(9)), Wanted::Parts(vec![0..1; 9]));
-    assert_eq!(wanted(&many(17)), Wanted::Whole);
+    assert_eq!(wanted(&many(2)), Wanted::Parts(vec![0..1; 2]));
+    assert_eq!(wanted(&many(3)), Wanted::Whole);
+    assert_eq!(wanted("bytes=0-2,1-3,2-4"), Wanted::Whole);
+    assert_eq!(wanted("bytes=0-1,1-2,2-3"), Wanted::Parts(vec![0..2, 1..3, 2..4]));
+    let hundred =
+        weigh(&get(&[]), &response(200, &[("Cache-Control", "max-age=60"), ("Content-Length", "100")]), &rfc());
+    let hundred = hundred.unwrap();
+    let apart = |count: usize| {
+        let ranges: Vec<String> = (0..count).rev().map(|at| format!("{0}-{0}", at * 2)).collect();
+        evaluate(&get(&[("Range", &format!("bytes={}", ranges.join(",")))]), &hundred)
+    };
+    assert!(matches!(apart(16), Wanted::Parts(parts) if parts.len() == 16 && parts[0] == (30..31)));
+    assert_eq!(apart(17), Wanted::Whole);
+}
+
+#[test]
+fn of_nothing_there_is_no_part() {
+    let empty = weigh(&get(&[]), &response(200, &[("Cache-Control", "max-age=60"), ("Content-Length", "0")]), &rfc());
+    let empty = empty.unwrap();
+    for range in ["bytes=0-", "bytes=-5", "bytes=0-0", "bytes=7-"] {
+        assert_eq!(evaluate(&get(&[("Range", range)]), &empty), Wanted::Whole, "{range}");
+    }
 }
 
 #[test]

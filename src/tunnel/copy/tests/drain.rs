@@ -2,12 +2,12 @@
 
 use super::*;
 
-const TO_CLIENT: [u8; 4] = [0x88, 2, 0x03, 0xf4];
+const TO_CLIENT: &[u8] = b"\x88\x07\x03\xf4drain";
 
 /// The masked Close frame that a backend is sent, read and unmasked.
 async fn read_close_at_backend(backend: &mut (impl tokio::io::AsyncRead + Unpin)) -> u16 {
-    let frame = read_exactly(backend, 8).await;
-    assert_eq!(frame[..2], [0x88, 0x82]);
+    let frame = read_exactly(backend, 13).await;
+    assert_eq!(frame[..2], [0x88, 0x87]);
     u16::from_be_bytes([frame[6] ^ frame[2], frame[7] ^ frame[3]])
 }
 
@@ -19,8 +19,8 @@ async fn between_frames_both_sides_are_told_1012_and_then_the_streams_end() {
     story.backend.write_all(&down).await.unwrap();
     assert_eq!(read_exactly(&mut story.backend, up.len()).await, up);
     assert_eq!(read_exactly(&mut story.client, down.len()).await, down);
-    story.stopper.drain();
-    assert_eq!(read_exactly(&mut story.client, 4).await, TO_CLIENT);
+    drain(&story.tunnels);
+    assert_eq!(read_exactly(&mut story.client, 9).await, TO_CLIENT);
     assert_eq!(read_close_at_backend(&mut story.backend).await, 1012);
     // Each side's answer ends its stream; what it says besides is dropped.
     story.client.write_all(&data_frame(b"too late", true)).await.unwrap();
@@ -31,7 +31,7 @@ async fn between_frames_both_sides_are_told_1012_and_then_the_streams_end() {
     assert_eq!(read_to_end(&mut story.backend).await, b"");
     drop(story.backend);
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::Drain, Party::Gateway, Some(1012)));
+    assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::Drain, Party::Gateway, Some(1012)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +39,7 @@ async fn sides_that_do_not_answer_are_waited_for_no_longer_than_the_close_time()
     let mut story = pipe_story(1024, TERMS);
     tokio::task::yield_now().await;
     let began = Instant::now();
-    story.stopper.drain();
+    drain(&story.tunnels);
     let ended = story.tunnel.await.unwrap();
     assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::Drain, 5));
     assert_eq!(read_to_end(&mut story.client).await, TO_CLIENT);
@@ -53,11 +53,11 @@ async fn within_a_frame_its_end_is_waited_for_and_nothing_follows_it_but_the_clo
     let down = data_frame(b"a frame in two halves", false);
     story.backend.write_all(&down[..9]).await.unwrap();
     assert_eq!(read_exactly(&mut story.client, 9).await, down[..9]);
-    story.stopper.drain();
+    drain(&story.tunnels);
     assert_eq!(read_close_at_backend(&mut story.backend).await, 1012);
     tokio::time::sleep(Duration::from_secs(4)).await;
     story.backend.write_all(&[&down[9..], &data_frame(b"next", false)].concat()).await.unwrap();
-    let rest = [&down[9..], &TO_CLIENT].concat();
+    let rest = [&down[9..], TO_CLIENT].concat();
     assert_eq!(read_exactly(&mut story.client, rest.len()).await, rest);
     // The time for the answers begins with the Close frame, not with the drain.
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -75,11 +75,11 @@ async fn a_frame_that_never_ends_is_cut_without_a_forged_one() {
     story.backend.write_all(&down[..9]).await.unwrap();
     assert_eq!(read_exactly(&mut story.client, 9).await, down[..9]);
     let began = Instant::now();
-    story.stopper.drain();
+    drain(&story.tunnels);
     assert_eq!(read_to_end(&mut story.client).await, b"");
     assert_eq!(began.elapsed().as_secs(), 5);
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.bytes_down), (CloseReason::Drain, 9));
+    assert_eq!((ended.reason, ended.totals.down.bytes), (CloseReason::Drain, 9));
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,14 +90,14 @@ async fn bytes_that_are_no_frames_are_cut_off_at_once() {
     read_exactly(&mut story.backend, 16).await;
     read_exactly(&mut story.client, 16).await;
     let began = Instant::now();
-    story.stopper.drain();
+    drain(&story.tunnels);
     assert_eq!(read_to_end(&mut story.client).await, b"");
     assert_eq!(read_to_end(&mut story.backend).await, b"");
     assert_eq!(began.elapsed().as_secs(), 0);
     drop(story.client);
     drop(story.backend);
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.code), (CloseReason::Drain, None));
+    assert_eq!((ended.reason, ended.code()), (CloseReason::Drain, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,11 +105,11 @@ async fn a_side_that_was_closed_already_is_not_told_again() {
     let mut story = pipe_story(1024, TERMS);
     story.backend.write_all(&close_frame(1000, None)).await.unwrap();
     assert_eq!(read_exactly(&mut story.client, 4).await, close_frame(1000, None));
-    story.stopper.drain();
+    drain(&story.tunnels);
     assert_eq!(read_close_at_backend(&mut story.backend).await, 1012);
     assert_eq!(read_to_end(&mut story.client).await, b"");
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::BackendClose, Party::Backend, Some(1000)));
+    assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::BackendClose, Party::Backend, Some(1000)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,10 +118,10 @@ async fn a_reader_that_is_stuck_gets_its_bytes_before_the_close() {
     let down = data_frame(&[9; 100], false);
     story.backend.write_all(&down).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;
-    story.stopper.drain();
+    drain(&story.tunnels);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(read_exactly(&mut story.client, down.len()).await, down);
-    assert_eq!(read_exactly(&mut story.client, 4).await, TO_CLIENT);
+    assert_eq!(read_exactly(&mut story.client, 9).await, TO_CLIENT);
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,9 +130,9 @@ async fn a_cut_waits_for_nothing() {
     story.client.write_all(b"half a fra").await.unwrap();
     read_exactly(&mut story.backend, 10).await;
     let began = Instant::now();
-    story.stopper.drain();
+    drain(&story.tunnels);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    story.stopper.cut();
+    story.tunnels.cut_all();
     let ended = story.tunnel.await.unwrap();
     assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::ShutdownCut, 1));
 }
@@ -140,12 +140,15 @@ async fn a_cut_waits_for_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_that_opens_during_a_drain_is_closed_at_once() {
     let ((near_client, mut client), (near_backend, backend)) = (duplex(64), duplex(64));
-    let stopper = Stopper::new();
-    stopper.drain();
+    let tunnels = tunnels();
+    drain(&tunnels);
     let (client_stream, backend_stream) = (Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)));
-    let signal: StopSignal = stopper.signal();
-    let tunnel = tokio::spawn(run(client_stream, Bytes::new(), backend_stream, Bytes::new(), &TERMS, signal, open()));
-    assert_eq!(read_exactly(&mut client, 4).await, TO_CLIENT);
+    let open = tunnels.open(0, 0);
+    let tunnel =
+        tokio::spawn(run(client_stream, Bytes::new(), backend_stream, Bytes::new(), Arc::new(TERMS), open, |ended| {
+            ended
+        }));
+    assert_eq!(read_exactly(&mut client, 9).await, TO_CLIENT);
     drop((client, backend));
     assert_eq!(tunnel.await.unwrap().reason, CloseReason::Drain);
 }

@@ -18,8 +18,8 @@ async fn after_the_clients_end_the_backend_may_go_on() {
     story.backend.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut story.client).await, b"");
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::ClientClose, Party::Client, None));
-    assert_eq!((ended.bytes_up, ended.bytes_down), (10, 13));
+    assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::ClientClose, Party::Client, None));
+    assert_eq!((ended.totals.up.bytes, ended.totals.down.bytes), (10, 13));
 }
 
 #[tokio::test]
@@ -54,14 +54,14 @@ async fn what_a_backend_said_before_its_reset_is_delivered() {
     reset(story.backend);
     assert_eq!(read_to_end(&mut story.client).await, b"");
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.by, ended.bytes_down), (CloseReason::BackendGone, Party::Backend, 6));
+    assert_eq!((ended.reason, ended.by, ended.totals.down.bytes), (CloseReason::BackendGone, Party::Backend, 6));
 }
 
 #[tokio::test]
 async fn what_a_slow_client_had_coming_survives_the_backends_reset() {
     let ((near_client, mut client), (near_backend, mut backend)) = (duplex(16), tcp_pair().await);
     let near_client = Stream::Boxed(Box::new(near_client));
-    let (_stopper, tunnel) = start(near_client, Stream::Tcp(near_backend), (b"", b""), TERMS);
+    let (_tunnels, tunnel) = start(near_client, Stream::Tcp(near_backend), (b"", b""), TERMS);
     backend.write_all(&[5; 10_000]).await.unwrap();
     // The tunnel has read everything once the client has the first byte: it reads as much as there is at a time.
     assert_eq!(read_exactly(&mut client, 1).await, [5]);
@@ -101,7 +101,7 @@ impl AsyncWrite for Deaf {
 async fn what_a_backend_says_after_it_stopped_reading_is_delivered() {
     let ((near_client, mut client), (near_backend, mut backend)) = (duplex(1024), duplex(1024));
     let near_backend = Stream::Boxed(Box::new(Deaf(near_backend)));
-    let (_stopper, tunnel) = start(Stream::Boxed(Box::new(near_client)), near_backend, (b"", b""), TERMS);
+    let (_tunnels, tunnel) = start(Stream::Boxed(Box::new(near_client)), near_backend, (b"", b""), TERMS);
     client.write_all(b"unheard").await.unwrap();
     tokio::task::yield_now().await;
     backend.write_all(b"the reason why").await.unwrap();
@@ -122,7 +122,7 @@ async fn a_close_frame_names_who_closed_first_whoever_ends_the_stream() {
     assert_eq!(read_to_end(&mut story.client).await, from_backend);
     drop(story.client);
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::ClientClose, Party::Client, Some(1000)));
+    assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::ClientClose, Party::Client, Some(1000)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +140,7 @@ async fn after_both_close_frames_one_end_of_stream_ends_the_tunnel() {
         let ending = if client_ends { &mut story.client } else { &mut story.backend };
         ending.shutdown().await.unwrap();
         let ended = story.tunnel.await.unwrap();
-        assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::ClientClose, Party::Client, Some(1000)));
+        assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::ClientClose, Party::Client, Some(1000)));
         assert_eq!(began.elapsed().as_secs(), 1);
         assert_eq!(read_to_end(&mut story.client).await, b"");
         assert_eq!(read_to_end(&mut story.backend).await, b"");
@@ -170,7 +170,7 @@ async fn a_reset_after_a_close_frame_is_still_a_close() {
     reset(story.client);
     reset(story.backend);
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::BackendClose, Party::Backend, Some(1011)));
+    assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::BackendClose, Party::Backend, Some(1011)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,15 +179,17 @@ async fn silence_ends_a_tunnel_after_the_idle_time_and_not_before() {
     let began = Instant::now();
     for pause in [3599, 3000] {
         tokio::time::sleep(Duration::from_secs(pause)).await;
-        story.backend.write_all(b"ping").await.unwrap();
-        read_exactly(&mut story.client, 4).await;
+        story.backend.write_all(b"\x89\0").await.unwrap();
+        read_exactly(&mut story.client, 2).await;
     }
-    let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.by), (CloseReason::Idle, Party::Gateway));
+    assert_eq!(read_exactly(&mut story.client, 8).await, b"\x88\x06\x03\xf4idle");
     assert_eq!(began.elapsed().as_secs(), 3599 + 3000 + 3600);
-    assert_eq!(ended.duration.as_secs(), 3599 + 3000 + 3600);
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::Idle, Party::Gateway, Some(1012)));
+    // Nobody has answered.
+    assert_eq!(ended.duration.as_secs(), 3599 + 3000 + 3600 + 5);
     assert_eq!(read_to_end(&mut story.client).await, b"");
-    assert_eq!(read_to_end(&mut story.backend).await, b"");
+    assert_eq!(read_to_end(&mut story.backend).await.len(), 2 + 4 + 6);
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,7 +217,7 @@ async fn the_second_direction_has_the_linger_time_between_its_bytes() {
         read_exactly(&mut story.client, 4).await;
     }
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.bytes_down), (CloseReason::Linger, 8));
+    assert_eq!((ended.reason, ended.totals.down.bytes), (CloseReason::ClientClose, 8));
     assert_eq!(began.elapsed().as_secs(), 2 * 29 + 30);
 }
 
@@ -225,7 +227,7 @@ async fn a_close_frame_that_nobody_answers_is_waited_for_as_long_as_linger() {
     let began = Instant::now();
     story.client.write_all(&close_frame(1001, Some([0; 4]))).await.unwrap();
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.reason, ended.by, ended.code), (CloseReason::Linger, Party::Client, Some(1001)));
+    assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::ClientClose, Party::Client, Some(1001)));
     assert_eq!(began.elapsed().as_secs(), 30);
 }
 
@@ -253,9 +255,9 @@ async fn a_broken_stream_of_another_kind_is_an_io_error_of_its_side() {
         }
     }
     let (near, _far) = duplex(64);
-    let (_stopper, tunnel) = start(Stream::Boxed(Box::new(Broken)), Stream::Boxed(Box::new(near)), (b"", b""), TERMS);
+    let (_tunnels, tunnel) = start(Stream::Boxed(Box::new(Broken)), Stream::Boxed(Box::new(near)), (b"", b""), TERMS);
     assert_eq!(tunnel.await.unwrap().reason, CloseReason::ClientError);
     let (near, _far) = duplex(64);
-    let (_stopper, tunnel) = start(Stream::Boxed(Box::new(near)), Stream::Boxed(Box::new(Broken)), (b"", b""), TERMS);
+    let (_tunnels, tunnel) = start(Stream::Boxed(Box::new(near)), Stream::Boxed(Box::new(Broken)), (b"", b""), TERMS);
     assert_eq!(tunnel.await.unwrap().reason, CloseReason::BackendError);
 }

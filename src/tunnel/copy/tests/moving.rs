@@ -40,7 +40,7 @@ async fn read_in_pieces(stream: &mut (impl tokio::io::AsyncRead + Unpin), seed: 
 async fn exchange(near_client: Stream, client: impl Far, near_backend: Stream, backend: impl Far, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (up, down) = (pattern(random.usize(..900_000), seed), pattern(random.usize(..900_000), seed + 1));
-    let (_stopper, tunnel) = start(near_client, near_backend, (b"", b""), TERMS);
+    let (_tunnels, tunnel) = start(near_client, near_backend, (b"", b""), TERMS);
     let (mut client_reads, mut client_writes) = tokio::io::split(client);
     let (mut backend_reads, mut backend_writes) = tokio::io::split(backend);
     let (_, _, came_up, came_down) = tokio::join!(
@@ -51,7 +51,7 @@ async fn exchange(near_client: Stream, client: impl Far, near_backend: Stream, b
     );
     assert!(came_up == up && came_down == down);
     let ended = tunnel.await.unwrap();
-    assert_eq!((ended.bytes_up, ended.bytes_down), (up.len() as u64, down.len() as u64));
+    assert_eq!((ended.totals.up.bytes, ended.totals.down.bytes), (up.len() as u64, down.len() as u64));
 }
 
 trait Far: tokio::io::AsyncRead + AsyncWrite + Unpin {}
@@ -87,7 +87,7 @@ proptest! {
 async fn a_stream_that_holds_bytes_back_until_it_is_flushed_is_flushed() {
     let ((near_client, mut client), (near_backend, mut backend)) = (duplex(1024), duplex(1024));
     let held = |stream| Stream::Boxed(Box::new(tokio::io::BufStream::new(stream)));
-    let (_stopper, _tunnel) = start(held(near_client), held(near_backend), (b"", b""), TERMS);
+    let (_tunnels, _tunnel) = start(held(near_client), held(near_backend), (b"", b""), TERMS);
     client.write_all(b"question").await.unwrap();
     assert_eq!(read_exactly(&mut backend, 8).await, b"question");
     backend.write_all(b"answer").await.unwrap();
@@ -130,7 +130,7 @@ async fn frames_in_one_byte_segments_pass_and_their_close_code_is_seen() {
     let (_, came) = tokio::join!(writes, read_to_end(&mut story.backend));
     assert_eq!(came, bytes);
     drop(story.backend);
-    assert_eq!(story.tunnel.await.unwrap().code, Some(4001));
+    assert_eq!(story.tunnel.await.unwrap().code(), Some(4001));
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_message_of_ten_megabytes_passes_and_the_frame_after_it_is_found() {
     assert!(came == message);
     drop(story.client);
     let ended = story.tunnel.await.unwrap();
-    assert_eq!((ended.code, ended.bytes_down), (Some(1000), message.len() as u64));
+    assert_eq!((ended.code(), ended.totals.down.bytes), (Some(1000), message.len() as u64));
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +157,7 @@ async fn a_stuck_reader_stops_the_writer_within_one_buffer() {
         result.unwrap();
         written += piece.len();
     }
-    assert!(written <= 2 * 8 * 1024 + BUFFER_BYTES, "{written}");
+    assert!(written <= 2 * 8 * 1024 + READ_BYTES, "{written}");
     // The other direction is not held up by it.
     story.backend.write_all(b"still here").await.unwrap();
     assert_eq!(read_exactly(&mut story.client, 10).await, b"still here");
@@ -197,13 +197,13 @@ impl AsyncWrite for Endless {
 
 #[tokio::test]
 async fn a_tunnel_that_always_has_bytes_leaves_others_their_turn() {
-    let (stopper, tunnel) =
+    let (tunnels, tunnel) =
         start(Stream::Boxed(Box::new(Endless)), Stream::Boxed(Box::new(Endless)), (b"", b""), TERMS);
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    stopper.cut();
-    assert!(tunnel.await.unwrap().bytes_up > 0);
+    tunnels.cut_all();
+    assert!(tunnel.await.unwrap().totals.up.bytes > 0);
 }
 
 #[tokio::test]
@@ -215,9 +215,9 @@ async fn a_tunnel_at_rest_is_one_small_record() {
         Bytes::new(),
         Stream::Tcp(backend),
         Bytes::new(),
-        &TERMS,
-        Stopper::new().signal(),
-        open(),
+        Arc::new(TERMS),
+        tunnels().open(0, 0),
+        |ended| ended,
     );
-    assert!(size_of_val(&tunnel) <= 800, "{}", size_of_val(&tunnel));
+    assert!(size_of_val(&tunnel) <= 560, "{}", size_of_val(&tunnel));
 }

@@ -1,0 +1,108 @@
+"""Processes, ports and processors of this machine."""
+
+import contextlib
+import os
+import platform
+import resource
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+GATEWAY_CPU, LOAD_CPU = "0", "1"
+ORIGIN_PORT = 18100
+FILES = 20_000  # open files that each gateway may have; 9,000 tunnels take two each
+
+
+class Failure(Exception):
+    """The bench can't go on with this."""
+
+
+class Server:
+    """A server of ours, pinned to processors; stopped with the stack that it is entered on."""
+
+    def __init__(self, name, command, cpus, log, environment=None):
+        self.name = name
+        self.child = subprocess.Popen(
+            ["taskset", "-c", cpus, *map(str, command)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **(environment or {})},
+            preexec_fn=allow_files,
+        )
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def wait_for(self, *ports):
+        until = time.monotonic() + 20
+        for port in ports:
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                if self.child.poll() is not None or time.monotonic() > until:
+                    raise Failure(f"{self.name} does not listen on {port}")
+                time.sleep(0.05)
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.terminate()
+        try:
+            self.child.wait(3)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait(10)
+
+
+def allow_files():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
+
+
+@contextlib.contextmanager
+def workplace():
+    """A directory in memory that is gone afterwards, with a certificate in it."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir="/dev/shm") as name:
+        work = Path(name)
+        work.chmod(0o755)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+             "-subj", "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test",
+             "-keyout", work / "key.pem", "-out", work / "certificate.pem"],
+            check=True, capture_output=True,
+        )
+        both = (work / "certificate.pem").read_text() + (work / "key.pem").read_text()
+        (work / "both.pem").write_text(both)
+        yield work
+
+
+def tree_bytes(path):
+    """What a directory holds, in blocks."""
+    return sum(file.stat().st_blocks * 512 for file in Path(path).rglob("*") if file.is_file())
+
+
+def find(name, also=()):
+    path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *map(str, also)]))
+    return Path(path) if path else None
+
+
+def describe():
+    """The machine, for the results."""
+    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.machine())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    return {
+        "processor": model,
+        "processors": os.cpu_count(),
+        "memory_gib": memory,
+        "kernel": platform.release(),
+        "load_average": os.getloadavg()[0],
+        "congestion_control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
+    }

@@ -1,0 +1,200 @@
+"""Runs the loads: interleaved, each round beginning with another gateway, so that no one always goes first."""
+
+import contextlib
+import json
+import subprocess
+import threading
+import urllib.request
+
+from .machine import LOAD_CPU, ORIGIN_PORT, Failure, Server
+from .peers import CAPACITY_MIB, Ours
+from .scenarios import DRAIN, LIST, STAMPEDE, ZIPF, ZIPF_CAPACITY_MIB
+
+LOAD_TIMEOUT = 120
+DRAIN_LONGEST = 45
+
+
+class Bench:
+    def __init__(self, work, tool, contestants, options, tell):
+        self.work, self.tool, self.contestants, self.options, self.tell = work, tool, contestants, options, tell
+        self.log = open(work / "output.log", "wb")
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        origin = Server("the backend", [self.tool, "origin", "--port", ORIGIN_PORT], LOAD_CPU, self.log)
+        self.stack.enter_context(origin).wait_for(ORIGIN_PORT)
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+        self.log.close()
+
+    @contextlib.contextmanager
+    def running(self, contestants, capacity_mib=CAPACITY_MIB):
+        """The gateways, fresh; those that don't start are told and left out."""
+        with contextlib.ExitStack() as stack:
+            alive = []
+            for gateway in contestants:
+                try:
+                    stack.enter_context(gateway.start(self.work, self.log, capacity_mib))
+                    alive.append(gateway)
+                except Failure as failure:
+                    self.tell(f"  left out: {failure}")
+            yield alive
+
+    def able(self, needs):
+        return [gateway for gateway in self.contestants if needs <= gateway.can]
+
+    def load(self, gateway, words, tls=False):
+        port = gateway.tls_port if "--tls" in words else gateway.port
+        command = ["taskset", "-c", LOAD_CPU, self.tool, words[0], "--to", port, "--watch", gateway.server.pid,
+                   *words[1:]]
+        command = list(map(str, command))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_TIMEOUT)
+        if done.returncode:
+            raise Failure(f"{gateway.name}: {done.stderr.strip()}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    # Pairs
+
+    def scenario(self, scenario, contestants, rounds, seconds):
+        """Samples of each gateway, one a round."""
+        words = [*scenario.load, "--origin", ORIGIN_PORT]
+        samples = {gateway.name: [] for gateway in contestants}
+        for gateway in list(contestants):
+            try:
+                sample = self.load(gateway, [*words, "--seconds", "0.3"])
+                if not sample["done"]:
+                    raise Failure(f"{gateway.name}: {sample['failure']}")
+            except (Failure, subprocess.TimeoutExpired) as failure:
+                self.tell(f"  {scenario.name}: left out: {failure}")
+                contestants = [other for other in contestants if other is not gateway]
+                del samples[gateway.name]
+        for turn in range(rounds):
+            first = turn % max(len(contestants), 1)
+            for gateway in contestants[first:] + contestants[:first]:
+                sample = self.load(gateway, [*words, "--seconds", seconds])
+                sample["per_cpu"] = sample["done"] / max(sample["cpu_seconds"], 0.01)
+                sample["held_bytes"] = sample["resident_bytes"] + gateway.stored_outside()
+                samples[gateway.name].append(sample)
+                self.complain(scenario, gateway, sample)
+        return samples
+
+    def complain(self, scenario, gateway, sample):
+        if sample["failed"]:
+            self.tell(f"  {scenario.name}: {gateway.name} failed {sample['failed']} times: {sample['failure']}")
+        # The question itself may be one of them.
+        if scenario.cached and sample["reached_origin"] > 1 + sample["done"] // 1000:
+            self.tell(f"  {scenario.name}: {gateway.name} asked the backend {sample['reached_origin']} times")
+
+    # Crowds, each with a fresh gateway
+
+    def crowd(self, crowd):
+        told = {}
+        for gateway in self.able(crowd.needs):
+            with self.running([gateway]) as alive, self.forgiven(crowd.name, gateway):
+                if alive:
+                    told[gateway.name] = self.load(gateway, ["hold", *crowd.load, "--count", gateway.crowd])
+        return told
+
+    def zipf(self):
+        """Twice: set to the capacity, and then to whatever makes it hold the capacity. Bounds count different things."""
+        told = {}
+        for gateway in self.able({"cache"}):
+            with self.forgiven("zipf", gateway):
+                as_set = self.zipf_with(gateway, ZIPF_CAPACITY_MIB)
+                share = ZIPF_CAPACITY_MIB * 2**20 / as_set["held_bytes"]
+                told[gateway.name] = {
+                    "set": as_set,
+                    "holding": self.zipf_with(gateway, round(ZIPF_CAPACITY_MIB * share)),
+                }
+        return told
+
+    def zipf_with(self, gateway, capacity_mib):
+        words = ["get", "--path", f"/cached/{ZIPF['bytes']}", "--objects", ZIPF["objects"],
+                 "--exponent", ZIPF["exponent"], "--origin", ORIGIN_PORT]
+        with self.running([gateway], capacity_mib) as alive:
+            if not alive:
+                raise Failure("does not start")
+            empty = self.load(gateway, [*words, "--requests", 10])["resident_bytes"]
+            self.load(gateway, [*words, "--seed", 1, "--requests", ZIPF["fill"]])
+            sample = self.load(gateway, [*words, "--seed", 2, "--requests", ZIPF["measured"]])
+            sample["capacity_mib"] = capacity_mib
+            sample["hit_ratio"] = 1 - sample["reached_origin"] / sample["done"]
+            sample["held_bytes"] = sample["resident_bytes"] - empty + gateway.stored_outside()
+            sample["per_cpu"] = sample["done"] / sample["cpu_seconds"]
+            return sample
+
+    def stampede(self):
+        told = {}
+        words = ["stampede", "--origin", ORIGIN_PORT]
+        for name, value in STAMPEDE.items():
+            words += [f"--{name}", value]
+        for gateway in self.able({"cache"}):
+            with self.running([gateway]) as alive, self.forgiven("stampede", gateway):
+                if alive:
+                    told[gateway.name] = self.load(gateway, words)
+        return told
+
+    def drain(self):
+        """A healthy client's latency while the gateway ends many tunnels."""
+        told = {}
+        for gateway in self.able({"drain", "cache"}):
+            with self.running([gateway]) as alive, self.forgiven("drain", gateway):
+                if alive:
+                    told[gateway.name] = self.disturb(gateway, DRAIN, gateway.drain, "ends")
+        return told
+
+    def listing(self):
+        """A healthy client's latency while the open connections are listed, again and again."""
+        told = {}
+        for gateway in (gateway for gateway in self.contestants if isinstance(gateway, Ours)):
+            with self.running([gateway]) as alive, self.forgiven("list", gateway):
+                url = f"http://127.0.0.1:{gateway.admin_port}/connections"
+                if alive and is_there(url):
+                    told[gateway.name] = self.disturb(gateway, LIST, lambda: read_for(url, LIST["seconds"]), "stays")
+        return told
+
+    def disturb(self, gateway, settings, act, word):
+        words = ["disturb", "--path", "/cached/1024"]
+        for name, value in settings.items():
+            words += [f"--{name}", value]
+        command = ["taskset", "-c", LOAD_CPU, self.tool, words[0], "--to", gateway.port,
+                   "--watch", gateway.server.pid, *words[1:]]
+        tool = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with tool:
+            try:
+                if not tool.stdout.readline():
+                    raise Failure("the tunnels could not be opened")
+                acting = threading.Thread(target=act)
+                acting.start()
+                output, _ = tool.communicate(f"{word}\n", timeout=DRAIN_LONGEST)
+                acting.join()
+            finally:
+                tool.kill()
+        return json.loads(output)
+
+    @contextlib.contextmanager
+    def forgiven(self, what, gateway):
+        """A gateway that fails here is told and left out."""
+        try:
+            yield
+        except (Failure, subprocess.TimeoutExpired, json.JSONDecodeError) as failure:
+            self.tell(f"  {what}: {gateway.name} left out: {failure}")
+
+
+def is_there(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def read_for(url, seconds):
+    """Ten times a second, as somebody who watches would."""
+    pause = threading.Event()
+    for _ in range(int(seconds * 10)):
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+            answer.read()
+        pause.wait(0.1)

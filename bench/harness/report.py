@@ -1,0 +1,313 @@
+"""Says what came of it: a line for each scenario as it ends, and the document."""
+
+from statistics import median
+
+from .scenarios import CROWD_SIZE, CROWDS, DRAIN, KNOBS, LIST, SCENARIOS, STAMPEDE, ZIPF, ZIPF_CAPACITY_MIB
+
+OURS = "ours"
+GROSS = 0.5
+WORSE = 1.1  # a latency or memory that is so many times another's counts as behind
+
+
+def ratios(samples, peer, ours=OURS):
+    """Work per CPU second, ours to the peer's, pair by pair."""
+    return [one["per_cpu"] / other["per_cpu"] for one, other in zip(samples[ours], samples[peer]) if other["per_cpu"]]
+
+
+def middle(samples, *keys):
+    """The median of a figure over the rounds."""
+    values = []
+    for sample in samples:
+        for key in keys:
+            sample = sample[key]
+        values.append(sample)
+    return median(values)
+
+
+def rivals(samples):
+    return [name for name in samples if name != OURS and samples[name]] if samples.get(OURS) else []
+
+
+# Lines
+
+def line(scenario, results):
+    samples = results["scenarios"][scenario.name]
+    if not samples.get(OURS):
+        return f"{scenario.name:<14} not measured"
+    words = [f"{scenario.name:<14} ours {middle(samples[OURS], 'per_cpu'):>9,.0f}/CPU s"]
+    for peer in rivals(samples):
+        found = ratios(samples, peer)
+        words.append(f"{peer} {median(found):.2f} ({min(found):.2f}..{max(found):.2f})")
+    if scenario.open_loop:
+        words.append("p99 us: " + " ".join(
+            f"{name} {middle(samples[name], 'latency_us', 'p99'):,.0f}" for name in [OURS, *rivals(samples)]))
+    return "   ".join(words)
+
+
+def crowd_line(crowd, results):
+    told = results["crowds"][crowd.name]
+    return "   ".join([f"{crowd.name:<14}", *(
+        f"{name} {one['bytes_each']:,.0f} B, after {one['bytes_each_after_close']:,.0f} B"
+        for name, one in told.items())])
+
+
+def special_line(name, results):
+    told = results["specials"][name]
+    say = {
+        "zipf": lambda one: ", then ".join(f"hits {part['hit_ratio']:.1%} in {part['held_bytes'] / 2**20:,.0f} MiB"
+                                           for part in (one["set"], one["holding"])),
+        "stampede": lambda one: f"asked {median(one['reached_origin_each']):g}, p99 {one['latency_us']['p99'] / 1e3:,.0f} ms",
+        "drain": lambda one: f"p99 {one['calm']['latency_us']['p99']:,.0f} -> {one['latency_us']['p99']:,.0f} us, "
+                             f"failed {one['failed']}, {one['ends']}",
+        "list": lambda one: f"p99 {one['calm']['latency_us']['p99']:,.0f} -> {one['latency_us']['p99']:,.0f} us",
+    }[name]
+    return "   ".join([f"{name:<14}", *(f"{peer} {say(one)}" for peer, one in told.items())])
+
+
+def knob_line(knob, results):
+    samples = results["knobs"][knob.name]
+    if len(samples) < 2:
+        return f"{knob.name:<14} not measured"
+    found = ratios(samples, OURS, "ours-variant")
+    return f"{knob.name:<14} {knob.scenario}: {median(found):.2f} ({min(found):.2f}..{max(found):.2f})"
+
+
+def losses(results, before):
+    """Prints the ratios beside an older file's; how many of them have fallen below half."""
+    lost = 0
+    for name, samples in results["scenarios"].items():
+        old = before["scenarios"].get(name, {})
+        for peer in rivals(samples):
+            if peer in rivals(old):
+                now, then = median(ratios(samples, peer)), median(ratios(old, peer))
+                gross = now < then * GROSS
+                lost += gross
+                print(f"{name} to {peer}: {now:.2f}, was {then:.2f}{'   A GROSS LOSS' if gross else ''}")
+    return lost
+
+
+# The document
+
+def document(results):
+    parts = [header(results), behind(results), targets(results), work(results), speed(results), latency(results),
+             crowds(results), specials(results), knobs(results), remarks(results)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def header(results):
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items() if name != "nginx-64k")
+    return f"""# Results
+
+{results["date"]}, {machine["processor"]}, {machine["processors"]} processors, {machine["memory_gib"]} GiB,
+Linux {machine["kernel"]} ({machine["congestion_control"]}), load average {machine["load_average"]:.2f} before;
+{results["seconds"]} seconds by `{results["command"]}`. {versions}.
+
+The key figure is **work per CPU second of the gateway** (all its processes), one worker on one processor, as a ratio ours /
+peer of loads that followed each other, the median of the pairs with the least and the greatest. Above 1 is more work for the
+same CPU time. [README.md](README.md) says how it is measured, `results.json` has every sample."""
+
+
+def behind(results):
+    found = []
+    for scenario in SCENARIOS:
+        samples = results["scenarios"].get(scenario.name, {})
+        for peer in rivals(samples):
+            ratio = median(ratios(samples, peer))
+            if ratio < 1 and not scenario.open_loop:
+                found.append((ratio, f"{scenario.title}: {ratio:.2f} of {peer}'s work per CPU second"))
+        if scenario.open_loop and rivals(samples):
+            best = min(rivals(samples), key=lambda name: middle(samples[name], "latency_us", "p99"))
+            ours, theirs = (middle(samples[name], "latency_us", "p99") for name in (OURS, best))
+            if ours > theirs * WORSE:
+                found.append((theirs / ours, f"{scenario.title}: p99 {ours:,.0f} µs, {best} {theirs:,.0f} µs"))
+    for crowd in CROWDS:
+        told = results["crowds"].get(crowd.name, {})
+        for peer, one in told.items():
+            ours = told.get(OURS, one)
+            if peer != OURS and ours["bytes_each"] > one["bytes_each"] * WORSE:
+                found.append((one["bytes_each"] / ours["bytes_each"],
+                              f"{crowd.title}: {ours['bytes_each']:,.0f} bytes, {peer} {one['bytes_each']:,.0f}"))
+    zipf = results["specials"].get("zipf", {})
+    for peer, one in zipf.items():
+        if peer != OURS and OURS in zipf:
+            ours, theirs = (told["holding"]["hit_ratio"] for told in (zipf[OURS], one))
+            if ours < theirs:
+                found.append((ours / theirs, f"Zipf: {ours:.1%} hits, {peer} {theirs:.1%} in as much memory"))
+    lines = [f"- {text}" for _, text in sorted(found)]
+    return "## Where we are behind\n\n" + ("\n".join(lines) if lines else "Nowhere in this run.")
+
+
+def targets(results):
+    rows = []
+    for scenario in SCENARIOS:
+        samples = results["scenarios"].get(scenario.name, {})
+        for peer, target in scenario.targets.items():
+            if peer in rivals(samples):
+                rows.append(aim(scenario.title, f"≥ {target:g} × {peer}", median(ratios(samples, peer)), target))
+    plain, others = (results["scenarios"].get("hit-1k", {}).get(OURS), {"not-modified": 1.0, "vary-1k": 0.85})
+    for name, target in others.items():
+        samples = results["scenarios"].get(name, {}).get(OURS)
+        if samples and plain:
+            title = next(scenario.title for scenario in SCENARIOS if scenario.name == name)
+            rows.append(aim(title, f"≥ {target:g} × our 1 KiB hit",
+                            middle(samples, "per_cpu") / middle(plain, "per_cpu"), target))
+    for crowd in CROWDS:
+        ours = results["crowds"].get(crowd.name, {}).get(OURS)
+        for key, most in crowd.targets.items():
+            if ours:
+                value = ours["bytes_each" if key == "at_rest" else "bytes_each_after_close"]
+                rows.append(f"| {crowd.title}, {key.replace('_', ' ')} | ≤ {most:,} bytes | {value:,.0f} | {met(value <= most)} |")
+    listing = results["specials"].get("list", {}).get(OURS)
+    if listing:
+        ratio = listing["latency_us"]["p99"] / listing["calm"]["latency_us"]["p99"]
+        rows.append(f"| p99 while {LIST['tunnels']:,} tunnels are listed | ≤ 1.1 × | {ratio:.2f} | {met(ratio <= 1.1)} |")
+    if not rows:
+        return ""
+    return "\n".join(["## What we aim at", "", "| | aim | is | |", "|---|---|---|---|", *rows])
+
+
+def aim(title, words, ratio, target):
+    return f"| {title} | {words} | {ratio:.2f} | {met(ratio >= target)} |"
+
+
+def met(is_met):
+    return "met" if is_met else "**missed**"
+
+
+def table(results, title, cell):
+    """Scenarios by gateways, with `cell(samples, name)` in each."""
+    names = [name for name in results["versions"] if name != "nginx-64k"]
+    rows = []
+    for scenario in SCENARIOS:
+        samples = results["scenarios"].get(scenario.name, {})
+        if samples.get(OURS):
+            cells = [cell(samples, name) if samples.get(name) else "–" for name in names]
+            rows.append(f"| {scenario.title} | " + " | ".join(cells) + " |")
+    if not rows:
+        return ""
+    return "\n".join([title, "", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|", *rows])
+
+
+def work(results):
+    def cell(samples, name):
+        if name == OURS:
+            return f"{middle(samples[OURS], 'per_cpu'):,.0f}"
+        found = ratios(samples, name)
+        return f"**{median(found):.2f}** ({min(found):.2f}–{max(found):.2f})"
+
+    text = table(results, "## Work per CPU second\n\nOurs in requests or messages for each CPU second; the others' columns "
+                          "say how many times theirs that is.\n\n![ratios](charts/work.svg)", cell)
+    large = [f"{scenario.title} {median(ratios(results['scenarios'][scenario.name], 'nginx-64k')):.2f}"
+             for scenario in SCENARIOS if "nginx-64k" in rivals(results["scenarios"].get(scenario.name, {}))]
+    if large:
+        text += ("\n\nBeside an nginx with buffers of 64 KiB, of which every tunnel then holds two: " + ", ".join(large) + ".")
+    return text
+
+
+def speed(results):
+    def cell(samples, name):
+        return f"{middle([{'rate': one['done'] / one['seconds']} for one in samples[name]], 'rate'):,.0f}"
+
+    return table(results, "## Raw rate\n\nRequests or messages a second of wall time, with the load and the backend on the "
+                          "other processor; what they take bounds it, so it says less than the table above.", cell)
+
+
+def latency(results):
+    def cell(samples, name):
+        return " / ".join(f"{middle(samples[name], 'latency_us', key):,.0f}" for key in ("p50", "p99", "p99.9"))
+
+    return table(results, "## Latency\n\nMicroseconds: p50 / p99 / p99.9. Rows with a rate are open loop and compare; in the "
+                          "others whoever is faster is also asked more.\n\n![latency](charts/latency.svg)", cell)
+
+
+def crowds(results):
+    rows = []
+    for crowd in CROWDS:
+        for name, one in results["crowds"].get(crowd.name, {}).items():
+            lost = one["connections"] - one["alive"]
+            rows.append(f"| {crowd.title} | {name} | {one['bytes_each']:,.0f} | {one['bytes_each_after_close']:,.0f} | "
+                        f"{lost or ''} |")
+    if not rows:
+        return ""
+    return "\n".join([
+        "## Memory of connections at rest", "",
+        f"Resident bytes for each of {CROWD_SIZE:,} (Varnish: 3,000), and what of that is still held three seconds after they have closed.", "",
+        "![memory](charts/memory.svg)", "",
+        "| | | at rest | after they closed | closed by the gateway |", "|---|---|---|---|---|", *rows])
+
+
+def specials(results):
+    return "\n\n".join(filter(None, (
+        make(results["specials"].get(name, {})) for name, make in
+        (("zipf", zipf), ("stampede", stampede), ("drain", drain), ("list", listing)))))
+
+
+def zipf(told):
+    if not told:
+        return ""
+    rows = []
+    for name, one in told.items():
+        cells = [f"{one[part]['hit_ratio']:.1%} | {one[part]['held_bytes'] / 2**20:,.0f} MiB" for part in ("set", "holding")]
+        rows.append(f"| {name} | {' | '.join(cells)} | {one['holding']['per_cpu']:,.0f} |")
+    return "\n".join([
+        "## A working set larger than the cache", "",
+        f"{ZIPF['objects']:,} objects of {ZIPF['bytes']:,} bytes, Zipf with exponent {ZIPF['exponent']}. {ZIPF['fill']:,} requests "
+        f"to fill, then {ZIPF['measured']:,} measured. First each gateway is set to {ZIPF_CAPACITY_MIB} MiB, {ZIPF['share']:.0%} of "
+        "the bodies. As bounds count different things, each is then set so that it holds about that much, which is what its "
+        "memory (nginx: its files too) grew by.", "",
+        "| | hits, as set | held | hits, holding the same | held | requests per CPU second |", "|---|---|---|---|---|---|", *rows])
+
+
+def stampede(told):
+    if not told:
+        return ""
+    rows = [f"| {name} | {median(one['reached_origin_each']):g} | {one['latency_us']['p50'] / 1e3:,.0f} | "
+            f"{one['latency_us']['p99'] / 1e3:,.0f} | {one['failed']} |" for name, one in told.items()]
+    return "\n".join([
+        "## A stampede on a cold key", "",
+        f"{STAMPEDE['connections']:,} clients ask at once for what nobody has asked for; the backend takes 200 ms.", "",
+        "| | backend asked | p50, ms | p99, ms | failed |", "|---|---|---|---|---|", *rows])
+
+
+def drain(told):
+    if not told:
+        return ""
+    rows = [f"| {name} | {triple(one['calm'])} | {triple(one)} | {one['failed']} | {one['last_end_seconds']:.1f} s | "
+            + ", ".join(f"{end} {count:,}" for end, count in one["ends"].items()) + " |" for name, one in told.items()]
+    return "\n".join([
+        "## A healthy client while tunnels drain", "",
+        f"{DRAIN['tunnels']:,} idle tunnels are drained while somebody else asks for {DRAIN['rate']:,} kept answers a second. "
+        "Latencies in microseconds, p50 / p99 / p99.9.", "",
+        "| | before | meanwhile | failed | last end | ends |", "|---|---|---|---|---|---|", *rows])
+
+
+def listing(told):
+    if not told:
+        return ""
+    one = next(iter(told.values()))
+    return (f"## Listing\n\n{LIST['tunnels']:,} tunnels, listed ten times a second by the admin API: a healthy client's latency "
+            f"goes from {triple(one['calm'])} to {triple(one)} µs (p50 / p99 / p99.9).")
+
+
+def triple(told):
+    return " / ".join(f"{told['latency_us'][key]:,.0f}" for key in ("p50", "p99", "p99.9"))
+
+
+def knobs(results):
+    rows = []
+    for knob in KNOBS:
+        samples = results["knobs"].get(knob.name, {})
+        if len(samples) == 2:
+            found = ratios(samples, OURS, "ours-variant")
+            rows.append(f"| {knob.title} | {knob.scenario} | **{median(found):.2f}** ({min(found):.2f}–{max(found):.2f}) |")
+    if not rows:
+        return ""
+    return "\n".join(["## Our own knobs", "", "Work per CPU second with the knob turned, as a ratio to without.", "",
+                      "| | | ratio |", "|---|---|---|", *rows])
+
+
+def remarks(results):
+    if not results["remarks"]:
+        return ""
+    return "## Remarks of the run\n\n" + "\n".join(f"- {remark}" for remark in results["remarks"])

@@ -1,0 +1,180 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    cache::{
+        Cache, Exchange, Lookup,
+        policy::testing::{Clock, Lines, get, response, rfc},
+    },
+    config,
+    metrics::Registry,
+    wire::RequestHead,
+};
+
+const KEY: &[u8] = b"key";
+const STRONG: Lines<'_> = &[("Cache-Control", "max-age=60"), ("ETag", "\"a\"")];
+
+fn cache(capacity: u64, max_object: u64) -> Arc<Cache> {
+    let config = config::Cache { capacity, max_object, status_field: true, ..config::Cache::default() };
+    Cache::new(&config, &Registry::new())
+}
+
+fn roomy() -> Arc<Cache> {
+    cache(1 << 22, 1 << 20)
+}
+
+fn ranged() -> RequestHead {
+    get(&[("Range", "bytes=0-")])
+}
+
+/// Begins to gather bytes that come with this Content-Range.
+fn begin(cache: &Arc<Cache>, fields: Lines<'_>, content_range: &str) -> Result<PartFill, Reason> {
+    let (request, now) = (ranged(), Clock::new().at(0));
+    let leader = cache.begin_unasked(KEY, &request, Clock::new().at(0));
+    let mut head = response(206, fields);
+    head.fields.push("Content-Range", content_range);
+    let exchange = Exchange { request: &request, policy: &rfc(), requested: now, answered: now };
+    leader.begin_part(cache.storable_part(KEY, &exchange, &head)?, now)
+}
+
+/// The bytes held of this range, if all of it is.
+fn held(cache: &Cache, range: &str) -> Option<Vec<u8>> {
+    let request = get(&[("Range", range)]);
+    match cache.lookup(KEY, &request, &rfc(), Clock::new().at(0)) {
+        Lookup::Part { stored, wanted: crate::cache::Wanted::Parts(ranges), .. } => {
+            Some(ranges.iter().flat_map(|range| stored.slice(range)).flatten().collect())
+        }
+        _ => None,
+    }
+}
+
+/// Everything stored is let go of.
+fn emptied(cache: &Cache) -> u64 {
+    cache.invalidate(KEY);
+    cache.store.settle();
+    cache.held_bytes()
+}
+
+#[test]
+fn what_comes_is_stored_in_pieces_of_its_size() {
+    let cache = roomy();
+    let content: Vec<u8> = (0..200_000u32).map(|at| at as u8).collect();
+    let mut part = begin(&cache, STRONG, "bytes 100000-299999/300000").unwrap();
+    content.chunks(777).for_each(|piece| part.push(piece));
+    part.finish().unwrap();
+    assert_eq!(held(&cache, "bytes=100000-"), Some(content));
+    let Lookup::Part { stored, .. } = cache.lookup(KEY, &get(&[("Range", "bytes=-1")]), &rfc(), Clock::new().at(0))
+    else {
+        panic!()
+    };
+    assert!(stored.body.chunks().len() <= 4);
+    assert_eq!(cache.held_bytes(), stored.cost());
+    drop(stored);
+    assert_eq!(emptied(&cache), 0);
+}
+
+#[test]
+fn what_came_before_the_client_left_is_kept() {
+    let cache = roomy();
+    let mut part = begin(&cache, STRONG, "bytes 10-19/30").unwrap();
+    part.push(b"abc");
+    drop(part);
+    assert_eq!(held(&cache, "bytes=11-12"), Some(b"bc".to_vec()));
+    assert_eq!(held(&cache, "bytes=11-13"), None);
+    drop(begin(&cache, STRONG, "bytes 20-29/30").unwrap());
+    assert_eq!(held(&cache, "bytes=11-12"), Some(b"bc".to_vec()), "nothing came, nothing changes");
+    assert_eq!(emptied(&cache), 0);
+}
+
+#[test]
+fn a_body_of_another_length_than_announced_is_not_stored() {
+    let cache = roomy();
+    for (pieces, ends) in
+        [(&[&b"abc"[..]][..], true), (&[b"abcdef", b"ghijkl"], true), (&[b"abcdef", b"ghijkl"], false)]
+    {
+        let mut part = begin(&cache, STRONG, "bytes 0-9/30").unwrap();
+        pieces.iter().for_each(|piece| part.push(piece));
+        if ends {
+            assert_eq!(part.finish(), Err(Reason::Incomplete));
+        } else {
+            drop(part);
+        }
+        assert_eq!(held(&cache, "bytes=0-0"), None);
+    }
+    assert_eq!(cache.held_bytes(), 0);
+}
+
+#[test]
+fn what_was_invalidated_meanwhile_is_not_stored() {
+    // RFC 9111 §4.4
+    let cache = roomy();
+    let mut part = begin(&cache, STRONG, "bytes 0-2/30").unwrap();
+    part.push(b"abc");
+    cache.invalidate(KEY);
+    assert_eq!(part.finish(), Err(Reason::Invalidated));
+    assert_eq!(held(&cache, "bytes=0-0"), None);
+    assert_eq!(cache.held_bytes(), 0);
+}
+
+#[test]
+fn a_fresh_whole_is_not_given_up_for_a_part_of_something_else() {
+    let cache = roomy();
+    let (request, now) = (get(&[]), Clock::new().at(0));
+    let policy = rfc();
+    let crate::cache::Begin::Leader(leader) = cache.begin_fill(KEY, &request, &policy, now) else { panic!() };
+    let mut part = begin(&cache, STRONG, "bytes 0-2/30").unwrap();
+    part.push(b"abc");
+    let exchange = Exchange { request: &request, policy: &policy, requested: now, answered: now };
+    let plan = cache.storable(&exchange, &response(200, &[("Cache-Control", "max-age=60"), ("ETag", "\"b\"")]));
+    leader.store_whole(plan.unwrap(), b"whole").unwrap();
+    assert_eq!(part.finish(), Err(Reason::ValidatorMismatch));
+    assert_eq!(held(&cache, "bytes=0-4"), Some(b"whole".to_vec()));
+    assert_eq!(emptied(&cache), 0);
+}
+
+#[test]
+fn no_more_than_the_largest_object_is_kept_and_the_bound_holds() {
+    let (cache, tight) = (cache(400_000, 100_000), cache(20_000, 10_000));
+    let mut part = begin(&cache, STRONG, "bytes 0-999999/2000000").unwrap();
+    for _ in 0..1000 {
+        part.push(&[1; 1000]);
+        assert!(cache.held_bytes() < 150_000);
+    }
+    part.finish().unwrap();
+    assert_eq!(held(&cache, "bytes=0-99999").map(|bytes| bytes.len()), Some(100_000));
+    assert_eq!(held(&cache, "bytes=0-100000"), None);
+    // There is no more room for this answer: what is held stays.
+    assert_eq!(begin(&cache, STRONG, "bytes 500000-500009/2000000").err(), Some(Reason::TooLarge));
+    assert!(held(&cache, "bytes=0-99999").is_some());
+    let mut parts: Vec<PartFill> = Vec::new();
+    while let Ok(mut part) = begin(&tight, STRONG, "bytes 0-999/2000") {
+        part.push(&[1; 1000]);
+        parts.push(part);
+        assert!(tight.held_bytes() <= 20_000 && parts.len() < 100);
+    }
+    drop(parts);
+    assert_eq!(emptied(&tight), 0);
+}
+
+#[test]
+fn a_206_to_if_range_adds_to_what_is_there_and_begins_nothing() {
+    // RFC 9110 §15.3.7
+    let cache = roomy();
+    let now = Clock::new().at(0);
+    let request = get(&[("Range", "bytes=3-5"), ("If-Range", "\"a\"")]);
+    let exchange = Exchange { request: &request, policy: &rfc(), requested: now, answered: now };
+    let mut head = response(206, STRONG);
+    head.fields.push("Content-Range", "bytes 3-5/30");
+    assert_eq!(cache.storable_part(KEY, &exchange, &head).err(), Some(Reason::Partial));
+    let mut fields = STRONG.to_vec();
+    fields.push(("Content-Type", "video/x"));
+    let mut part = begin(&cache, &fields, "bytes 0-2/30").unwrap();
+    part.push(b"abc");
+    part.finish().unwrap();
+    let plan = cache.storable_part(KEY, &exchange, &head).unwrap();
+    assert_eq!(plan.answer().head.fields.get("content-type"), Some(&b"video/x"[..]));
+    let mut part = cache.begin_unasked(KEY, &request, Clock::new().at(0)).begin_part(plan, now).unwrap();
+    part.push(b"def");
+    part.finish().unwrap();
+    assert_eq!(held(&cache, "bytes=0-5"), Some(b"abcdef".to_vec()));
+}

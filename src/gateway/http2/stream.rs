@@ -1,0 +1,102 @@
+//! One stream of an HTTP/2 connection as a tunnel sees it: bytes both ways, each with its own end (RFC 8441 §5).
+//!
+//! Flow control is the backpressure: the client may send on only as its bytes are read here, and no more is taken for it
+//! than its window and the connection's send buffer let through. END_STREAM is the end of one direction; a stream that is
+//! dropped before is reset with CANCEL, as a connection would be.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use h2::{RecvStream, SendStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Ticket;
+
+/// The two directions of a stream, once its exchange has become a tunnel.
+pub(super) struct TunnelStream {
+    receive: RecvStream,
+    send: SendStream<Bytes>,
+    /// What was received and not yet read. Its window is not paid back.
+    unread: Bytes,
+    shut: bool,
+    _ticket: Ticket,
+}
+
+impl TunnelStream {
+    pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>, ticket: Ticket) -> Self {
+        Self { receive, send, unread: Bytes::new(), shut: false, _ticket: ticket }
+    }
+}
+
+impl AsyncRead for TunnelStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        while this.unread.is_empty() {
+            match ready!(this.receive.poll_data(cx)) {
+                Some(piece) => this.unread = piece.map_err(received_fault)?,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let taken = this.unread.len().min(buf.remaining());
+        buf.put_slice(&this.unread[..taken]);
+        this.unread.advance(taken);
+        if this.unread.is_empty() {
+            // An emptied `Bytes` would still hold the memory of its frame.
+            this.unread = Bytes::new();
+        }
+        // It fails only for a stream that has ended, which the next read tells.
+        let _window = this.receive.flow_control().release_capacity(taken);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TunnelStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.send.reserve_capacity(buf.len());
+        let granted = match this.send.capacity() {
+            // Only a change is told; what was granted before is not told again.
+            0 => match ready!(this.send.poll_capacity(cx)) {
+                Some(Ok(granted)) => granted,
+                Some(Err(_)) | None => return Poll::Ready(Err(gone())),
+            },
+            granted => granted,
+        };
+        let taken = granted.min(buf.len());
+        let sent = this.send.send_data(Bytes::copy_from_slice(&buf[..taken]), false);
+        Poll::Ready(sent.map(|()| taken).map_err(|_| gone()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The connection's own task writes what its streams have given it.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if std::mem::replace(&mut this.shut, true) {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(this.send.send_data(Bytes::new(), true).map_err(|_| gone()))
+    }
+}
+
+/// The client has reset the stream, or is gone with the whole connection.
+fn gone() -> io::Error {
+    io::ErrorKind::ConnectionReset.into()
+}
+
+/// What ended the receiving side other than END_STREAM.
+fn received_fault(error: h2::Error) -> io::Error {
+    let kind = match error.get_io() {
+        Some(error) => error.kind(),
+        None if error.is_remote() => io::ErrorKind::ConnectionReset,
+        // It broke the rules of HTTP/2.
+        None => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, error)
+}

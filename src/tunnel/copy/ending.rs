@@ -1,0 +1,201 @@
+//! How a tunnel ends: what its sides do towards it, and what the gateway does.
+
+use std::task::Context;
+
+use tokio::{io::AsyncWrite, time::Instant};
+
+use super::*;
+
+/// The gateway's own close under way.
+pub(super) struct Closing {
+    /// How long it may still take.
+    pub(super) until: Instant,
+    /// It may take no longer, whatever comes.
+    cut_at: Option<Instant>,
+    /// Some direction has to wait for the end of a frame before it can be closed.
+    waits_for_frame: bool,
+    farewell: Farewell,
+}
+
+impl Tunnel {
+    /// Draws the conclusions of one step of the direction that begins at `source`. The first reason stays.
+    #[inline]
+    pub(super) fn conclude(&mut self, source: Side, step: Step) {
+        let from = self.from(source);
+        let has_news = from.has_said_all() || !matches!(step, Step::Waits);
+        if has_news {
+            self.conclude_news(source, step);
+        }
+    }
+
+    fn conclude_news(&mut self, source: Side, step: Step) {
+        // A Close frame says more than how the connection ended after it.
+        let closed = self.from(source).close();
+        if let Some(farewell) = closed {
+            self.farewell.get_or_insert_with(|| Box::new((farewell, source.party())));
+            self.reason.get_or_insert(source.closed());
+        }
+        match step {
+            Step::Waits if self.from(source).has_ended() => {
+                let in_order = self.from(source).may_end();
+                self.reason.get_or_insert(source.ended(in_order));
+            }
+            Step::Waits => {}
+            // The connection is broken in both directions; what came out of it before is still delivered.
+            Step::SourceFailed(error) => {
+                self.reason.get_or_insert(source.failed(&error));
+                self.from(source).source_failed();
+                self.from(source.other()).deafen_or_finish(source);
+            }
+            // Only writing is known to be over: what that side said last may still wait to be read.
+            Step::SinkFailed(error) => {
+                self.reason.get_or_insert(source.other().failed(&error));
+                self.from(source).deafen_or_finish(source.other());
+            }
+            Step::Breach(reason) => self.begin_close(reason, Instant::now()),
+        }
+        if source == Side::Backend && self.down.has_ended() {
+            self.tell_of_lost_backend();
+        }
+    }
+
+    /// A client whose backend has vanished without a Close frame is told so (1014), and has the time to answer.
+    fn tell_of_lost_backend(&mut self) {
+        let Some(reason @ (CloseReason::BackendGone | CloseReason::BackendError)) = self.reason else { return };
+        let farewell = reason.farewell_or(self.terms.close_code);
+        if self.closing.is_none() && self.up.is_deaf() && self.down.tell_of_loss(&farewell) {
+            let until = after(Instant::now(), self.terms.close);
+            self.closing = Some(Box::new(Closing { until, cut_at: None, waits_for_frame: false, farewell }));
+            self.open.set_state(State::Closing);
+        }
+    }
+
+    /// Somebody asks the tunnel to end.
+    pub(super) fn obey(&mut self, order: Box<Order>) {
+        if self.closing.is_none() {
+            self.ordered = Some(order);
+            self.open.set_state(State::Draining);
+        }
+    }
+
+    /// Does what was asked, when it is time. Gives the reason to cut the tunnel if it was to have ended before.
+    pub(super) fn follow_order(&mut self, now: Instant) -> Option<CloseReason> {
+        let order = self.ordered.as_ref()?;
+        if order.cut_at.is_some_and(|at| now >= at) {
+            return Some(CloseReason::ShutdownCut);
+        }
+        if now >= order.at {
+            let order = self.ordered.take()?;
+            let farewell = order.farewell.unwrap_or_else(|| order.reason.farewell_or(self.terms.close_code));
+            self.close_with(order.reason, farewell, order.cut_at, now);
+        }
+        None
+    }
+
+    pub(super) fn begin_close(&mut self, reason: CloseReason, now: Instant) {
+        self.close_with(reason, reason.farewell_or(self.terms.close_code), None, now);
+    }
+
+    fn close_with(&mut self, reason: CloseReason, farewell: Farewell, cut_at: Option<Instant>, now: Instant) {
+        if self.closing.is_some() {
+            return;
+        }
+        self.up.begin_close(&farewell);
+        self.down.begin_close(&farewell);
+        self.reason.get_or_insert(reason);
+        let until = earlier(after(now, self.terms.close), cut_at);
+        self.closing = Some(Box::new(Closing { until, cut_at, waits_for_frame: true, farewell }));
+        self.open.set_state(State::Closing);
+    }
+
+    /// Once both sides have their Close frame, the time for their answers begins.
+    pub(super) fn note_close_sent(&mut self) {
+        let Some(closing) = &mut self.closing else { return };
+        if self.up.is_told() || self.down.is_told() {
+            self.farewell.get_or_insert_with(|| Box::new((closing.farewell.clone(), Party::Gateway)));
+        }
+        if closing.waits_for_frame && !self.up.is_closing() && !self.down.is_closing() {
+            closing.waits_for_frame = false;
+            closing.until = earlier(after(Instant::now(), self.terms.close), closing.cut_at);
+        }
+    }
+
+    /// Whether one side has no more to say.
+    pub(super) fn is_ending(&self) -> bool {
+        self.up.has_said_all() || self.down.has_said_all()
+    }
+
+    /// Whether there is nothing left to wait for: both streams have ended, or the closing handshake is over (RFC 6455
+    /// §7.1.1).
+    pub(super) fn is_over(&self) -> bool {
+        if !self.is_ending() {
+            return false;
+        }
+        let directions = [&self.up, &self.down];
+        let is_done = |direction: &Direction| direction.is_finished() || direction.is_deaf() && self.closing.is_none();
+        // Whoever was closed by the gateway has answered.
+        let have_answered = || {
+            self.closing.is_some()
+                && directions.iter().all(|direction| direction.has_told() && direction.has_said_all())
+        };
+        // Both Close frames were passed on whole and one side has ended its stream. The other may be waiting for its peer to
+        // do so, as a client does, and has nothing left to say.
+        let have_parted = || {
+            directions.iter().all(|direction| direction.has_delivered_close())
+                && directions.iter().any(|direction| direction.has_ended())
+        };
+        directions.into_iter().all(is_done) || have_answered() || have_parted()
+    }
+
+    /// Ends both connections as they stand, without waiting.
+    pub(super) fn cut(&mut self, cx: &mut Context<'_>, reason: CloseReason) -> Ended {
+        self.reason = Some(reason);
+        self.shut_both(cx)
+    }
+
+    pub(super) fn shut_both(&mut self, cx: &mut Context<'_>) -> Ended {
+        for stream in [&mut self.client, &mut self.backend] {
+            // Said as well as it can be; the connection is dropped next.
+            let _ = Pin::new(stream).poll_shutdown(cx);
+        }
+        self.settle();
+        // Both directions end for a reason that was noted; a tunnel that had none would have ended by our own hand.
+        let reason = self.reason.unwrap_or(CloseReason::ShutdownCut);
+        let (farewell, by) = match self.farewell.take() {
+            Some(seen) => (Some(seen.0), seen.1),
+            None => (None, reason.by()),
+        };
+        for direction in [&self.up, &self.down] {
+            if let Some(reason) = direction.not_frames() {
+                self.open.note_not_frames(reason);
+            }
+        }
+        let duration = self.open.live().since.elapsed();
+        let ended = Ended { reason, by, farewell, totals: self.open.totals(), duration };
+        self.open.end(&ended);
+        ended
+    }
+
+    /// The direction that begins at a side.
+    fn from(&mut self, side: Side) -> &mut Direction {
+        match side {
+            Side::Client => &mut self.up,
+            Side::Backend => &mut self.down,
+        }
+    }
+}
+
+impl Direction {
+    /// The connection that this direction leads to has failed. A client may still have to be told of its backend's end, and
+    /// is heard until it has answered; a backend whose client has gone needs nothing more.
+    fn deafen_or_finish(&mut self, failed: Side) {
+        match failed {
+            Side::Backend => self.deafen(),
+            Side::Client => self.sink_failed(),
+        }
+    }
+}
+
+fn earlier(moment: Instant, other: Option<Instant>) -> Instant {
+    other.map_or(moment, |other| moment.min(other))
+}

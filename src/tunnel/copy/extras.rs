@@ -1,0 +1,120 @@
+//! What only those tunnels carry whose routes ask for it: a lifetime, a message rate, Pings.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Tunnel, after};
+use crate::tunnel::{
+    beats::{Beat, Pulse},
+    close::{CloseReason, Side},
+    direction::Moved,
+    terms::Terms,
+    tunnels::Open,
+    wire::{Allowance, Sieve, ping_frame},
+};
+
+/// The state of terms that few routes set.
+pub(super) struct Extras {
+    ends_at: Option<Instant>,
+    allowance: Option<Allowance>,
+    /// To the client, and to the backend.
+    beats: [Option<Beat>; 2],
+}
+
+impl Extras {
+    /// `None` where the terms need none.
+    pub(super) fn new(terms: &Terms, now: Instant) -> Option<Box<Self>> {
+        let is_needed = terms.lifetime.is_some()
+            || terms.message_bytes.is_some()
+            || terms.messages_per_second.is_some()
+            || terms.pings.is_some();
+        let beat = || terms.pings.map(|pings| Beat::new(pings, now.into_std(), fastrand::f64()));
+        is_needed.then(|| {
+            Box::new(Self {
+                ends_at: terms.lifetime.map(|lifetime| after(now, shortened(lifetime, fastrand::f64()))),
+                allowance: terms.messages_per_second.map(|rate| Allowance::new(rate, now.into_std())),
+                beats: [beat(), beat()],
+            })
+        })
+    }
+
+    /// What is looked for in what a side sends: limits are for clients.
+    pub(super) fn sieve(&mut self, source: Side, terms: &Terms) -> Option<Sieve<'_>> {
+        let pong = self.beats[source as usize].as_ref().and_then(Beat::awaited);
+        let (message_bytes, allowance) = match source {
+            Side::Client => (terms.message_bytes, self.allowance.as_mut()),
+            Side::Backend => (None, None),
+        };
+        let is_needed = pong.is_some() || message_bytes.is_some() || allowance.is_some();
+        is_needed.then(|| Sieve { pong, message_bytes, allowance, now: Instant::now().into_std() })
+    }
+
+    /// What a side has sent is a sign of life, and may be an answer.
+    pub(super) fn note(&mut self, side: Side, moved: Moved, now: Instant, open: &Open) {
+        let Some(beat) = &mut self.beats[side as usize] else { return };
+        if moved.answered
+            && let Some(took) = beat.answered(now.into_std())
+        {
+            open.note_round_trip(side, took);
+        }
+        if moved.heard {
+            beat.heard(now.into_std());
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let beats = self.beats.iter().flatten().map(|beat| Instant::from_std(beat.deadline()));
+        beats.chain(self.ends_at).min()
+    }
+
+    /// Looks at the clock; gives a reason for the tunnel to end.
+    pub(super) fn on_time(&mut self, now: Instant) -> Option<CloseReason> {
+        if self.ends_at.is_some_and(|at| now >= at) {
+            return Some(CloseReason::Lifetime);
+        }
+        let mut beats = self.beats.iter_mut().flatten();
+        beats.any(|beat| beat.pulse(now.into_std()) == Pulse::Gone).then_some(CloseReason::PongTimeout)
+    }
+}
+
+impl Tunnel {
+    /// Puts the Pings in that wait for their place. Says whether there is one to be written.
+    #[inline]
+    pub(super) fn send_pings(&mut self) -> bool {
+        match &self.extras {
+            Some(extras) if extras.beats.iter().flatten().any(Beat::is_wanted) => self.send_wanted_pings(),
+            _ => false,
+        }
+    }
+
+    fn send_wanted_pings(&mut self) -> bool {
+        let Some(extras) = &mut self.extras else { return false };
+        let mut any = false;
+        for side in [Side::Client, Side::Backend] {
+            let (towards, back) = match side {
+                Side::Client => (&mut self.down, &self.up),
+                Side::Backend => (&mut self.up, &self.down),
+            };
+            let beat = &mut extras.beats[side as usize];
+            let Some(waiting) = beat.as_mut().filter(|beat| beat.is_wanted()) else { continue };
+            if towards.not_frames().is_some() || back.not_frames().is_some() {
+                // Neither a Ping's place nor its Pong could be told from the other bytes.
+                *beat = None;
+                continue;
+            }
+            let token = fastrand::u64(..).to_ne_bytes();
+            let key = towards.key();
+            if towards.insert(|| ping_frame(token, key)) {
+                waiting.sent(token, Instant::now().into_std());
+                any = true;
+            }
+        }
+        any
+    }
+}
+
+/// Up to a tenth less.
+fn shortened(lifetime: Duration, chance: f64) -> Duration {
+    lifetime.mul_f64(1.0 - chance / 10.0)
+}

@@ -1,0 +1,77 @@
+//! What others see of a tunnel, and how they reach it.
+
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    task::Wake,
+};
+
+use super::*;
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn order(at: Instant) -> Order {
+    Order { reason: CloseReason::Kicked, farewell: None, at, cut_at: None }
+}
+
+#[test]
+fn an_order_wakes_the_tunnel_and_is_seen_once() {
+    let live = Live::new(7, 0, 0);
+    let count = Arc::new(Count::default());
+    live.listen(&Waker::from(Arc::clone(&count)));
+    assert!(live.take_request().is_none());
+    live.end(order(live.since));
+    assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    assert!(matches!(live.take_request(), Some(Request::End(got)) if *got == order(live.since)));
+    assert!(live.take_request().is_none());
+}
+
+#[test]
+fn the_earliest_order_counts_and_a_cut_before_all() {
+    let live = Live::new(7, 0, 0);
+    let later = live.since + Duration::from_secs(10);
+    live.end(order(later));
+    assert!(live.take_request().is_some());
+    live.end(order(later + Duration::from_secs(1)));
+    assert!(live.take_request().is_none());
+    live.end(order(live.since));
+    assert!(matches!(live.take_request(), Some(Request::End(got)) if got.at == live.since));
+    live.cut();
+    assert!(matches!(live.take_request(), Some(Request::Cut)));
+}
+
+#[test]
+fn an_order_given_before_anybody_listens_is_not_lost() {
+    let live = Live::new(7, 0, 0);
+    live.cut();
+    live.listen(Waker::noop());
+    assert!(matches!(live.take_request(), Some(Request::Cut)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_activity_is_remembered_to_the_millisecond() {
+    let live = Live::new(7, 0, 0);
+    tokio::time::advance(Duration::from_micros(1_234_567)).await;
+    live.note_activity(Instant::now());
+    assert_eq!(live.last_activity() - live.since, Duration::from_millis(1234));
+}
+
+#[test]
+fn round_trips_are_of_one_side() {
+    let live = Live::new(7, 0, 0);
+    live.note_round_trip(Side::Backend, Duration::from_micros(42));
+    assert_eq!((live.client_round_trip(), live.backend_round_trip()), (None, Some(Duration::from_micros(42))));
+    live.note_round_trip(Side::Client, Duration::ZERO);
+    assert_eq!(live.client_round_trip(), Some(Duration::from_micros(1)));
+}
+
+#[test]
+fn an_open_tunnels_record_is_small() {
+    assert!(size_of::<Live>() <= 240, "{}", size_of::<Live>());
+}

@@ -1,0 +1,127 @@
+//! Slowness of one is not everybody's: a backend that hangs, a page that takes its time, a reader that takes none.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::support::*;
+
+const GET: &str = "GET /slow HTTP/1.1\r\nHost: example.test\r\n\r\n";
+
+async fn ask_all(gateway: &Gateway, count: usize) -> Vec<Connection> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let mut client = gateway.connect().await;
+        client.send(GET).await;
+        clients.push(client);
+    }
+    clients
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_at_the_backend_is_replaced_by_one_of_those_who_wait() {
+    let hanging = script(|mut talk| async move {
+        if talk.number == 1 {
+            talk.gone().await;
+            return Next::Close;
+        }
+        talk.answer(&reply(200).field("Cache-Control", "max-age=60").body("well")).await
+    });
+    let origin = Origin::new().on("/slow", hanging).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut hung = gateway.connect().await;
+    hung.send(GET).await;
+    origin.reached("/slow", 1).await;
+    let began = Instant::now();
+    for client in &mut ask_all(&gateway, 100).await {
+        assert_eq!(client.answer().await.text(), "well", "{}", client.transcript());
+    }
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert_eq!(origin.requests_for("/slow").len(), 2, "one hangs, one serves all");
+}
+
+#[tokio::test]
+async fn a_slow_page_is_not_asked_for_by_all_who_wait_for_it() {
+    let slow = script(|mut talk| async move {
+        talk.read_body().await;
+        tokio::time::sleep(Duration::from_millis(6500)).await;
+        talk.answer(&reply(200).field("Cache-Control", "max-age=60").body("late")).await
+    });
+    let origin = Origin::new().on("/slow", slow).start().await;
+    let gateway = Gateway::before(&origin).await;
+    for client in &mut ask_all(&gateway, 200).await {
+        assert_eq!(client.answer().await.text(), "late", "{}", client.transcript());
+    }
+    let requests = origin.requests_for("/slow").len();
+    assert!(requests <= 8, "{requests} requests");
+}
+
+#[tokio::test]
+async fn a_long_poll_lets_everybody_through_in_time() {
+    let (release, released) = watch::channel(false);
+    let poll = script(move |talk| {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|go| *go).await.unwrap();
+            talk.answer(&reply(200).field("Cache-Control", "no-store").body("news")).await
+        }
+    });
+    let origin = Origin::new().on("/slow", poll).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut clients = ask_all(&gateway, 200).await;
+    origin.reached("/slow", 200).await;
+    release.send_replace(true);
+    for client in &mut clients {
+        assert_eq!(client.answer().await.text(), "news");
+    }
+}
+
+#[tokio::test]
+async fn a_body_too_large_to_keep_streams_to_all_in_little_memory() {
+    const BODY: usize = 24 << 20;
+    const READERS: usize = 50;
+    let (release, released) = watch::channel(false);
+    let large = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            talk.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nConnection: close\r\n\r\n").await;
+            talk.send(pattern(0, 1000)).await;
+            released.wait_for(|go| *go).await.unwrap();
+            talk.send(pattern(1000, BODY - 1000)).await;
+            talk.close().await
+        }
+    });
+    let origin = Origin::new().on("/slow", large).start().await;
+    let gateway = Gateway::before_with(&origin, "[cache]\ncapacity = \"64MiB\"\nmax_object = \"4MiB\"\n").await;
+    let mut clients = ask_all(&gateway, READERS).await;
+    for client in &mut clients {
+        client.head().await;
+        client.chunk().await;
+    }
+    let before = gateway.memory_peak_kib();
+    release.send_replace(true);
+    let expected = std::sync::Arc::new(pattern(0, BODY));
+    let readers: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            let expected = expected.clone();
+            tokio::spawn(async move {
+                let mut at = 1000;
+                loop {
+                    let piece = client.chunk().await;
+                    if piece.is_empty() {
+                        return at;
+                    }
+                    assert!(piece == expected[at..at + piece.len()], "at {at}");
+                    at += piece.len();
+                }
+            })
+        })
+        .collect();
+    for reader in readers {
+        assert_eq!(within("a reader's end", reader).await.unwrap(), BODY);
+    }
+    let grown = gateway.memory_peak_kib() - before;
+    assert!(grown < 16 << 10, "{grown} KiB more for {} KiB", BODY >> 10);
+    assert_eq!(origin.requests_for("/slow").len(), 1);
+}
