@@ -88,7 +88,7 @@ pub(crate) fn joined(pieces: &[Bytes], length: u64) -> Vec<Bytes> {
 /// In how many blocks a body of this length lies.
 pub(crate) fn count(length: u64) -> u64 {
     let rest = length % LARGEST;
-    length / LARGEST + u64::from((rest / SMALLEST).count_ones()) + u64::from(rest % SMALLEST > 0)
+    length / LARGEST + u64::from((rest / SMALLEST).count_ones()) + u64::from(!rest.is_multiple_of(SMALLEST))
 }
 
 /// The first block of so many bytes.
