@@ -157,6 +157,11 @@ impl Gateway {
         })
     }
 
+    /// What is open, for operators.
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
+    }
+
     /// From now on: idle connections close, busy ones close after their answer, tunnels are told to go one after another.
     pub fn drain(&self) {
         self.stopper.drain();
