@@ -34,7 +34,8 @@ pub(crate) fn storable_for_get(exchange: &Exchange<'_>, head: &ResponseHead) -> 
     request_allows(exchange, &Method::POST)?;
     let RequestHead { target, fields, .. } = exchange.request;
     let named = head.fields.get_str("content-location");
-    let is_the_resource = named.and_then(|named| same_origin_target(exchange.request, named)) == Some(target.as_str());
+    let is_the_resource =
+        named.and_then(|named| same_origin_target(exchange.request, named)).as_deref() == Some(target.as_str());
     // RFC 9110 §13.2.1, §14.2: of a POST with conditions or a range the answer may be anything.
     let is_plain = !CONDITIONS.iter().any(|condition| fields.contains(condition));
     if head.status != 200 || !is_the_resource || !is_plain {
