@@ -49,8 +49,24 @@ impl Ask {
         status.strip_prefix("tidegate; ")?.split(';').next().map(str::to_owned)
     }
 
-    /// Sends it on a connection of its own: the statuses of interim answers, and the final one unless it was cut.
-    pub async fn send(&self, gateway: &Gateway) -> (Vec<u16>, Option<Answer>) {
+    /// Sends it: the statuses of interim answers if they can be seen, and the final answer unless it was cut. What
+    /// HTTP/2 does not have, or its connection is not for, goes over HTTP/1.
+    pub async fn send(&self, gateway: &Gateway, http2: Option<&Http2>) -> (Option<Vec<u16>>, Option<Answer>) {
+        match http2.filter(|_| !self.names("host") && !self.names("connection")) {
+            Some(http2) => {
+                let fields: Vec<_> = self.fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+                let answer = http2.clone().try_ask(&self.method, &self.target, &fields, self.body.as_bytes()).await;
+                (None, answer.ok())
+            }
+            None => {
+                let (interim, answer) = self.send_http1(gateway).await;
+                (Some(interim), answer)
+            }
+        }
+    }
+
+    /// On a connection of its own.
+    async fn send_http1(&self, gateway: &Gateway) -> (Vec<u16>, Option<Answer>) {
         let mut connection = gateway.connect().await;
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !self.names("host") {

@@ -6,6 +6,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 /// What is done and expected, step by step.
+#[derive(Clone)]
 pub struct Case {
     /// Where it stands, and what it holds: for people.
     pub title: String,
@@ -15,7 +16,7 @@ pub struct Case {
 }
 
 /// One line each of the story, without its mark; a step begins with `>` or `~`.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Step {
     /// `~`: how many milliseconds to wait, and nothing else.
     pub wait_ms: Option<u64>,
@@ -27,6 +28,14 @@ pub struct Step {
     pub seen: Vec<String>,
     /// `=`: what the client gets, and how.
     pub outcome: String,
+}
+
+impl Case {
+    /// The same on a path of its own.
+    pub fn over_http2(&self) -> Self {
+        let (title, path) = (format!("{} over HTTP/2", self.title), format!("{}-http2", self.path));
+        Self { title, path, steps: self.steps.clone() }
+    }
 }
 
 /// All cases of all files.

@@ -21,6 +21,10 @@ use crate::support::*;
 const ROUTES: &str = r#"
 upstream = "main"
 
+[[listener]]
+address = "HTTP2"
+h2c = true
+
 [upstreams.main]
 servers = "ORIGIN"
 answer_timeout = "1s"
@@ -61,16 +65,23 @@ const CASES_AT_A_TIME: usize = 24;
 async fn every_case_has_its_verdict() {
     let stage = Stage::default();
     let origin = Origin::new().otherwise(stage.script()).start().await;
-    let gateway = Gateway::with(&ROUTES.replace("ORIGIN", &origin.address)).await;
+    let plain = free_address();
+    let config = ROUTES.replace("ORIGIN", &origin.address).replace("HTTP2", &plain.to_string());
+    let gateway = Gateway::with(&config).await;
+    let http2 = Http2::prior_knowledge(plain).await;
     let cases = case::all();
     assert!(cases.len() > 250, "only {} cases", cases.len());
-    let examined = stream::iter(&cases).map(|case| examine(&gateway, &stage, case)).buffered(CASES_AT_A_TIME);
+    // Each once more on a path of its own over HTTP/2.
+    let again = cases.iter().map(|case| (case.over_http2(), Some(&http2)));
+    let all: Vec<_> = cases.iter().cloned().map(|case| (case, None)).chain(again).collect();
+    let examined = stream::iter(&all).map(|(case, http2)| examine(&gateway, *http2, &stage, case));
+    let examined = examined.buffered(CASES_AT_A_TIME);
     let differences = examined.collect::<Vec<_>>().await.concat();
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
 }
 
 /// Plays one case and tells what was not as it stands there.
-async fn examine(gateway: &Gateway, stage: &Stage, case: &Case) -> Vec<String> {
+async fn examine(gateway: &Gateway, http2: Option<&Http2>, stage: &Stage, case: &Case) -> Vec<String> {
     let now = dates::now();
     let in_place = |text: &str| dates::filled(text, now).replace("{path}", &case.path);
     // Before this step.
@@ -87,7 +98,7 @@ async fn examine(gateway: &Gateway, stage: &Stage, case: &Case) -> Vec<String> {
         let before = stage.of(&case.path, |scene| scene.seen.len());
         let ask = Ask::of(&in_place(&step.ask), &case.path);
         let foretold = ask.foretold(gateway).await;
-        let (interim, answer) = ask.send(gateway).await;
+        let (interim, answer) = ask.send(gateway, http2).await;
         if step.outcome.starts_with("refreshed") {
             eventually(&case.title, async || stage.of(&case.path, |s| (s.seen.len() > before).then_some(()))).await;
         }

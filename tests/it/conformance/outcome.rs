@@ -11,8 +11,8 @@ pub struct Outcome<'a> {
     pub ask: &'a Ask,
     /// What `explain` said before.
     pub foretold: Option<String>,
-    /// The statuses of interim answers.
-    pub interim: Vec<u16>,
+    /// The statuses of interim answers, if they could be seen.
+    pub interim: Option<Vec<u16>>,
     /// The final one, unless it was cut.
     pub answer: Option<Answer>,
     /// What the backend got.
@@ -90,7 +90,7 @@ impl Outcome<'_> {
         let got = match name {
             ":body" => answer.text(),
             ":size" => answer.body.len().to_string(),
-            ":interim" => format!("{:?}", self.interim),
+            ":interim" => format!("{:?}", self.interim.as_ref()?),
             ":trailer" => answer.trailers.iter().map(|(name, value)| format!("{name}: {value}")).collect(),
             _ => return field_differs(word, &answer.fields),
         };
