@@ -277,3 +277,6 @@ fn why(resource: &Resource, cause: RemovalCause) -> Cause {
         RemovalCause::Explicit => Cause::Removed,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ mod refreshes;
 mod refuses;
 mod routes;
 mod rules;
+mod stale;
 mod stop;
 mod streams;
 mod support;

@@ -5,11 +5,15 @@ use std::sync::{
     atomic::Ordering::{Acquire, Relaxed},
 };
 
-use bytes::Bytes;
-
 use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
-    cache::{Answer, Cache, Exchange, Gap, Plan, Reason, Stored, metrics::Validation, store::Found, stored::Body},
+    cache::{
+        Answer, Cache, Exchange, Gap, Plan, Reason, Stored,
+        blocks::{self, Blocks},
+        metrics::Validation,
+        store::Found,
+        stored::Body,
+    },
     clock::Now,
     wire::{RequestHead, ResponseHead},
 };
@@ -235,9 +239,10 @@ impl Duty {
             return Err(Reason::TooLarge);
         }
         let answer = plan.answer.with_length(length);
-        let chunks: Vec<Bytes> = if body.is_empty() { Vec::new() } else { vec![Bytes::copy_from_slice(body)] };
-        let body_cost = Body::cost_of(length, chunks.len() as u64);
+        let body_cost = Body::cost_of(length, blocks::count(length));
         let mut charge = self.cache.charge(Stored::head_cost(&answer, &self.key) + body_cost).ok_or(Reason::NoRoom)?;
+        let mut chunks = Vec::new();
+        Blocks::new(Some(length)).copy(body, |chunk| chunks.push(chunk));
         let body = Body::new(chunks, charge.split(body_cost));
         Ok(Stored::new(Arc::new(answer), body, charge))
     }

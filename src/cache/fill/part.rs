@@ -42,10 +42,14 @@ pub struct PartFill {
 }
 
 impl Leader {
-    /// Begins to gather a part. `Err`: there is no room within the byte bound.
+    /// Begins to gather a part. `Err`: there is no room within the byte bound, or as much is held of the answer as of any.
     pub fn begin_part(self, plan: PartPlan, answered: Now) -> Result<PartFill, Reason> {
         let duty = self.into_duty();
         let PartPlan { answer, place, bytes_max, .. } = plan;
+        if bytes_max == 0 {
+            duty.decline(Reason::TooLarge);
+            return Err(Reason::TooLarge);
+        }
         let head_cost = Stored::head_cost(&answer, &duty.key);
         let Some(charge) = duty.cache.charge(head_cost + Body::cost_of(0, 0)) else {
             duty.decline(Reason::NoRoom);
