@@ -178,3 +178,22 @@ fn a_206_to_if_range_adds_to_what_is_there_and_begins_nothing() {
     part.finish().unwrap();
     assert_eq!(held(&cache, "bytes=0-5"), Some(b"abcdef".to_vec()));
 }
+
+#[test]
+fn a_client_that_asks_byte_by_byte_leaves_few_pieces() {
+    let cache = roomy();
+    for at in (0..3000).rev().chain(4000..7000) {
+        let mut part = begin(&cache, STRONG, &format!("bytes {at}-{at}/100000")).unwrap();
+        part.push(&[at as u8]);
+        part.finish().unwrap();
+    }
+    assert_eq!(held(&cache, "bytes=4000-6999"), Some((4000..7000).map(|at| at as u8).collect()));
+    let Lookup::Part { stored, .. } = cache.lookup(KEY, &get(&[("Range", "bytes=7-8")]), &rfc(), Clock::new().at(0))
+    else {
+        panic!()
+    };
+    assert_eq!(stored.body.chunks().len(), 2, "one for each run");
+    assert_eq!(cache.held_bytes(), stored.cost());
+    drop(stored);
+    assert_eq!(emptied(&cache), 0);
+}
