@@ -197,3 +197,17 @@ fn a_client_that_asks_byte_by_byte_leaves_few_pieces() {
     drop(stored);
     assert_eq!(emptied(&cache), 0);
 }
+
+#[test]
+fn a_whole_is_not_given_up_for_bytes_of_no_certain_place() {
+    let cache = roomy();
+    let mut whole = begin(&cache, STRONG, "bytes 0-2/3").unwrap();
+    whole.push(b"abc");
+    whole.finish().unwrap();
+    assert!(matches!(cache.lookup(KEY, &get(&[]), &rfc(), Clock::new().at(0)), Lookup::Hit { .. }));
+    let unsure = &[STRONG[0], STRONG[1], ("Content-Length", "1")];
+    let mut part = begin(&cache, unsure, "bytes 1-2/3").unwrap();
+    part.push(b"b");
+    assert_eq!(part.finish(), Err(Reason::ValidatorMismatch));
+    assert!(matches!(cache.lookup(KEY, &get(&[]), &rfc(), Clock::new().at(0)), Lookup::Hit { .. }));
+}
