@@ -27,7 +27,9 @@
 //! | what is open, and closing it | [`admin`] (`connections`, `drain`); [`tunnel::tunnels`]; `gateway::watch` |
 //! | how many tunnels, how many handshakes | [`tunnel::permits`] |
 //! | why, in words and numbers | [`cache::policy::explain`] |
-//! | one fetch for everybody who asks | [`cache::fill`] |
+//! | one fetch for everybody who asks | [`cache::fill`]; the asking: `gateway::fetch` |
+//! | a fetch whose client has left, a refresh | `gateway::background` |
+//! | a range, and what is held in parts | `cache::parts`, `gateway::ranged` |
 //! | which server, a connection to it, a retry | [`upstream`] |
 //! | the WebSocket handshake, the copy, the Close frame | [`tunnel`] |
 //! | sockets, TLS, connection caps | [`listen`] |
@@ -36,7 +38,7 @@
 //! | what Prometheus sees | [`metrics`]; each part declares its own |
 //!
 //! One departure from the usual way to use pingora: its `HttpProxy` is not used. Both the ask lane and the relay lane go
-//! through one exchange of our own (`gateway::transfer` over [`upstream`]), so that there is one strict reading of every
+//! through one exchange of our own (`gateway::opening` and `gateway::transfer` over [`upstream`]), so that there is one strict reading of every
 //! answer, one pool of connections, and a stored `Date` that survives HTTP/2. pingora dials TLS backends.
 pub mod access_log;
 pub mod admin;

@@ -6,6 +6,7 @@ with one ECDSA certificate, no access log, X-Forwarded-For, 75 seconds for idle 
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,7 +46,8 @@ class Gateway:
 
     def start(self, work, log, capacity_mib=CAPACITY_MIB):
         self.work = work / self.name
-        self.work.mkdir(exist_ok=True)
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir()
         self.work.chmod(0o777)
         self.capacity_mib = capacity_mib
         self.secrets = work

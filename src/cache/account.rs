@@ -12,6 +12,23 @@ pub(crate) const ALLOCATION_OVERHEAD: u64 = 32;
 /// What an entry costs in the store's tables.
 pub(crate) const ENTRY_OVERHEAD: u64 = 256;
 
+/// What the allocator keeps for each thread, measured: a page or two for every size that is in use. It belongs to the
+/// capacity as configured, and is not there for answers.
+const THREAD_OVERHEAD: u64 = 4 << 20;
+
+/// What of a configured capacity is there for answers.
+pub(crate) fn usable(capacity: u64) -> u64 {
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    // The little caches of tests and toys would have nothing left.
+    capacity - (threads * THREAD_OVERHEAD).min(capacity / 8)
+}
+
+/// What of that is there for stored answers. What is being fetched needs room beside them: a sixteenth, or one largest object
+/// if that is more.
+pub(crate) fn storable(usable: u64, max_object: u64) -> u64 {
+    usable - (usable / 16).max(max_object.min(usable / 2))
+}
+
 /// Bytes held, never above the capacity.
 #[derive(Debug)]
 pub(crate) struct Account {

@@ -187,6 +187,7 @@ impl Metrics {
     pub(crate) fn observe(
         registry: &Registry,
         account: &Arc<Account>,
+        capacity: u64,
         entries: impl Fn() -> u64 + Send + Sync + 'static,
     ) {
         let held = account.clone();
@@ -200,10 +201,8 @@ impl Metrics {
             let account = account.clone();
             registry.gauge_from(name, help, move || account.held_for(part) as f64);
         }
-        let account = account.clone();
-        registry.gauge_from("tidegate_cache_capacity_bytes", "The byte bound, as configured.", move || {
-            account.capacity() as f64
-        });
+        let help = "The byte bound as configured. A small part of it is the memory allocator's.";
+        registry.gauge_from("tidegate_cache_capacity_bytes", help, move || capacity as f64);
     }
 }
 

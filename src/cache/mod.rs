@@ -13,16 +13,21 @@
 //!    If-Modified-Since (so that the answer serves all; `conditional::evaluate` answers them afterwards), on a validation
 //!    with [`policy::validation_fields`] in their place.
 //!    - 304 to a validation: [`Leader::freshen`];
+//!    - 206 to what [`Leader::gap`] says is missing of an answer held in parts: [`Cache::fills_gap`];
 //!    - no answer, or a 5xx, and [`Cache::stale_usable`]: [`Leader::resolve_stale`];
 //!    - else [`Cache::storable`]: `Ok` → [`Leader::begin`] (or [`Leader::store_whole`]) and push the body, `Err` →
 //!      [`Leader::pass`] and stream it.
-//! 4. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
+//! 4. [`Lookup::Range`]: [`Cache::join_range`], or ask the backend as [`RangeAsk`] says, with [`Cache::begin_unasked`]
+//!    taken before. A 206 goes to [`Cache::storable_part`] and [`Leader::begin_part`], a 200 is stored like any other, and
+//!    what else comes is declined.
+//! 5. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
 //!    head to [`Cache::weigh_passed`]; a 200 to HEAD, if an answer is stored, to [`Cache::headed`]. After a 2xx or 3xx to an
 //!    unsafe method: [`Cache::invalidate`]; then the answer to a POST may be one to GETs ([`Cache::storable_for_get`]).
 //!
 //! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
 
 mod account;
+mod blocks;
 pub mod fill;
 mod index;
 pub mod key;
@@ -131,11 +136,10 @@ impl Cache {
     /// An empty cache. Its figures are scraped from `registry`.
     pub fn new(config: &config::Cache, registry: &Registry) -> Arc<Self> {
         let metrics = Metrics::new(registry);
-        // What is being fetched needs room beside what is stored: an eighth, or one largest object if that is more.
-        let reserve = (config.capacity / 8).max(config.max_object.min(config.capacity / 2));
-        let account = Account::new(config.capacity);
-        let store = Store::new(config.capacity - reserve, &account, &metrics);
-        Metrics::observe(registry, &account, store.entries());
+        let capacity = account::usable(config.capacity);
+        let account = Account::new(capacity);
+        let store = Store::new(account::storable(capacity, config.max_object), &account, &metrics);
+        Metrics::observe(registry, &account, config.capacity, store.entries());
         let (flights, purges) = (Flights::new(), Purges::default());
         let max_object = config.max_object;
         Arc::new_cyclic(|itself| Self { store, flights, purges, account, metrics, max_object, itself: itself.clone() })
@@ -143,7 +147,7 @@ impl Cache {
 
     /// What the store has for this request. No allocation and no copy on a hit.
     pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
-        let found = self.look(key, request, policy, now);
+        let found = self.decide(|store| store.find(key, &request.fields), request, policy, now);
         match &found {
             Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
                 self.count_given(stored);
@@ -168,7 +172,7 @@ impl Cache {
         policy: &Policy,
         now: Now,
     ) -> Option<(Arc<Stored>, u64, i64)> {
-        match self.look(key, request, policy, now) {
+        match self.decide(|store| store.find(key, &request.fields), request, policy, now) {
             Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
                 self.count_given(&stored);
                 Some((stored, age, ttl))
@@ -184,6 +188,10 @@ impl Cache {
 
     /// The same without counting: for whoever only wants to know.
     pub fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
+        self.decide(|store| store.peek(key, &request.fields), request, policy, now)
+    }
+
+    fn decide(&self, find: impl FnOnce(&Store) -> Found, request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }
@@ -213,7 +221,7 @@ impl Cache {
                 _ => Lookup::Miss(reason),
             })
         };
-        let stored = match self.store.find(key, &request.fields) {
+        let stored = match find(&self.store) {
             Found::Stored(stored) => stored,
             Found::OtherVariants => return missing(Reason::VaryMiss),
             Found::DontQueue(until) if now.instant < until && is_ranged => return missing(Reason::Uncacheable),

@@ -41,7 +41,11 @@ async fn converse(address: std::net::SocketAddr, seed: u64) -> Vec<u8> {
         let mut rest = &said[..];
         while !rest.is_empty() {
             let size = [1, 3, 100, 5000, 200_000][random.usize(..5)].min(rest.len());
-            writing.write_all(&rest[..size]).await.unwrap();
+            let left = rest.len();
+            writing
+                .write_all(&rest[..size])
+                .await
+                .unwrap_or_else(|e| panic!("seed {seed} at {address}: {left} left: {e}"));
             rest = &rest[size..];
             if random.u8(..) < 10 {
                 tokio::time::sleep(Duration::from_millis(1)).await;

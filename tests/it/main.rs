@@ -9,6 +9,7 @@
 mod attacks;
 mod browser;
 mod cache;
+mod conformance;
 mod connections;
 mod conversations;
 mod direct;
@@ -32,6 +33,7 @@ mod refreshes;
 mod refuses;
 mod routes;
 mod rules;
+mod stale;
 mod stop;
 mod streams;
 mod support;

@@ -401,6 +401,8 @@ enum Step {
     Range(u64, u64),
     From(u64),
     Suffix(u64),
+    /// A range of the version that was so many changes ago.
+    IfRange(u64, u64, u64),
     Whole,
     Change,
 }
@@ -410,6 +412,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (0u64..3000, 1u64..2000).prop_map(|(start, length)| Step::Range(start, start + length - 1)),
         2 => (0u64..3000).prop_map(Step::From),
         2 => (1u64..4000).prop_map(Step::Suffix),
+        2 => (0u64..3000, 1u64..2000, 0u64..2).prop_map(|(start, length, ago)| Step::IfRange(start, start + length, ago)),
         1 => Just(Step::Whole),
         1 => Just(Step::Change),
     ];
@@ -438,11 +441,17 @@ fn random_ranges_are_byte_for_byte_what_the_origin_has() {
                         continue;
                     }
                     Step::Whole => None,
-                    Step::Range(first, last) => Some(format!("bytes={first}-{last}")),
+                    Step::Range(first, last) | Step::IfRange(first, last, _) => Some(format!("bytes={first}-{last}")),
                     Step::From(first) => Some(format!("bytes={first}-")),
                     Step::Suffix(last) => Some(format!("bytes=-{last}")),
                 };
-                let fields: Vec<(&str, &str)> = range.iter().map(|range| ("Range", range.as_str())).collect();
+                let mut fields: Vec<(&str, &str)> = range.iter().map(|range| ("Range", range.as_str())).collect();
+                let if_range = match step {
+                    Step::IfRange(_, _, ago) => Some(file.version.load(Ordering::Relaxed).saturating_sub(ago)),
+                    _ => None,
+                };
+                let tag = if_range.map(|version| format!("\"v{version}\""));
+                fields.extend(tag.iter().map(|tag| ("If-Range", tag.as_str())));
                 let answer = client.get_with(&path, &fields).await;
                 // The validator says which version it is of.
                 let version: u64 = answer.field("ETag").unwrap().trim_matches('"')[1..].parse().unwrap();
@@ -456,14 +465,16 @@ fn random_ranges_are_byte_for_byte_what_the_origin_has() {
                     }
                 };
                 assert!(answer.body == content[start..end], "{}", client.transcript());
+                let is_part = range.is_some() && if_range.is_none_or(|asked| asked == version);
                 let asked = match step {
-                    Step::Range(first, last) => (first as usize, (last as usize + 1).min(3000)),
+                    _ if !is_part => (0, 3000),
+                    Step::Range(first, last) | Step::IfRange(first, last, _) => (first as usize, (last as usize + 1).min(3000)),
                     Step::From(first) => (first as usize, 3000),
                     Step::Suffix(last) => (3000usize.saturating_sub(last as usize), 3000),
                     Step::Whole | Step::Change => (0, 3000),
                 };
                 assert_eq!((start, end), asked, "{}", client.transcript());
-                assert_eq!(answer.status, if range.is_some() { 206 } else { 200 });
+                assert_eq!(answer.status, if is_part { 206 } else { 200 });
                 assert_eq!(answer.field("Content-Type"), Some("video/x"));
             }
             client.ask("DELETE", &path, &[], b"").await;

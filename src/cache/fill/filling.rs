@@ -10,7 +10,12 @@ use super::{
     pipe::{Ballast, LAGGARD_PATIENCE, Pipe},
 };
 use crate::{
-    cache::{Answer, Reason, Stored, account::Charge, stored::Body},
+    cache::{
+        Answer, Reason, Stored,
+        account::Charge,
+        blocks::{self, Blocks},
+        stored::Body,
+    },
     metrics::GaugeGuard,
 };
 
@@ -23,6 +28,7 @@ pub struct Fill {
     head_cost: u64,
     length: u64,
     pieces: u64,
+    blocks: Box<Blocks>,
     /// Why the body is only passed on, if it is.
     passing: Option<Reason>,
     /// `None` once it has ended.
@@ -43,28 +49,32 @@ impl Fill {
     pub(super) fn new(duty: Duty, pipe: Arc<Pipe>, charge: Charge) -> Self {
         let head_cost = Stored::head_cost(pipe.answer(), &duty.key);
         let _counted = duty.cache.metrics.fills.hold();
-        Self { pipe, charge, head_cost, length: 0, pieces: 0, passing: None, duty: Some(duty), _counted }
+        let blocks = Box::new(Blocks::new(pipe.answer().length));
+        Self { pipe, charge, head_cost, length: 0, pieces: 0, blocks, passing: None, duty: Some(duty), _counted }
     }
 
-    /// Adds a piece of the body. Never waits. While the body is being kept the bytes are copied, into memory of exactly
-    /// their size, so that no larger buffer lives on behind a stored answer.
+    /// Adds a piece of the body. Never waits. While the body is being kept the bytes are copied, into blocks of the store's
+    /// own, so that no larger buffer lives on behind a stored answer.
     pub fn push(&mut self, data: Bytes) {
         if data.is_empty() {
             return;
         }
         self.length += data.len() as u64;
-        self.pieces += 1;
         if self.passing.is_none() {
-            self.passing = self.no_longer_kept();
+            self.passing = self.no_longer_kept(data.len() as u64);
             if self.passing.is_some() {
                 self.pipe.stop_keeping();
             }
         }
-        let data = if self.passing.is_some() { data } else { Bytes::copy_from_slice(&data) };
-        let retained = self.pipe.push(data);
         if self.passing.is_some() {
-            self.charge.shrink_to(retained + self.head_cost);
+            let retained = self.pipe.push(data);
+            return self.charge.shrink_to(retained + self.head_cost);
         }
+        let Self { blocks, pipe, pieces, .. } = self;
+        blocks.copy(&data, |piece| {
+            *pieces += 1;
+            pipe.push(piece);
+        });
     }
 
     /// To be awaited before reading more from the backend: returns at once while the body is being kept; a body that has
@@ -112,13 +122,16 @@ impl Fill {
     /// The body broke off: an error to every reader, nothing stored. The same as dropping it.
     pub fn fail(self) {}
 
-    /// Why the body can't be kept any longer, now that it has grown.
-    fn no_longer_kept(&mut self) -> Option<Reason> {
+    /// Why the body can't be kept any longer, now that `more` bytes are to come in.
+    fn no_longer_kept(&mut self, more: u64) -> Option<Reason> {
         let Some(duty) = &self.duty else { return Some(Reason::Incomplete) };
         if self.length > duty.cache.max_object {
             return Some(Reason::TooLarge);
         }
-        let cost = self.head_cost + Body::cost_of(self.length, self.pieces);
+        let held = self.blocks.held_with(more);
+        // Those bytes may come to lie in one block more than they fill.
+        let pieces = self.pieces + more.div_ceil(blocks::LARGEST) + 1;
+        let cost = self.head_cost + Body::cost_of(held, pieces);
         (!duty.cache.grow(&mut self.charge, cost)).then_some(Reason::NoRoom)
     }
 
@@ -147,13 +160,18 @@ impl Fill {
         Stored::new(answer, Body::new(chunks, for_body), charge)
     }
 
-    /// Many small pieces as few large ones, paid for; `None` if they are large enough, or there is no room for both.
+    /// Many small pieces as few large ones, paid for; `None` if they are large enough and fill their blocks, or there is no
+    /// room for both.
     fn joined(&self, duty: &Duty, pieces: &[Bytes]) -> Option<(Vec<Bytes>, Charge)> {
-        if self.pieces < 2 || (self.length > JOINED && self.length / self.pieces >= SMALL) {
+        let count = blocks::count(self.length);
+        let are_few = self.pieces <= count || (self.length > blocks::LARGEST && self.length / self.pieces >= SMALL);
+        let idle = self.blocks.held_with(0) - self.length;
+        if are_few && idle <= self.length / 16 {
             return None;
         }
-        let cost = self.head_cost + Body::cost_of(self.length, self.length.div_ceil(JOINED));
-        Some((join(pieces, self.length), duty.cache.charge(cost)?))
+        let cost = self.head_cost + Body::cost_of(self.length, count);
+        let charge = duty.cache.charge(cost)?;
+        Some((blocks::joined(pieces, self.length), charge))
     }
 }
 
@@ -174,26 +192,5 @@ impl std::fmt::Debug for Fill {
     }
 }
 
-/// Copies the pieces into chunks of [`JOINED`] bytes, the last one shorter; `length` is the sum of theirs.
-fn join(pieces: &[Bytes], length: u64) -> Vec<Bytes> {
-    let mut chunks = Vec::with_capacity(length.div_ceil(JOINED) as usize);
-    let mut left = length;
-    let mut chunk = Vec::with_capacity(left.min(JOINED) as usize);
-    for mut piece in pieces.iter().cloned() {
-        while !piece.is_empty() {
-            let room = (chunk.capacity() - chunk.len()).min(piece.len());
-            chunk.extend_from_slice(&piece.split_to(room));
-            if chunk.len() == chunk.capacity() {
-                left -= chunk.len() as u64;
-                let next = Vec::with_capacity(left.min(JOINED) as usize);
-                chunks.push(Bytes::from(std::mem::replace(&mut chunk, next)));
-            }
-        }
-    }
-    chunks
-}
-
-/// Bodies up to this are kept in one piece, larger ones that came in small pieces in several of this.
-const JOINED: u64 = 64 * 1024;
 /// Pieces of this size on the average are kept as they came.
 const SMALL: u64 = 8 * 1024;

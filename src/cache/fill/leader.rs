@@ -5,11 +5,15 @@ use std::sync::{
     atomic::Ordering::{Acquire, Relaxed},
 };
 
-use bytes::Bytes;
-
 use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
-    cache::{Answer, Cache, Exchange, Gap, Plan, Reason, Stored, metrics::Validation, store::Found, stored::Body},
+    cache::{
+        Answer, Cache, Exchange, Gap, Plan, Reason, Stored,
+        blocks::{self, Blocks},
+        metrics::Validation,
+        store::Found,
+        stored::Body,
+    },
     clock::Now,
     wire::{RequestHead, ResponseHead},
 };
@@ -153,7 +157,7 @@ impl Leader {
     pub fn resolve_stale(self, stored: &Arc<Stored>) {
         let Duty { cache, key, flight, .. } = &self.duty;
         cache.metrics.validations.add(Validation::Stale, 1);
-        let found = cache.store.find(key, &flight.fields);
+        let found = cache.store.peek(key, &flight.fields);
         let is_there = matches!(found, Found::Stored(current) if Arc::ptr_eq(&current, stored));
         self.duty.settle(if is_there { State::Stale(stored.clone()) } else { State::Gone });
     }
@@ -198,7 +202,7 @@ impl Duty {
     ) -> Result<(), Reason> {
         let (cache, fields) = (self.cache.clone(), &self.flight.fields);
         let made = cache.flights.locked(&self.key, || {
-            let before = match cache.store.find(&self.key, fields) {
+            let before = match cache.store.peek(&self.key, fields) {
                 Found::Stored(stored) => Some(stored),
                 _ => None,
             };
@@ -235,9 +239,10 @@ impl Duty {
             return Err(Reason::TooLarge);
         }
         let answer = plan.answer.with_length(length);
-        let chunks: Vec<Bytes> = if body.is_empty() { Vec::new() } else { vec![Bytes::copy_from_slice(body)] };
-        let body_cost = Body::cost_of(length, chunks.len() as u64);
+        let body_cost = Body::cost_of(length, blocks::count(length));
         let mut charge = self.cache.charge(Stored::head_cost(&answer, &self.key) + body_cost).ok_or(Reason::NoRoom)?;
+        let mut chunks = Vec::new();
+        Blocks::new(Some(length)).copy(body, |chunk| chunks.push(chunk));
         let body = Body::new(chunks, charge.split(body_cost));
         Ok(Stored::new(Arc::new(answer), body, charge))
     }

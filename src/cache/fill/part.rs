@@ -42,10 +42,14 @@ pub struct PartFill {
 }
 
 impl Leader {
-    /// Begins to gather a part. `Err`: there is no room within the byte bound.
+    /// Begins to gather a part. `Err`: there is no room within the byte bound, or as much is held of the answer as of any.
     pub fn begin_part(self, plan: PartPlan, answered: Now) -> Result<PartFill, Reason> {
         let duty = self.into_duty();
         let PartPlan { answer, place, bytes_max, .. } = plan;
+        if bytes_max == 0 {
+            duty.decline(Reason::TooLarge);
+            return Err(Reason::TooLarge);
+        }
         let head_cost = Stored::head_cost(&answer, &duty.key);
         let Some(charge) = duty.cache.charge(head_cost + Body::cost_of(0, 0)) else {
             duty.decline(Reason::NoRoom);
@@ -130,16 +134,17 @@ impl PartFill {
         self.chunks.extend((!last.is_empty()).then(|| Bytes::from(last)));
         let start = self.place.bytes.start;
         let place = Place { bytes: start..start + self.kept, ..self.place };
+        let is_sure = place.sure;
         let piece = Piece { place, chunks: std::mem::take(&mut self.chunks) };
         let (cache, key) = (duty.cache.clone(), duty.key.clone());
         let (answer, answered, charge) = (&self.answer, self.answered, &mut self.charge);
         duty.settle_part(|before| {
             if let Some(before) = &before
-                && !may_combine(before, answer)
+                && !(is_sure && may_combine(before, answer))
                 && (before.answer.received > answer.received
                     || (before.is_whole() && before.answer.ttl(before.answer.age(answered)) > 0))
             {
-                // What came later, or is whole and fresh, is not given up for a part of something else.
+                // What came later, or is whole and fresh, is not given up for a part that can't be added to it.
                 return Err(Reason::ValidatorMismatch);
             }
             let combined = Combined::of(answer, before.as_deref(), piece, cache.max_object);

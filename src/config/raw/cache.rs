@@ -163,6 +163,6 @@ choice! {
     /// What a `Range` request fetches.
     RangeFill {
         "part" => RangeFill::Part: "the backend is asked for that part only",
-        "whole" => RangeFill::Whole: "the whole is fetched once for everybody, if its size allows to store it",
+        "whole" => RangeFill::Whole: "the whole is fetched once for everybody, if its size allows to store it; what lies more than 1 MiB ahead of it is asked for beside",
     }
 }

@@ -186,6 +186,6 @@ impl Gateway {
         if !self.config.forward.via && route.response_fields.is_empty() {
             return plan;
         }
-        plan.edit(|kept| self.answer_fields(kept, route))
+        plan.edit(|head| self.answer_fields(head, route))
     }
 }
