@@ -4,12 +4,13 @@
 
 use http::{Method, StatusCode};
 
-use super::{AdminState, Readiness, answer::Answer, entries, explain, host, purge, request::Request};
+use super::{AdminState, Readiness, answer::Answer, connections, drain, entries, explain, host, purge, request::Request};
 use crate::{metrics::TEXT_CONTENT_TYPE, wire::RequestHead};
 
 /// A method on a path. GET answers HEAD too (RFC 9110 §9.3.2).
 pub(super) struct Endpoint {
     method: Method,
+    /// One that ends in `/{id}` stands for all that end in a number.
     path: &'static str,
     /// For the front page.
     about: &'static str,
@@ -25,6 +26,27 @@ static ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "/cache/entry", about: entries::ABOUT_ENTRY, answer: entries::entry },
     Endpoint { method: Method::GET, path: "/cache/top", about: entries::ABOUT_TOP, answer: entries::top },
     Endpoint { method: Method::POST, path: "/explain", about: explain::ABOUT, answer: explain::explain },
+    Endpoint { method: Method::GET, path: "/connections", about: connections::ABOUT, answer: connections::list },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/connections",
+        about: connections::ABOUT_KICK,
+        answer: connections::kick_all,
+    },
+    Endpoint { method: Method::GET, path: "/connections/{id}", about: connections::ABOUT_ONE, answer: connections::one },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/connections/{id}",
+        about: connections::ABOUT_KICK_ONE,
+        answer: connections::kick_one,
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/connections/closed",
+        about: connections::ABOUT_CLOSED,
+        answer: connections::closed,
+    },
+    Endpoint { method: Method::POST, path: "/drain", about: drain::ABOUT, answer: drain::drain },
 ];
 
 /// The endpoint that a request is for, or what to answer if there is none.
@@ -32,7 +54,7 @@ pub(super) fn find(state: &AdminState, head: &RequestHead) -> Result<&'static En
     if !host::is_own(&head.authority, &state.hosts) {
         return Err(Answer::text(StatusCode::FORBIDDEN, host::EXPLANATION));
     }
-    let on_path = || ENDPOINTS.iter().filter(|endpoint| endpoint.path == head.path());
+    let on_path = || ENDPOINTS.iter().filter(|endpoint| endpoint.is_at(head.path()));
     if let Some(endpoint) = on_path().find(|endpoint| endpoint.takes(&head.method)) {
         return endpoint.admit(head).map(|()| endpoint);
     }
@@ -57,12 +79,19 @@ impl Endpoint {
     }
 
     /// A form of a foreign page can send a body as text without asking first, but not as JSON (WHATWG Fetch, "CORS-safelisted
-    /// request-header").
+    /// request-header"). DELETE is never sent unasked ("CORS-safelisted method"), and nothing here ever agrees.
     fn admit(&self, head: &RequestHead) -> Result<(), Answer> {
         let media_type = head.fields.get_str("content-type").and_then(|line| line.split(';').next()).unwrap_or("");
         match self.takes_body() && !media_type.trim().eq_ignore_ascii_case("application/json") {
             true => Err(Answer::wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected Content-Type: application/json")),
             false => Ok(()),
+        }
+    }
+
+    fn is_at(&self, path: &str) -> bool {
+        match (self.path.strip_suffix("{id}"), path) {
+            (None, path) => self.path == path,
+            (Some(before), path) => path.strip_prefix(before).is_some_and(|id| id.parse::<u64>().is_ok()),
         }
     }
 
@@ -85,7 +114,7 @@ fn front_page(state: &AdminState, _: &Request) -> Answer {
         text.push('\n');
     }
     for Endpoint { method, path, about, .. } in ENDPOINTS {
-        text += &format!("{method:<4} {path:<13} {about}\n");
+        text += &format!("{method:<6} {path:<19} {about}\n");
     }
     Answer::text(StatusCode::OK, text)
 }

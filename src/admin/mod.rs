@@ -7,12 +7,15 @@
 
 mod answer;
 mod connection;
+mod connections;
+mod drain;
 mod endpoints;
 mod entries;
 mod explain;
 mod host;
 mod purge;
 mod request;
+mod selection;
 
 use std::{future::Future, io::Write, pin::pin, sync::Arc, time::Duration};
 
@@ -26,9 +29,12 @@ use tokio::{
 use crate::{
     cache::Cache,
     metrics::{Counter, Registry},
+    tunnel::Tunnels,
     wire::{RequestHead, ResponseHead, Url},
 };
 use connection::Waits;
+
+pub use drain::DrainPace;
 
 /// What the endpoints tell of.
 #[derive(Clone)]
@@ -46,6 +52,10 @@ pub struct AdminState {
     pub bases: Bases,
     /// What would become of a request now, and of this answer to it: facts as (about, words).
     pub explain: Explain,
+    /// What is open.
+    pub tunnels: Tunnels,
+    /// How tunnels are told to go when the order does not say it.
+    pub drain: DrainPace,
     /// Facts for the front page, as (name, value).
     pub info: Vec<(&'static str, String)>,
 }

@@ -21,6 +21,21 @@ impl Request {
         Some(decoded(value))
     }
 
+    /// Whether the query has no parameters but these; the error names one.
+    pub(super) fn only(&self, names: &[&str]) -> Result<(), String> {
+        let Some((_, query)) = self.head.target.split_once('?') else { return Ok(()) };
+        let mut found = query.split('&').map(|parameter| parameter.split('=').next().unwrap_or(parameter));
+        match found.find(|name| !name.is_empty() && !names.contains(name)) {
+            Some(stray) => Err(format!("unknown parameter `{stray}`; expected some of {}", names.join(", "))),
+            None => Ok(()),
+        }
+    }
+
+    /// The number at the end of the path.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.head.path().rsplit('/').next()?.parse().ok()
+    }
+
     /// The body as an object; an error says what is wrong with it.
     pub(super) fn object(&self) -> Result<serde_json::Map<String, Value>, String> {
         match serde_json::from_slice(&self.body) {

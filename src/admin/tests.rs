@@ -34,6 +34,8 @@ fn state_that_is(readiness: Readiness) -> AdminState {
         registry,
         ready: Arc::new(move || readiness),
         hosts: vec!["tidegate".to_owned()],
+        tunnels: Tunnels::new(&Registry::new(), &["site".into(), "chat".into()], &["app".into()]),
+        drain: DrainPace { rate: 10, within: Duration::from_secs(30) },
         info: vec![("version", "1.2.3".to_owned())],
     }
 }
@@ -96,7 +98,7 @@ fn ready_tells_the_reason() {
 #[test]
 fn the_front_page_tells_what_there_is() {
     let text = String::from_utf8(get("/").body).unwrap();
-    for expected in ["version: 1.2.3", "GET /metrics", "GET /live", "GET /ready"] {
+    for expected in ["version: 1.2.3", "GET    /metrics ", "GET    /live ", "DELETE /connections/{id} "] {
         assert!(text.contains(expected), "{text}");
     }
 }

@@ -47,16 +47,16 @@ impl CacheStatus {
         match self {
             Self::Hit { ttl } => {
                 out.extend_from_slice(b"; hit");
-                write_number(out, "; ttl=", ttl);
+                write_ttl(out, ttl);
             }
             Self::Refreshing { ttl } => {
                 out.extend_from_slice(b"; hit");
-                write_number(out, "; ttl=", ttl);
+                write_ttl(out, ttl);
                 write_word(out, "; detail=", "stale_while_revalidate");
             }
             Self::StaleHit { ttl, status, reason } => {
                 write_forward(out, reason, status);
-                write_number(out, "; ttl=", ttl);
+                write_ttl(out, ttl);
                 write_word(out, "; detail=", "stale_on_error");
             }
             Self::Forwarded { reason, status, stored, collapsed, detail } => {
@@ -82,6 +82,12 @@ fn write_forward(out: &mut Vec<u8>, reason: Reason, status: Option<u16>) {
     if let Some(status) = status {
         write_number(out, "; fwd-status=", status);
     }
+}
+
+/// What Structured Fields know of numbers ends at fifteen digits (RFC 8941 §3.3.1).
+fn write_ttl(out: &mut Vec<u8>, ttl: i64) {
+    const MOST: i64 = 999_999_999_999_999;
+    write_number(out, "; ttl=", ttl.clamp(-MOST, MOST));
 }
 
 fn write_word(out: &mut Vec<u8>, parameter: &str, word: &str) {

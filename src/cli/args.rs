@@ -50,6 +50,15 @@ pub(super) enum Command {
     /// Tell what becomes of a request: route, backend, cache key, and whether its answer is stored
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
+    /// Show what is open in a running gateway: WebSockets, and HTTP answers of some age
+    #[command(after_help = CONNECTIONS_EXAMPLES)]
+    Connections(Connections),
+    /// Close connections of a running gateway, with a code and a reason
+    #[command(after_help = KICK_EXAMPLES)]
+    Kick(Kick),
+    /// Close a running gateway's tunnels one after another, the longest silent first
+    #[command(after_help = DRAIN_EXAMPLES)]
+    Drain(Drain),
     /// Print the version
     Version(Version),
     /// Print completions for a shell
@@ -204,6 +213,118 @@ pub(super) struct Explain {
     pub(super) json: bool,
 }
 
+/// `tidegate connections`.
+#[derive(Debug, Args)]
+pub(super) struct Connections {
+    #[command(flatten)]
+    pub(super) filters: Filters,
+    /// Show it again and again, until Ctrl-C
+    #[arg(long, short, conflicts_with = "json")]
+    pub(super) watch: bool,
+    /// How the last ones ended, instead
+    #[arg(long, conflicts_with_all = ["watch", "state", "age", "idle"])]
+    pub(super) closed: bool,
+    /// Rows to show
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(super) limit: u16,
+    /// Print an object
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) admin: AdminAt,
+}
+
+/// Which connections: all that is given must hold.
+#[derive(Debug, Args)]
+#[group(id = "filters", multiple = true)]
+pub(super) struct Filters {
+    /// Of this route
+    #[arg(long, value_name = "NAME")]
+    pub(super) route: Option<String>,
+    /// Of this upstream
+    #[arg(long, value_name = "NAME")]
+    pub(super) upstream: Option<String>,
+    /// Of this server, as the configuration has it
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) server: Option<String>,
+    /// Of clients with this address, or of this network
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) client: Option<String>,
+    /// open, draining or closing
+    #[arg(long, value_name = "WORD")]
+    pub(super) state: Option<String>,
+    /// websocket or http
+    #[arg(long, value_name = "WORD")]
+    pub(super) kind: Option<String>,
+    /// Open for at least this long, as in 90s or 5m
+    #[arg(long, value_name = "PERIOD")]
+    pub(super) age: Option<String>,
+    /// Silent for at least this long
+    #[arg(long, value_name = "PERIOD")]
+    pub(super) idle: Option<String>,
+}
+
+/// `tidegate kick`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["id", "all", "route", "upstream", "server", "client", "state", "kind", "age", "idle"]))]
+pub(super) struct Kick {
+    /// The one of this number
+    #[arg(value_name = "ID", conflicts_with_all = ["filters", "all"])]
+    pub(super) id: Option<u64>,
+    #[command(flatten)]
+    pub(super) filters: Filters,
+    /// Every one
+    #[arg(long, conflicts_with = "filters")]
+    pub(super) all: bool,
+    /// The code of the Close frame, as 1012 or 4000; by default the route's
+    #[arg(long, value_name = "CODE")]
+    pub(super) code: Option<u16>,
+    /// Its text, at most 123 bytes
+    #[arg(long, value_name = "TEXT", requires = "code")]
+    pub(super) reason: Option<String>,
+    /// Print an object
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) admin: AdminAt,
+}
+
+/// `tidegate drain`.
+#[derive(Debug, Args)]
+pub(super) struct Drain {
+    #[command(flatten)]
+    pub(super) which: Drained,
+    /// Tunnels in a second [default: `drain_rate` of the configuration]
+    #[arg(long, value_name = "COUNT")]
+    pub(super) rate: Option<u32>,
+    /// What has not ended by then is cut [default: `tunnel_drain` of the configuration]
+    #[arg(long, value_name = "PERIOD")]
+    pub(super) within: Option<String>,
+    /// Print an object
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) admin: AdminAt,
+}
+
+/// What is drained: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Drained {
+    /// Every tunnel
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Those of a route
+    #[arg(long, value_name = "NAME")]
+    pub(super) route: Option<String>,
+    /// Those of an upstream
+    #[arg(long, value_name = "NAME")]
+    pub(super) upstream: Option<String>,
+    /// Those of a server, as the configuration has it
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) server: Option<String>,
+}
+
 /// `tidegate version`.
 #[derive(Debug, Args)]
 pub(super) struct Version {
@@ -301,6 +422,28 @@ Examples:
   tidegate explain --config tidegate.toml GET https://example.com/item/7
   tidegate explain --live 127.0.0.1:9090 GET https://example.com/item/7 -H 'Accept-Language: de'
   curl -sI http://127.0.0.1:3000/item/7 | tidegate explain -c tidegate.toml --response - GET https://example.com/item/7";
+
+const CONNECTIONS_EXAMPLES: &str = "\
+Examples:
+  tidegate connections --watch
+  tidegate connections --route chat --client 10.1.0.0/16 --idle 5m
+  tidegate connections --closed
+  tidegate connections --json --limit 1000 | jq '.connections[].client'";
+
+const KICK_EXAMPLES: &str = "\
+Examples:
+  tidegate kick 4711
+  tidegate kick --route chat --client 10.1.2.3 --code 1008 --reason 'no more of this'
+  tidegate kick --server 10.0.0.5:3000
+  tidegate kick --all --json | jq .kicked";
+
+const DRAIN_EXAMPLES: &str = "\
+Examples:
+  tidegate drain --server 10.0.0.5:3000
+  tidegate drain --route chat --rate 50 --within 2m
+  tidegate drain --all
+
+It returns at once; `tidegate connections --state draining` shows who is left. New tunnels are let in meanwhile.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

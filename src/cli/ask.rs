@@ -70,14 +70,25 @@ impl Admin {
     /// Sends an object and gives the object that comes back; else the problem has been told.
     pub(super) fn order(&self, path: &str, object: &Value) -> Result<Value, ExitCode> {
         let body = object.to_string();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        );
+        let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        self.ask(&format!("POST {path}"), &fields, &body)
+    }
+
+    /// Gives the object that is there; else the problem has been told.
+    pub(super) fn look(&self, path: &str) -> Result<Value, ExitCode> {
+        self.ask(&format!("GET {path}"), "", "")
+    }
+
+    /// Deletes what is there and gives the object that comes back; else the problem has been told.
+    pub(super) fn delete(&self, path: &str) -> Result<Value, ExitCode> {
+        self.ask(&format!("DELETE {path}"), "", "")
+    }
+
+    fn ask(&self, line: &str, fields: &str, body: &str) -> Result<Value, ExitCode> {
+        let request =
+            format!("{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n{body}", self.address);
         let said = self.exchange(&request, ORDER_WAIT).map_err(|error| {
-            output::fail(&format!("no answer from {}: {error}; is a gateway running there?", self.url(path)))
+            output::fail(&format!("no answer from {}: {error}; is a gateway running there?", self.url("/")))
         })?;
         let object: Option<Value> = serde_json::from_slice(&said.body).ok();
         match (said.status, object) {
@@ -85,8 +96,8 @@ impl Admin {
             (_, Some(object)) if object["error"].is_string() => {
                 Err(output::fail(object["error"].as_str().unwrap_or_default()))
             }
-            (404, _) => Err(output::fail(&format!("{} is not there: an older gateway, or none?", self.url(path)))),
-            (status, _) => Err(output::fail(&format!("{} answered {status}", self.url(path)))),
+            (404, _) => Err(output::fail(&format!("{line}: not there: an older gateway at {}, or none?", self.address))),
+            (status, _) => Err(output::fail(&format!("{line}: {} answered {status}", self.address))),
         }
     }
 

@@ -6,10 +6,13 @@
 mod args;
 mod ask;
 mod check;
+mod connections;
 mod demo;
 mod documents;
+mod drain;
 mod explain;
 mod healthcheck;
+mod kick;
 mod log;
 mod output;
 mod purge;
@@ -42,6 +45,9 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Healthcheck(options) => healthcheck::run(options),
         Command::Purge(options) => purge::run(options),
         Command::Explain(options) => explain::run(options),
+        Command::Connections(options) => connections::run(options),
+        Command::Kick(options) => kick::run(options),
+        Command::Drain(options) => drain::run(options),
         Command::Version(options) => documents::version(options.json),
         Command::Completions(options) => documents::completions(options.shell),
         Command::Man(options) => documents::man(options.directory.as_deref()),

@@ -371,7 +371,8 @@ fn is_replaced(name: &[u8], trusted: bool) -> bool {
         // 100-continue is ours to give: the body is asked for when a backend is there to take it (RFC 9110 §10.1.1).
         6 => is_same_word(b"expect", name),
         14 if is_same_word(b"content-length", name) => true,
-        _ if trusted => false,
+        // Nor does a trusted proxy know the twins with `_`, which may be its client's word and are no part of the key.
+        _ if trusted && !name.contains(&b'_') => false,
         9 => is_same_word(b"forwarded", name) || is_same_word(b"x-real-ip", name),
         _ => name.len() > 12 && is_same_word(b"x-forwarded-", &name[..12]),
     }

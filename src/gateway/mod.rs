@@ -30,7 +30,12 @@ mod relay;
 mod transfer;
 mod upgrade;
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use http::Method;
 use tokio::time::Instant;
@@ -85,6 +90,29 @@ struct Visit<'r> {
     facts: Facts,
 }
 
+/// A connection: its requests, or the tunnel that it has become. A few words, whatever requests need: so is the task of
+/// a tunnel at rest.
+enum Serving {
+    Requests(Pin<Box<dyn Future<Output = Option<OpenTunnel>> + Send>>),
+    Tunnel(OpenTunnel),
+}
+
+impl Future for Serving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            *self = match &mut *self {
+                Self::Requests(requests) => match ready!(requests.as_mut().poll(cx)) {
+                    None => return Poll::Ready(()),
+                    Some(tunnel) => Self::Tunnel(tunnel),
+                },
+                Self::Tunnel(tunnel) => return tunnel.as_mut().poll(cx),
+            };
+        }
+    }
+}
+
 impl Gateway {
     /// Prepares routes, upstreams and the cache; an error says what can't be used.
     pub fn new(config: Arc<Config>, registry: &Registry, access_log: AccessLog) -> Result<Arc<Self>, String> {
@@ -118,23 +146,20 @@ impl Gateway {
     }
 
     /// Serves one connection to its end, tunnels and all.
-    ///
-    /// What requests need is boxed before the future is made and gone once the connection is a tunnel, so that the task of
-    /// a tunnel at rest is a few words.
     pub fn serve(self: Arc<Self>, stream: Stream, info: ClientInfo) -> impl Future<Output = ()> + Send {
-        let requests: Pin<Box<dyn Future<Output = Option<OpenTunnel>> + Send>> = if info.http2 {
+        Serving::Requests(if info.http2 {
             Box::pin(async move {
                 http2::serve(self, stream, info).await;
                 None
             })
         } else {
             Box::pin(http1::serve(self, stream, info))
-        };
-        async move {
-            if let Some(tunnel) = requests.await {
-                tunnel.await;
-            }
-        }
+        })
+    }
+
+    /// What is open, for operators.
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
     }
 
     /// From now on: idle connections close, busy ones close after their answer, tunnels are told to go one after another.

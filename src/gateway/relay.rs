@@ -73,9 +73,9 @@ impl Gateway {
         let named = ["location", "content-location"]
             .into_iter()
             .filter_map(|name| head.fields.get_str(name).and_then(|value| same_origin_target(visit.request, value)));
-        for target in std::iter::once(visit.request.target.as_str()).chain(named) {
+        for target in std::iter::once(visit.request.target.as_str().into()).chain(named) {
             // The bases alone: a GET may have come another way than this request, or by another route.
-            for base in self.bases(visit.request.scheme, &visit.request.authority, target) {
+            for base in self.bases(visit.request.scheme, &visit.request.authority, &target) {
                 self.cache.invalidate(&base);
             }
         }

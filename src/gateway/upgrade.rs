@@ -17,7 +17,7 @@ use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, HandshakeResult, StopPhase},
+    tunnel::{self, About, HandshakeResult, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
@@ -42,6 +42,7 @@ pub(super) struct Agreed {
     facts: Facts,
     route: usize,
     upstream: usize,
+    subprotocol: Box<str>,
 }
 
 /// Takes a request that asks for a WebSocket: gives the tunnel to be opened, or answers the request.
@@ -159,6 +160,7 @@ impl Gateway {
         mut head: ResponseHead,
     ) -> Option<Agreed> {
         self.switch_fields(&mut head, &visit);
+        let subprotocol = About::text(head.fields.get("sec-websocket-protocol"));
         super::fields::set_sticky_cookie(&mut head, visit.request, &transfer.chosen);
         visit.facts.status = client.switch(head);
         if let Err(fault) = flush(client).await {
@@ -171,7 +173,7 @@ impl Gateway {
         chosen.count();
         let (backend, backend_first) = exchange.into_upgraded()?;
         let Visit { route, upstream, facts, .. } = visit;
-        Some(Agreed { chosen, backend, backend_first, facts, route, upstream })
+        Some(Agreed { chosen, backend, backend_first, facts, route, upstream, subprotocol })
     }
 
     /// Of the backend's 101 the client gets what belongs to the handshake, under our own hop fields.
@@ -193,12 +195,19 @@ impl Agreed {
         client: C,
         request: RequestHead,
     ) -> Option<OpenTunnel> {
-        let Self { chosen, backend, backend_first, facts, route, upstream } = self;
+        let Self { chosen, backend, backend_first, facts, route, upstream, subprotocol } = self;
         let has_address = client.info().client.is_some();
+        let about = About {
+            kind: tunnel::Kind::WebSocket,
+            client: has_address.then_some(facts.client),
+            backend: facts.server.clone(),
+            user_agent: About::text(request.fields.get("user-agent")),
+            subprotocol,
+        };
         let (stream, client_first) = client.into_stream()?;
         // What the log says at the end is kept for nothing but the log.
         let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
-        let open = gateway.tunnels.open(route, upstream);
+        let open = gateway.tunnels.open(route, upstream, about);
         let terms = Arc::clone(&gateway.terms[route]);
         Some(Box::pin(tunnel::run(stream, client_first, backend, backend_first, terms, open, move |ended| {
             // The load of a server counts open tunnels too.

@@ -6,6 +6,7 @@
 use std::{
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -225,10 +226,10 @@ where
     let Some(place) = door.admit(client) else { return };
     let info = ClientInfo { client, local, tls: false, http2: false, listener: door.listener };
     let handler = handler.clone();
-    // A task for each kind of entry, so that a plain connection does not carry the room that a handshake needs.
+    // Everything is made outside of its task, which would otherwise hold the arguments for as long as the connection
+    // lasts; and a plain connection does not carry the room that a handshake needs.
     match &door.entry {
         Entry::Plain => {
-            // Made outside of the task, which would hold the arguments as well.
             let serving = handler(stream, info);
             tokio::spawn(async move {
                 let _place = place;
@@ -236,24 +237,28 @@ where
             });
         }
         Entry::PriorKnowledge(_) => {
-            let (door, stop) = (door.clone(), stop.clone());
-            tokio::spawn(async move {
-                let _place = place;
-                if let Some((stream, info)) = Box::pin(door.recognise(stream, info, stop)).await {
-                    handler(stream, info).await;
-                }
-            });
+            let beginning = Box::pin(door.clone().recognise(stream, info, stop.clone()));
+            tokio::spawn(serve_begun(place, beginning, handler));
         }
         Entry::Tls(..) => {
-            let (door, stop) = (door.clone(), stop.clone());
-            tokio::spawn(async move {
-                let _place = place;
-                if let Some((stream, info)) = Box::pin(door.shake_hands(stream, info, stop)).await {
-                    handler(stream, info).await;
-                }
-            });
+            let beginning = Box::pin(door.clone().shake_hands(stream, info, stop.clone()));
+            tokio::spawn(serve_begun(place, beginning, handler));
         }
     }
+}
+
+/// Serves a connection that has to find out how it is spoken on first.
+async fn serve_begun<P, H, F>(
+    _place: P,
+    beginning: Pin<Box<impl Future<Output = Option<(Stream, ClientInfo)>>>>,
+    handler: H,
+) where
+    H: Fn(Stream, ClientInfo) -> F,
+    F: Future<Output = ()>,
+{
+    let Some((stream, info)) = beginning.await else { return };
+    let serving = handler(stream, info);
+    serving.await;
 }
 
 impl Door {

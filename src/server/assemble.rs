@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{AdminTask, Assembly, Handler, Lifecycle, Parts, Phase};
 use crate::{
-    admin::{self, AdminState, Readiness},
+    admin::{self, AdminState, DrainPace, Readiness},
     config::Config,
     gateway::Gateway,
     net::{ClientInfo, Stream},
@@ -30,6 +30,7 @@ impl Handler for Gateway {
 /// An upstream's TLS settings that can't be used.
 pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
     let hosts = admin_names(&parts.config);
+    let drain = DrainPace { rate: parts.config.limits.drain_rate, within: parts.config.timeouts.tunnel_drain };
     let handler = Gateway::new(parts.config, &parts.registry, parts.access_log)?;
     let lifecycle = parts.lifecycle;
     let ended = lifecycle.clone();
@@ -41,6 +42,8 @@ pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
         cache: handler.cache().clone(),
         bases: Arc::new(move |url| of_bases.bases_of(url)),
         explain: Arc::new(move |request, answer| of_explain.explain(request, answer)),
+        tunnels: handler.tunnels().clone(),
+        drain,
         info: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
     };
     let admin: AdminTask = Box::new(move |listener| {

@@ -75,7 +75,9 @@ pub fn run<T>(
     // The tunnel is used where it was captured, not moved into the future's own state, which would hold it twice.
     async move {
         let mut timer = pin!(sleep_until(tunnel.deadline()));
-        at_end(poll_fn(|cx| tunnel.poll(cx, timer.as_mut())).await)
+        // Awaited by itself: in the call, what is to be called would be held twice.
+        let ended = poll_fn(|cx| tunnel.poll(cx, timer.as_mut())).await;
+        at_end(ended)
     }
 }
 

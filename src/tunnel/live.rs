@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
+    about::About,
     close::{CloseReason, Side},
     wire::{Farewell, Tally},
 };
@@ -27,6 +28,8 @@ pub struct Live {
     pub route: u32,
     /// Index of the upstream.
     pub upstream: u32,
+    /// Who is at its ends.
+    pub about: About,
     /// When it opened.
     pub since: Instant,
     /// Milliseconds from then to the last activity.
@@ -88,11 +91,12 @@ pub(super) enum Request {
 }
 
 impl Live {
-    pub(super) fn new(id: u64, route: u32, upstream: u32) -> Self {
+    pub(super) fn new(id: u64, route: u32, upstream: u32, about: About) -> Self {
         Self {
             id,
             route,
             upstream,
+            about,
             since: Instant::now(),
             active: AtomicU64::new(0),
             state: AtomicU8::new(State::Open as u8),
@@ -164,6 +168,13 @@ impl Live {
         self.asked.lock().waker = Some(waker.clone());
     }
 
+    /// Nobody is left to be woken, and nothing to be asked.
+    pub(super) fn hang_up(&self) {
+        let asked = std::mem::take(&mut *self.asked.lock());
+        // Dropped outside the lock: it may be the last hold on a task.
+        drop(asked);
+    }
+
     /// What is asked and was not yet seen.
     #[inline]
     pub(super) fn take_request(&self) -> Option<Request> {
@@ -215,6 +226,9 @@ impl Order {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Draining, Self::Closing];
+
     /// The metric label.
     pub fn label(self) -> &'static str {
         match self {

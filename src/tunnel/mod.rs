@@ -15,28 +15,34 @@
 //!   allocates its counters once a second, and takes the locks of its record and of the metrics when it tells them.
 //! - *A wake-up*: one reading of the clock if something moved, one relaxed load to see whether anything is asked.
 
+pub mod about;
 mod beats;
 pub mod close;
 pub mod copy;
 mod direction;
 pub mod handshake;
+pub mod kick;
 pub mod live;
 pub mod metrics;
 pub mod origin;
 pub mod pace;
+mod recent;
 pub mod reload;
 pub mod stop;
 pub mod terms;
 pub mod tunnels;
 pub mod wire;
 
+pub use about::{About, Kind};
 pub use close::{CloseReason, Ended, Party};
 pub use copy::run;
 pub use handshake::{BadSwitch, Handshake, HandshakeRefusal, accept_for, check, complete, verify_switch};
+pub use kick::{BadFarewell, kick};
 pub use live::{Live, Order, State, Totals};
 pub use metrics::HandshakeResult;
 pub use origin::{ForeignOrigin, check_origin};
 pub use pace::Pace;
+pub use recent::{Closed, RECENT_MAX};
 pub use reload::{Fate, fates};
 pub use stop::{StopPhase, StopSignal, Stopper};
 pub use terms::{Pings, Terms};

@@ -9,13 +9,18 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
+    about::About,
     close::{CloseReason, CodeClass, Ended, Side},
     live::{Live, Order, State, Totals},
     metrics::{Course, HandshakeResult, Metrics, Place},
     pace::Pace,
+    recent::{Closed, Recent},
     wire::{Counts, NotFrames},
 };
-use crate::metrics::{GaugeFamilyGuard, Registry};
+use crate::{
+    clock::Now,
+    metrics::{GaugeFamilyGuard, Registry},
+};
 
 /// All tunnels. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +31,9 @@ pub struct Tunnels {
 struct Shared {
     metrics: Metrics,
     list: Mutex<List>,
+    recent: Recent,
+    routes: Vec<Arc<str>>,
+    upstreams: Vec<Arc<str>>,
 }
 
 #[derive(Default)]
@@ -72,7 +80,29 @@ impl Tunnels {
     /// None is open yet. Declares the metrics; `routes` and `upstreams` are the names for the indices that are counted with.
     pub fn new(registry: &Registry, routes: &[Arc<str>], upstreams: &[Arc<str>]) -> Self {
         let metrics = Metrics::register(registry, routes, upstreams);
-        Self { shared: Arc::new(Shared { metrics, list: Mutex::default() }) }
+        let (routes, upstreams) = (routes.to_vec(), upstreams.to_vec());
+        let shared = Shared { metrics, list: Mutex::default(), recent: Recent::default(), routes, upstreams };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The names of all routes.
+    pub fn routes(&self) -> &[Arc<str>] {
+        &self.shared.routes
+    }
+
+    /// The names of all upstreams.
+    pub fn upstreams(&self) -> &[Arc<str>] {
+        &self.shared.upstreams
+    }
+
+    /// The name of its route.
+    pub fn route_of(&self, live: &Live) -> &str {
+        self.shared.routes.get(live.route as usize).map_or("", |name| name)
+    }
+
+    /// The name of its upstream.
+    pub fn upstream_of(&self, live: &Live) -> &str {
+        self.shared.upstreams.get(live.upstream as usize).map_or("", |name| name)
     }
 
     /// Counts a request for a tunnel that did not open one.
@@ -81,10 +111,10 @@ impl Tunnels {
     }
 
     /// Counts a tunnel as open from now on.
-    pub fn open(&self, route: usize, upstream: usize) -> Open {
+    pub fn open(&self, route: usize, upstream: usize, about: About) -> Open {
         let metrics = &self.shared.metrics;
         metrics.handshakes.add((route, HandshakeResult::Opened), 1);
-        let (place, live) = self.shared.list.lock().add(route as u32, upstream as u32);
+        let (place, live) = self.shared.list.lock().add(route as u32, upstream as u32, about);
         let held = metrics.connections.hold(Place { route, upstream, state: live.state() });
         Open { shared: Arc::clone(&self.shared), live, held, place, ended: false }
     }
@@ -95,13 +125,40 @@ impl Tunnels {
         list.places.len() - list.free.len()
     }
 
-    /// The tunnels from `place` on, at most a page of them, and where the next page begins; `None` after the last. One that
-    /// is open all the while is seen exactly once.
-    pub fn page(&self, place: usize) -> (Vec<Arc<Live>>, Option<usize>) {
+    /// The tunnels from `place` on, each with its place, at most a page of them, and where the next page begins; `None`
+    /// after the last. One that is open all the while is seen exactly once.
+    pub fn page(&self, place: usize) -> (Vec<(usize, Arc<Live>)>, Option<usize>) {
         let list = self.shared.list.lock();
         let end = list.places.len().min(place.saturating_add(PAGE));
-        let page = list.places.get(place..end).unwrap_or_default().iter().flatten().cloned().collect();
+        let places = list.places.get(place..end).unwrap_or_default().iter();
+        let page = (place..).zip(places).filter_map(|(place, live)| Some((place, live.clone()?))).collect();
         (page, (end < list.places.len()).then_some(end))
+    }
+
+    /// Of the tunnels from `place` on those that `which` wants, at most `most`, and where to go on; `None` after the last.
+    pub fn select(
+        &self,
+        place: usize,
+        most: usize,
+        which: impl Fn(&Live) -> bool,
+    ) -> (Vec<Arc<Live>>, Option<usize>) {
+        let (mut found, mut next) = (Vec::new(), Some(place));
+        while let Some(place) = next {
+            let (page, after) = self.page(place);
+            for (place, live) in page.into_iter().filter(|(_, live)| which(live)) {
+                if found.len() >= most {
+                    return (found, Some(place));
+                }
+                found.push(live);
+            }
+            next = after;
+        }
+        (found, None)
+    }
+
+    /// How the last ones ended, the latest first: of those that `which` wants at most `most`.
+    pub fn recent(&self, most: usize, which: impl Fn(&Closed) -> bool) -> Vec<Closed> {
+        self.shared.recent.latest(most, which)
     }
 
     /// All tunnels, page by page.
@@ -112,7 +169,7 @@ impl Tunnels {
             next = after;
             Some(page)
         });
-        pages.flatten()
+        pages.flatten().map(|(_, live)| live)
     }
 
     /// Asks tunnels to go, at the drain's pace, the longest silent first. Says how many, and when the last is told.
@@ -156,8 +213,8 @@ impl Tunnels {
 }
 
 impl List {
-    fn add(&mut self, route: u32, upstream: u32) -> (u32, Arc<Live>) {
-        let live = Arc::new(Live::new(self.opened, route, upstream));
+    fn add(&mut self, route: u32, upstream: u32, about: About) -> (u32, Arc<Live>) {
+        let live = Arc::new(Live::new(self.opened, route, upstream, about));
         self.opened += 1;
         match &mut self.ending {
             Ending::No => {}
@@ -225,6 +282,8 @@ impl Open {
     pub(super) fn end(&mut self, ended: &Ended) {
         self.shared.metrics.duration.observe_duration(self.live.route as usize, ended.duration);
         self.count_end(ended.reason, ended.code());
+        let at = Now::read().unix;
+        self.shared.recent.push(Closed { live: Arc::clone(&self.live), ended: ended.clone(), at });
     }
 
     fn count_end(&mut self, reason: CloseReason, code: Option<u16>) {
@@ -240,6 +299,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.shared.list.lock().remove(self.place);
+        self.live.hang_up();
         if !self.ended {
             // Nobody but a runtime that goes down drops a tunnel before its end.
             self.count_end(CloseReason::ShutdownCut, None);

@@ -134,16 +134,17 @@ impl PartFill {
         self.chunks.extend((!last.is_empty()).then(|| Bytes::from(last)));
         let start = self.place.bytes.start;
         let place = Place { bytes: start..start + self.kept, ..self.place };
+        let is_sure = place.sure;
         let piece = Piece { place, chunks: std::mem::take(&mut self.chunks) };
         let (cache, key) = (duty.cache.clone(), duty.key.clone());
         let (answer, answered, charge) = (&self.answer, self.answered, &mut self.charge);
         duty.settle_part(|before| {
             if let Some(before) = &before
-                && !may_combine(before, answer)
+                && !(is_sure && may_combine(before, answer))
                 && (before.answer.received > answer.received
                     || (before.is_whole() && before.answer.ttl(before.answer.age(answered)) > 0))
             {
-                // What came later, or is whole and fresh, is not given up for a part of something else.
+                // What came later, or is whole and fresh, is not given up for a part that can't be added to it.
                 return Err(Reason::ValidatorMismatch);
             }
             let combined = Combined::of(answer, before.as_deref(), piece, cache.max_object);

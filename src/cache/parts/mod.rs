@@ -21,6 +21,7 @@ pub use storing::PartPlan;
 use super::{
     Answer, Body, Stored,
     account::Charge,
+    blocks,
     policy::content_range::{Place, is_same},
 };
 
@@ -61,7 +62,7 @@ impl Parts {
 
 impl Combined {
     /// The new piece with what is held of the same representation (RFC 9111 §3.4). Past [`PARTS`] runs the shortest of the
-    /// others goes, past `max_bytes` all of them. What is held already is not copied.
+    /// others goes, past `max_bytes` all of them. What is held already is not copied, but for small neighbours.
     pub(crate) fn of(answer: &Answer, before: Option<&Stored>, piece: Piece, max_bytes: u64) -> Self {
         let Piece { place, chunks } = piece;
         let before = before.filter(|before| place.sure && may_combine(before, answer));
@@ -94,7 +95,7 @@ impl Combined {
         }
         let is_whole = place.sure && answer.length == Some(runs.bytes());
         let parts = (!is_whole).then_some(Parts { runs, sure: place.sure });
-        Self { chunks: pieces.into_iter().map(|(_, chunk)| chunk).collect(), parts, dropped, hits }
+        Self { chunks: joined(pieces), parts, dropped, hits }
     }
 
     /// What the body costs.
@@ -144,6 +145,21 @@ fn placed(start: u64, chunks: Vec<Bytes>) -> impl Iterator<Item = (u64, Bytes)> 
 
 fn extent((start, chunk): &(u64, Bytes)) -> Range<u64> {
     *start..*start + chunk.len() as u64
+}
+
+/// The pieces, in order, with neighbours that fit into one block as one. Else a client that asks for byte after byte would
+/// leave a piece for each, and all of them would have to be gone through for the next one.
+fn joined(pieces: Vec<(u64, Bytes)>) -> Vec<Bytes> {
+    let mut joined: Vec<(u64, Bytes)> = Vec::with_capacity(pieces.len());
+    for (start, chunk) in pieces {
+        match joined.last_mut() {
+            Some(before) if extent(before).end == start && (before.1.len() + chunk.len()) as u64 <= blocks::LARGEST => {
+                before.1 = [before.1.as_ref(), chunk.as_ref()].concat().into();
+            }
+            _ => joined.push((start, chunk)),
+        }
+    }
+    joined.into_iter().map(|(_, chunk)| chunk).collect()
 }
 
 fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {

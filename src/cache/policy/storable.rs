@@ -11,12 +11,12 @@ use super::{
     location::same_origin_target,
     tags::Tags,
     targeted,
-    vary::Vary,
+    vary::{Anything, Vary},
     wants::Wants,
 };
 use crate::{
     cache::Reason,
-    wire::{Framing, RequestHead, ResponseHead},
+    wire::{Fields, Framing, RequestHead, ResponseHead},
 };
 
 /// Leave to store, or why not.
@@ -34,7 +34,8 @@ pub(crate) fn storable_for_get(exchange: &Exchange<'_>, head: &ResponseHead) -> 
     request_allows(exchange, &Method::POST)?;
     let RequestHead { target, fields, .. } = exchange.request;
     let named = head.fields.get_str("content-location");
-    let is_the_resource = named.and_then(|named| same_origin_target(exchange.request, named)) == Some(target.as_str());
+    let is_the_resource =
+        named.and_then(|named| same_origin_target(exchange.request, named)).as_deref() == Some(target.as_str());
     // RFC 9110 §13.2.1, §14.2: of a POST with conditions or a range the answer may be anything.
     let is_plain = !CONDITIONS.iter().any(|condition| fields.contains(condition));
     if head.status != 200 || !is_the_resource || !is_plain {
@@ -60,7 +61,7 @@ pub(crate) fn weigh(exchange: &Exchange<'_>, head: &ResponseHead) -> (Terms, Opt
     let lifetime = lifetime(head, &directives, unsaid(exchange, head), answered);
     let refused = status_allows(head)
         .and_then(|()| directives_allow(&directives, head.status))
-        .and_then(|()| if vary.is_ok() { Ok(()) } else { Err(Reason::VaryStar) })
+        .and_then(|()| vary_allows(&vary, &request.fields))
         .and_then(|()| sharing_allows(exchange, head, &directives))
         .and_then(|()| if tags.is_ok() { Ok(()) } else { Err(Reason::TooManyTags) })
         .and_then(|()| worth_storing(head, &directives, lifetime));
@@ -77,6 +78,15 @@ fn unsaid(exchange: &Exchange<'_>, head: &ResponseHead) -> Unsaid {
     }
     let default_ttl = policy.default_ttl.filter(|_| !head.fields.contains("set-cookie"));
     Unsaid { heuristic: policy.heuristic, default_ttl }
+}
+
+/// Whether the fields that Vary names tell for which requests the answer is (§4.1).
+fn vary_allows(vary: &Result<Vary, Anything>, request: &Fields) -> Result<(), Reason> {
+    match vary {
+        Err(Anything) => Err(Reason::VaryStar),
+        Ok(vary) if vary.has_twin(request) => Err(Reason::VaryTwin),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Whether what one client was given may be given to others.

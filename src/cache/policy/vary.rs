@@ -72,6 +72,15 @@ impl Vary {
         self.names().all(|name| value(one, name) == value(other, name))
     }
 
+    /// Whether this request has a twin of a nominated name, with `_` for `-`. Some backends take the one for the other, and
+    /// then the answer was made for a value that is not what it is chosen by.
+    pub(crate) fn has_twin(&self, request: &Fields) -> bool {
+        let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        let is_twin = |known: &str, name: &[u8]| name.iter().map(plain).eq(known.bytes()) && known.len() == name.len();
+        let mut doubtful = request.iter().map(|(name, _)| name).filter(|name| name.contains(&b'_'));
+        doubtful.any(|name| self.names().any(|known| is_twin(known, name)))
+    }
+
     /// Whether the answer depends on no request field.
     pub fn is_empty(&self) -> bool {
         self.nominated.is_empty()

@@ -36,6 +36,13 @@ fn members_read_as_rfc_9211_has_them() {
 }
 
 #[test]
+fn a_lifetime_beyond_what_structured_fields_hold_is_cut_to_it() {
+    // RFC 8941 §3.3.1
+    assert_eq!(written(CacheStatus::Hit { ttl: i64::MAX }), "tidegate; hit; ttl=999999999999999");
+    assert_eq!(written(CacheStatus::Refreshing { ttl: i64::MIN }).split("; ").nth(2), Some("ttl=-999999999999999"));
+}
+
+#[test]
 fn every_reason_has_a_word_of_its_own_and_a_known_forward_word() {
     let words: HashSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
     assert_eq!(words.len(), Reason::ALL.len());

@@ -15,7 +15,7 @@ use tokio::{
 use super::*;
 use crate::{
     metrics::Registry,
-    tunnel::{Drain, Pace, Tunnels, wire},
+    tunnel::{About, Drain, Pace, Tunnels, wire},
 };
 
 /// A running tunnel, with the far ends of both its streams in the test's hand.
@@ -64,7 +64,7 @@ fn start(
 ) -> (Tunnels, JoinHandle<Ended>) {
     let tunnels = tunnels();
     let (up, down) = (Bytes::from_static(first.0), Bytes::from_static(first.1));
-    let tunnel = tokio::spawn(run(client, up, backend, down, Arc::new(terms), tunnels.open(0, 0), |ended| ended));
+    let tunnel = tokio::spawn(run(client, up, backend, down, Arc::new(terms), tunnels.open(0, 0, About::default()), |ended| ended));
     (tunnels, tunnel)
 }
 

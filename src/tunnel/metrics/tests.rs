@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     net::Stream,
     tunnel::{
-        Drain, Ended, Pace, Terms, Tunnels, run,
+        About, Drain, Ended, Pace, Terms, Tunnels, run,
         wire::{self, Farewell},
     },
 };
@@ -45,7 +45,7 @@ impl Story {
             observe: true,
         };
         let (near_client, near_backend) = (Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)));
-        let (first, open) = (Bytes::new(), tunnels.open(1, 0));
+        let (first, open) = (Bytes::new(), tunnels.open(1, 0, About::default()));
         let tunnel =
             tokio::spawn(run(near_client, first.clone(), near_backend, first, Arc::new(terms), open, |ended| ended));
         let story = Self { registry, tunnels, client, backend, tunnel };
@@ -184,7 +184,7 @@ async fn a_busy_tunnel_is_counted_every_second_and_a_silent_one_has_nothing_left
     tokio::time::sleep(Duration::from_millis(1100)).await;
     story.shows(r#"tidegate_websocket_messages_total{route="chat",direction="down",opcode="binary"} 3"#);
     let (page, _) = story.tunnels.page(0);
-    let down = page[0].totals().down;
+    let down = page[0].1.totals().down;
     assert_eq!((down.bytes, down.frames, down.binary, down.largest), (9, 3, 3, 1));
 }
 

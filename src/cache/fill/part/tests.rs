@@ -178,3 +178,36 @@ fn a_206_to_if_range_adds_to_what_is_there_and_begins_nothing() {
     part.finish().unwrap();
     assert_eq!(held(&cache, "bytes=0-5"), Some(b"abcdef".to_vec()));
 }
+
+#[test]
+fn a_client_that_asks_byte_by_byte_leaves_few_pieces() {
+    let cache = roomy();
+    for at in (0..3000).rev().chain(4000..7000) {
+        let mut part = begin(&cache, STRONG, &format!("bytes {at}-{at}/100000")).unwrap();
+        part.push(&[at as u8]);
+        part.finish().unwrap();
+    }
+    assert_eq!(held(&cache, "bytes=4000-6999"), Some((4000..7000).map(|at| at as u8).collect()));
+    let Lookup::Part { stored, .. } = cache.lookup(KEY, &get(&[("Range", "bytes=7-8")]), &rfc(), Clock::new().at(0))
+    else {
+        panic!()
+    };
+    assert_eq!(stored.body.chunks().len(), 2, "one for each run");
+    assert_eq!(cache.held_bytes(), stored.cost());
+    drop(stored);
+    assert_eq!(emptied(&cache), 0);
+}
+
+#[test]
+fn a_whole_is_not_given_up_for_bytes_of_no_certain_place() {
+    let cache = roomy();
+    let mut whole = begin(&cache, STRONG, "bytes 0-2/3").unwrap();
+    whole.push(b"abc");
+    whole.finish().unwrap();
+    assert!(matches!(cache.lookup(KEY, &get(&[]), &rfc(), Clock::new().at(0)), Lookup::Hit { .. }));
+    let unsure = &[STRONG[0], STRONG[1], ("Content-Length", "1")];
+    let mut part = begin(&cache, unsure, "bytes 1-2/3").unwrap();
+    part.push(b"b");
+    assert_eq!(part.finish(), Err(Reason::ValidatorMismatch));
+    assert!(matches!(cache.lookup(KEY, &get(&[]), &rfc(), Clock::new().at(0)), Lookup::Hit { .. }));
+}

@@ -182,3 +182,15 @@ fn an_answer_to_post_may_be_kept_for_gets_to_come() {
     assert_eq!(weighed(&[("If-None-Match", "\"a\"")], 200, &[FRESH, itself], &rfc()), Err(Reason::Method));
     assert_eq!(weighed(&[("Authorization", "x")], 200, &[FRESH, itself], &rfc()), Err(Reason::Authorization));
 }
+
+#[test]
+fn what_may_be_made_for_a_twin_of_a_nominated_field_is_not_stored() {
+    let varied = response(200, &[FRESH, ("Vary", "Accept-Language, X-Device-Class")]);
+    let weighed = |asked: Lines<'_>| weigh(&get(asked), &varied, &rfc()).err();
+    for name in ["Accept_Language", "accept_language", "X-Device_Class", "X_Device_Class"] {
+        assert_eq!(weighed(&[(name, "de")]), Some(Reason::VaryTwin), "{name}");
+    }
+    for name in ["Accept-Language", "Accept_Languages", "Other_Name", "X_Device"] {
+        assert_eq!(weighed(&[(name, "de")]), None, "{name}");
+    }
+}

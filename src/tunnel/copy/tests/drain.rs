@@ -143,7 +143,7 @@ async fn a_tunnel_that_opens_during_a_drain_is_closed_at_once() {
     let tunnels = tunnels();
     drain(&tunnels);
     let (client_stream, backend_stream) = (Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)));
-    let open = tunnels.open(0, 0);
+    let open = tunnels.open(0, 0, About::default());
     let tunnel =
         tokio::spawn(run(client_stream, Bytes::new(), backend_stream, Bytes::new(), Arc::new(TERMS), open, |ended| {
             ended

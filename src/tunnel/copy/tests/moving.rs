@@ -216,7 +216,7 @@ async fn a_tunnel_at_rest_is_one_small_record() {
         Stream::Tcp(backend),
         Bytes::new(),
         Arc::new(TERMS),
-        tunnels().open(0, 0),
+        tunnels().open(0, 0, About::default()),
         |ended| ended,
     );
     assert!(size_of_val(&tunnel) <= 560, "{}", size_of_val(&tunnel));
