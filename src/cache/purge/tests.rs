@@ -270,3 +270,33 @@ fn what_is_too_much_to_be_swept_at_once_is_out_of_use_at_once_all_the_same() {
         cache.store.settle();
     }
 }
+
+#[test]
+#[ignore = "a measurement, which takes minutes and some GiB"]
+#[expect(clippy::print_stdout, reason = "it tells its figures")]
+fn how_long_purges_of_a_million_answers_take() {
+    let config = config::Cache { capacity: 8 << 30, max_object: 1 << 20, ..config::Cache::default() };
+    let cache = Cache::new(&config, &Registry::new());
+    let (now, plain) = (Now::read(), get(&[]));
+    for number in 0..1_000_000 {
+        let tags = format!("all section-{} product-{}", number % 50, number % 10_000);
+        let key = key_of(&format!("/section-{}/product-{number}", number % 50));
+        put(&cache, &key, &plain, &[FRESH, ("Cache-Tag", &tags)], now);
+    }
+    cache.store.settle();
+    let url = Purged::Url(key_of("/section-7/product-7"));
+    for (what, soft) in [
+        (tag("product-1234"), true),
+        (tag("product-1234"), false),
+        (tag("none"), false),
+        (url, false),
+        (Purged::Prefix(key_of("/section-49/")), false),
+        (tag("section-3"), false),
+        (tag("all"), true),
+        (tag("all"), false),
+    ] {
+        let started = std::time::Instant::now();
+        let struck = cache.purge(&Purge { what: what.clone(), soft });
+        println!("{:6} {:5} {struck:7} answers in {:?}", what.kind(), soft, started.elapsed());
+    }
+}
