@@ -151,9 +151,10 @@ impl Cache {
     pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         let found = self.look(key, request, policy, now);
         match &found {
-            Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
-                self.count_given(stored);
+            Lookup::Hit { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
+                self.count_given(stored, stored.body.length());
             }
+            Lookup::Part { stored, wanted, .. } => self.count_given(stored, wanted.bytes(stored.body.length())),
             Lookup::Miss(reason)
             | Lookup::Pass(reason)
             | Lookup::Revalidate { reason, .. }
@@ -176,16 +177,16 @@ impl Cache {
     ) -> Option<(Arc<Stored>, u64, i64)> {
         match self.look(key, request, policy, now) {
             Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
-                self.count_given(&stored);
+                self.count_given(&stored, stored.body.length());
                 Some((stored, age, ttl))
             }
             _ => None,
         }
     }
 
-    fn count_given(&self, stored: &Stored) {
+    fn count_given(&self, stored: &Stored, bytes: u64) {
         stored.count_hit();
-        self.metrics.saved.count(stored.body.length(), stored.answer.took);
+        self.metrics.saved.count(bytes, stored.answer.took);
     }
 
     /// The same without counting: for whoever only wants to know.

@@ -87,7 +87,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
         Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
-            cache.count_given(&stored);
+            cache.count_given(&stored, stored.body.length());
             return Begin::Stored(stored);
         }
         Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
