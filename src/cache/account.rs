@@ -23,6 +23,12 @@ pub(crate) fn usable(capacity: u64) -> u64 {
     capacity - (threads * THREAD_OVERHEAD).min(capacity / 8)
 }
 
+/// What of that is there for stored answers. What is being fetched needs room beside them: a sixteenth, or one largest object
+/// if that is more.
+pub(crate) fn storable(usable: u64, max_object: u64) -> u64 {
+    usable - (usable / 16).max(max_object.min(usable / 2))
+}
+
 /// Bytes held, never above the capacity.
 #[derive(Debug)]
 pub(crate) struct Account {

@@ -18,6 +18,7 @@ use super::{
     Answer,
     key::{base_of, is_under, origin_of},
     purge::Purged,
+    store::Entry,
     stored::Resource,
 };
 
@@ -30,7 +31,7 @@ pub(crate) struct Index {
 
 #[derive(Debug, Default)]
 struct Shard {
-    rows: BTreeMap<Arc<[u8]>, Arc<Resource>>,
+    rows: BTreeMap<Arc<[u8]>, Entry>,
     /// By tag or group, as `write_tag` and `write_group` have them.
     labels: HashMap<Box<[u8]>, HashSet<Itself, RandomState>, RandomState>,
 }
@@ -44,23 +45,32 @@ impl Index {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
     }
 
-    /// Takes a resource in, in the place of its predecessor.
-    pub(crate) fn put(&self, resource: &Arc<Resource>) {
-        let mut shard = self.shard_of(resource.key());
-        let before = shard.rows.insert(resource.key().clone(), resource.clone());
+    /// What stands under a key.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Entry> {
+        self.shard_of(key).rows.get(key).cloned()
+    }
+
+    /// Takes an entry in, in the place of its predecessor.
+    pub(crate) fn put(&self, entry: &Entry) {
+        let mut shard = self.shard_of(entry.key());
+        let before = shard.rows.insert(entry.key().clone(), entry.clone());
         // In this order, so that a label that both have is not taken down and put up again.
-        shard.label(resource);
-        if let Some(before) = before {
-            shard.unlabel(&before);
+        if let Some(resource) = entry.resource() {
+            shard.label(resource);
+        }
+        if let Some(before) = before.as_ref().and_then(Entry::resource) {
+            shard.unlabel(before);
         }
     }
 
-    /// Takes this very resource out, if it is still here.
-    pub(crate) fn remove(&self, resource: &Arc<Resource>) {
-        let mut shard = self.shard_of(resource.key());
-        if shard.rows.get(resource.key()).is_some_and(|row| Arc::ptr_eq(row, resource)) {
-            shard.rows.remove(resource.key());
-            shard.unlabel(resource);
+    /// Takes this very entry out, if it is still here.
+    pub(crate) fn remove(&self, entry: &Entry) {
+        let mut shard = self.shard_of(entry.key());
+        if shard.rows.get(entry.key()) == Some(entry) {
+            shard.rows.remove(entry.key());
+            if let Some(resource) = entry.resource() {
+                shard.unlabel(resource);
+            }
         }
     }
 
@@ -86,7 +96,7 @@ impl Index {
             Purged::Prefix(prefix) => shard.from(prefix).take_while(|row| row.key().starts_with(prefix)).all(visit),
             Purged::Tag(tag) => labelled(&tag_label(tag)).all(|itself| visit(&itself.0)),
             Purged::Group { origin, name } => labelled(&group_label(origin, name)).all(|itself| visit(&itself.0)),
-            Purged::All => shard.rows.values().all(visit),
+            Purged::All => shard.rows.values().filter_map(Entry::resource).all(visit),
         };
     }
 
@@ -100,9 +110,10 @@ impl Index {
 }
 
 impl Shard {
-    /// The rows from this key on.
+    /// The resources from this key on.
     fn from(&self, key: &[u8]) -> impl Iterator<Item = &Arc<Resource>> {
-        self.rows.range::<[u8], _>((Bound::Included(key), Bound::Unbounded)).map(|(_, resource)| resource)
+        let rows = self.rows.range::<[u8], _>((Bound::Included(key), Bound::Unbounded));
+        rows.filter_map(|(_, entry)| entry.resource())
     }
 
     fn label(&mut self, resource: &Arc<Resource>) {

@@ -137,10 +137,8 @@ impl Cache {
     pub fn new(config: &config::Cache, registry: &Registry) -> Arc<Self> {
         let metrics = Metrics::new(registry);
         let capacity = account::usable(config.capacity);
-        // What is being fetched needs room beside what is stored: an eighth, or one largest object if that is more.
-        let reserve = (capacity / 8).max(config.max_object.min(capacity / 2));
         let account = Account::new(capacity);
-        let store = Store::new(capacity - reserve, &account, &metrics);
+        let store = Store::new(account::storable(capacity, config.max_object), &account, &metrics);
         Metrics::observe(registry, &account, config.capacity, store.entries());
         let (flights, purges) = (Flights::new(), Purges::default());
         let max_object = config.max_object;
@@ -149,7 +147,7 @@ impl Cache {
 
     /// What the store has for this request. No allocation and no copy on a hit.
     pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
-        let found = self.look(key, request, policy, now);
+        let found = self.decide(|store| store.find(key, &request.fields), request, policy, now);
         match &found {
             Lookup::Hit { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
                 self.count_given(stored, stored.body.length());
@@ -175,7 +173,7 @@ impl Cache {
         policy: &Policy,
         now: Now,
     ) -> Option<(Arc<Stored>, u64, i64)> {
-        match self.look(key, request, policy, now) {
+        match self.decide(|store| store.find(key, &request.fields), request, policy, now) {
             Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
                 self.count_given(&stored, stored.body.length());
                 Some((stored, age, ttl))
@@ -191,6 +189,10 @@ impl Cache {
 
     /// The same without counting: for whoever only wants to know.
     pub fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
+        self.decide(|store| store.peek(key, &request.fields), request, policy, now)
+    }
+
+    fn decide(&self, find: impl FnOnce(&Store) -> Found, request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }
@@ -220,7 +222,7 @@ impl Cache {
                 _ => Lookup::Miss(reason),
             })
         };
-        let stored = match self.store.find(key, &request.fields) {
+        let stored = match find(&self.store) {
             Found::Stored(stored) => stored,
             Found::OtherVariants => return missing(Reason::VaryMiss),
             Found::DontQueue(until) if now.instant < until && is_ranged => return missing(Reason::Uncacheable),

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Instant};
 use moka::notification::RemovalCause;
 
 use super::{
-    account::{Account, Charge, ENTRY_OVERHEAD},
+    account::{Account, Charge, ENTRY_OVERHEAD, Part},
     index::Index,
     metrics::{Cause, Metrics},
     purge::Purged,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{clock::Now, wire::Fields};
 
-/// What stands under a key.
+/// What stands under a key. Equal to itself alone.
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     /// Answers.
@@ -30,8 +30,35 @@ pub(crate) enum Entry {
 /// For how long a key is marked.
 #[derive(Debug)]
 pub(crate) struct Mark {
+    key: Arc<[u8]>,
     until: Instant,
     _charge: Charge,
+}
+
+impl Entry {
+    pub(crate) fn key(&self) -> &Arc<[u8]> {
+        match self {
+            Self::Resource(resource) => resource.key(),
+            Self::DontQueue(mark) => &mark.key,
+        }
+    }
+
+    pub(crate) fn resource(&self) -> Option<&Arc<Resource>> {
+        match self {
+            Self::Resource(resource) => Some(resource),
+            Self::DontQueue(_) => None,
+        }
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Resource(one), Self::Resource(other)) => Arc::ptr_eq(one, other),
+            (Self::DontQueue(one), Self::DontQueue(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
 }
 
 type Table = moka::sync::Cache<Arc<[u8]>, Entry, foldhash::fast::RandomState>;
@@ -63,9 +90,9 @@ impl Store {
             .max_capacity(capacity / WEIGHT_UNIT)
             .weigher(|key, entry| weight(key, entry))
             .eviction_listener(move |_, entry, cause| {
+                rows.remove(&entry);
                 let Entry::Resource(resource) = entry else { return };
                 evictions.add(why(&resource, cause), 1);
-                rows.remove(&resource);
                 // moka frees what it has taken out when no thread can be looking at it any more, which may take a while;
                 // the bytes are wanted now.
                 resource.clear();
@@ -74,17 +101,22 @@ impl Store {
         Self { table, index, account: account.clone() }
     }
 
-    /// The entry, and a mark that it was asked for. Nothing is allocated.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Entry> {
-        self.table.get(key)
+    /// The answer for a request with these fields, which counts as asked for. Nothing is allocated when its nominated fields
+    /// are byte for byte those of the stored request.
+    pub(crate) fn find(&self, key: &[u8], request: &Fields) -> Found {
+        Self::found(|| self.table.get(key), request)
     }
 
-    /// The answer for a request with these fields. Nothing is allocated when its nominated fields are byte for byte those
-    /// of the stored request.
-    pub(crate) fn find(&self, key: &[u8], request: &Fields) -> Found {
+    /// The same without counting: what is looked at for a second time on behalf of one request must not seem to be asked for
+    /// twice, or nothing that is asked for once could be told from what is asked for often.
+    pub(crate) fn peek(&self, key: &[u8], request: &Fields) -> Found {
+        Self::found(|| self.index.get(key), request)
+    }
+
+    fn found(entry: impl Fn() -> Option<Entry>, request: &Fields) -> Found {
         // Looked at just as another took its place, an entry is empty; the next look finds its successor.
         for _ in 0..2 {
-            match self.get(key) {
+            match entry() {
                 None => return Found::Nothing,
                 Some(Entry::DontQueue(mark)) => return Found::DontQueue(mark.until),
                 Some(Entry::Resource(resource)) => match resource.select(request) {
@@ -95,6 +127,17 @@ impl Store {
             }
         }
         Found::Nothing
+    }
+
+    /// What stands under a key; not counted as asked for.
+    #[cfg(test)]
+    pub(crate) fn entry(&self, key: &[u8]) -> Option<Entry> {
+        self.index.get(key)
+    }
+
+    /// All answers under a key, if there are some; not counted as asked for.
+    pub(crate) fn resource(&self, key: &[u8]) -> Option<Arc<Resource>> {
+        self.index.get(key)?.resource().cloned()
     }
 
     /// Puts an answer in front of the others under its key; says how many variants had to go for the bound. `None`: a purge
@@ -141,32 +184,26 @@ impl Store {
 
     /// Puts a resource into index and table; false if its newest answer, `new`, is struck.
     fn place(&self, resource: Resource, new: Option<&Arc<Stored>>, is_struck: impl Fn() -> bool) -> bool {
-        let (key, resource) = (resource.key().clone(), Arc::new(resource));
+        let key = resource.key().clone();
         if resource.len() == 0 {
             self.table.invalidate(&*key);
             return true;
         }
-        self.index.put(&resource);
+        let entry = Entry::Resource(Arc::new(resource));
+        self.index.put(&entry);
         // Whoever purges notes it first and goes through the index then. So it has found this answer, or is known by now.
         let is_struck = new.is_some_and(|new| new.is_struck() || (is_struck() && new.strike()));
-        self.table.insert(key.clone(), Entry::Resource(resource));
+        self.table.insert(key.clone(), entry);
         if is_struck {
             self.sweep(&key);
         }
         !is_struck
     }
 
-    fn resource(&self, key: &[u8]) -> Option<Arc<Resource>> {
-        match self.get(key) {
-            Some(Entry::Resource(resource)) => Some(resource),
-            _ => None,
-        }
-    }
-
     /// Takes out the answer that a request with these fields would validate now: the backend has just given another in its
     /// place, which is not stored. What is fresh, and what other requests are given, stays.
     pub(crate) fn retire(&self, key: &[u8], request: &Fields, now: Now) {
-        let Found::Stored(stored) = self.find(key, request) else { return };
+        let Found::Stored(stored) = self.peek(key, request) else { return };
         if stored.answer.no_cache || stored.answer.ttl(stored.answer.age(now)) <= 0 {
             self.replace(key, &stored, None, || false);
         }
@@ -202,13 +239,17 @@ impl Store {
             return;
         }
         if let Some(_charge) = self.account.charge(mark_cost(key)) {
-            self.table.insert(key.into(), Entry::DontQueue(Arc::new(Mark { until, _charge })));
+            let key: Arc<[u8]> = key.into();
+            let _charge = _charge.of(Part::Heads);
+            let entry = Entry::DontQueue(Arc::new(Mark { key: key.clone(), until, _charge }));
+            self.index.put(&entry);
+            self.table.insert(key, entry);
         }
     }
 
     /// How long the key is marked for; the mark may have run out.
     pub(crate) fn marked_until(&self, key: &[u8]) -> Option<Instant> {
-        match self.get(key) {
+        match self.index.get(key) {
             Some(Entry::DontQueue(mark)) => Some(mark.until),
             _ => None,
         }
@@ -234,10 +275,7 @@ impl Store {
 
     /// All resources, in no order, beside whoever changes the table meanwhile. Nothing is marked as asked for.
     pub(crate) fn resources(&self) -> impl Iterator<Item = Arc<Resource>> {
-        self.table.iter().filter_map(|(_, entry)| match entry {
-            Entry::Resource(resource) => Some(resource),
-            Entry::DontQueue(_) => None,
-        })
+        self.table.iter().filter_map(|(_, entry)| entry.resource().cloned())
     }
 
     /// Does what moka has put off: admission, eviction, giving back memory.

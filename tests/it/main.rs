@@ -9,6 +9,7 @@
 mod attacks;
 mod browser;
 mod cache;
+mod conformance;
 mod conversations;
 mod direct;
 mod drains;

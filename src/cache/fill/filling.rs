@@ -28,7 +28,7 @@ pub struct Fill {
     head_cost: u64,
     length: u64,
     pieces: u64,
-    blocks: Blocks,
+    blocks: Box<Blocks>,
     /// Why the body is only passed on, if it is.
     passing: Option<Reason>,
     /// `None` once it has ended.
@@ -49,7 +49,7 @@ impl Fill {
     pub(super) fn new(duty: Duty, pipe: Arc<Pipe>, charge: Charge) -> Self {
         let head_cost = Stored::head_cost(pipe.answer(), &duty.key);
         let _counted = duty.cache.metrics.fills.hold();
-        let blocks = Blocks::new(pipe.answer().length);
+        let blocks = Box::new(Blocks::new(pipe.answer().length));
         Self { pipe, charge, head_cost, length: 0, pieces: 0, blocks, passing: None, duty: Some(duty), _counted }
     }
 

@@ -157,7 +157,7 @@ impl Leader {
     pub fn resolve_stale(self, stored: &Arc<Stored>) {
         let Duty { cache, key, flight, .. } = &self.duty;
         cache.metrics.validations.add(Validation::Stale, 1);
-        let found = cache.store.find(key, &flight.fields);
+        let found = cache.store.peek(key, &flight.fields);
         let is_there = matches!(found, Found::Stored(current) if Arc::ptr_eq(&current, stored));
         self.duty.settle(if is_there { State::Stale(stored.clone()) } else { State::Gone });
     }
@@ -202,7 +202,7 @@ impl Duty {
     ) -> Result<(), Reason> {
         let (cache, fields) = (self.cache.clone(), &self.flight.fields);
         let made = cache.flights.locked(&self.key, || {
-            let before = match cache.store.find(&self.key, fields) {
+            let before = match cache.store.peek(&self.key, fields) {
                 Found::Stored(stored) => Some(stored),
                 _ => None,
             };

@@ -30,7 +30,6 @@ pub(crate) use refresh::RefreshGate;
 use super::{
     Cache, Lookup, Policy, Reason, Stored,
     policy::{self, Reuse, Wants},
-    store::Entry,
 };
 use crate::{clock::Now, wire::RequestHead};
 
@@ -168,10 +167,8 @@ pub(super) fn join_near(cache: &Cache, key: &[u8], request: &RequestHead, policy
 /// use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and so is one to an
 /// identified client (RFC 9111 §3.5), unless the last answer said otherwise. HEAD has no body to share in any case.
 fn is_served_alone(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -> bool {
-    let known = match cache.store.get(key) {
-        Some(Entry::Resource(resource)) => resource.select(&request.fields).or_else(|| resource.newest()),
-        _ => None,
-    };
+    let resource = cache.store.resource(key);
+    let known = resource.and_then(|resource| resource.select(&request.fields).or_else(|| resource.newest()));
     match known {
         Some(stored) => !stored.answer.is_shareable() || (identified && !stored.answer.shared_with_authorization),
         None => identified,
@@ -185,12 +182,10 @@ fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead, p
         return false;
     }
     match flight.state() {
-        State::Waiting => match cache.store.get(key) {
-            Some(Entry::Resource(resource)) => {
-                resource.newest().is_none_or(|stored| stored.answer.vary.agree(&flight.fields, &request.fields))
-            }
-            _ => true,
-        },
+        State::Waiting => {
+            let newest = cache.store.resource(key).and_then(|resource| resource.newest());
+            newest.is_none_or(|stored| stored.answer.vary.agree(&flight.fields, &request.fields))
+        }
         State::Streaming(pipe) => {
             if cache.purges.strike(key, pipe.answer(), flight.since, cache.purges.count()) {
                 return false;

@@ -18,12 +18,12 @@ fn key_of(authority: &str, target: &str, behind: &[u8]) -> Vec<u8> {
     key
 }
 
-fn resource(key: &[u8], tags: &str, groups: &str) -> Arc<Resource> {
+fn resource(key: &[u8], tags: &str, groups: &str) -> Entry {
     let fields = [("Cache-Control", "max-age=60"), ("Cache-Tag", tags), ("Cache-Groups", groups)];
     let account = Account::new(0);
     let body = Body::new(Vec::new(), Charge::none(&account));
     let stored = Stored::new(Arc::new(answer(&fields)), body, Charge::none(&account));
-    Arc::new(Resource::with(None, key, stored, &get(&[]).fields).0)
+    Entry::Resource(Arc::new(Resource::with(None, key, stored, &get(&[]).fields).0))
 }
 
 fn found(index: &Index, what: &Purged) -> Vec<Vec<u8>> {
@@ -114,7 +114,7 @@ proptest! {
         length in 0usize..20,
     ) {
         let index = Index::new();
-        let mut twin: BTreeMap<Vec<u8>, Arc<Resource>> = BTreeMap::new();
+        let mut twin: BTreeMap<Vec<u8>, Entry> = BTreeMap::new();
         for (adds, key, tags) in steps {
             let groups = format!("\"{}\"", tags.trim());
             if adds {
@@ -133,7 +133,7 @@ proptest! {
         purges.extend(["t", "tu", "vv"].map(|tag| Purged::Tag(tag.into())));
         purges.extend(["t", "tu", "t u", ""].map(|name| Purged::Group { origin: origin.clone(), name: name.into() }));
         for what in purges {
-            let strikes = |row: &&Arc<Resource>| row.variants().iter().any(|stored| what.strikes(row.key(), &stored.answer));
+            let strikes = |row: &&Entry| row.resource().unwrap().variants().iter().any(|stored| what.strikes(row.key(), &stored.answer));
             let expected: Vec<_> = twin.values().filter(strikes).map(|row| row.key().to_vec()).collect();
             prop_assert_eq!(found(&index, &what), expected, "{:?}", what);
         }

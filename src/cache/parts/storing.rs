@@ -55,7 +55,7 @@ impl Cache {
         }
         let (whole, place) = as_whole(head).ok_or(Reason::Partial)?;
         let answer = policy::storable(exchange, &whole)?.answer;
-        if let Found::Stored(stored) = self.store.find(key, &exchange.request.fields)
+        if let Found::Stored(stored) = self.store.peek(key, &exchange.request.fields)
             && place.sure
             && may_combine(&stored, &answer)
         {
@@ -85,7 +85,7 @@ impl Cache {
 
     /// What is missing of the whole that this request wants, if it is worth asking for alone.
     pub(crate) fn gap(&self, key: &[u8], request: &RequestHead) -> Option<Gap> {
-        let Found::Stored(stored) = self.store.find(key, &request.fields) else { return None };
+        let Found::Stored(stored) = self.store.peek(key, &request.fields) else { return None };
         gap_of_whole(&stored).filter(|gap| gap.wanted.end <= self.max_object)
     }
 }

@@ -59,9 +59,12 @@ impl ResponseDirectives {
     pub(crate) fn of(fields: &Fields) -> Self {
         let mut directives = Self::default();
         for line in fields.all("cache-control") {
-            if each_directive(line, |name, argument| directives.take(name, argument)).is_err() {
-                directives.no_store = true;
-            }
+            let read = each_directive(line, |name, argument| {
+                directives.take(name, argument);
+                directives.no_store |=
+                    is_garbled_refusal(name) || matches!(argument, Argument::Token(token) if is_garbled_refusal(token));
+            });
+            directives.no_store |= read.is_err();
         }
         directives
     }
@@ -206,6 +209,15 @@ pub(crate) fn delta_seconds(digits: &[u8]) -> Option<u64> {
         return None;
     }
     Some(digits.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+}
+
+/// Whether a name or a token is none, and holds a word that forbids to share: some backends write `private; max-age=60` or
+/// `no-store no-cache`, and what they mean by it is no secret.
+fn is_garbled_refusal(bytes: &[u8]) -> bool {
+    let is_between = |byte: &u8| matches!(byte, b';' | b' ' | b'\t');
+    let forbids =
+        |word: &[u8]| ["no-store", "no-cache", "private"].iter().any(|no| word.eq_ignore_ascii_case(no.as_bytes()));
+    bytes.iter().any(is_between) && bytes.split(is_between).any(forbids)
 }
 
 fn lower(slot: &mut Option<u64>, seconds: u64) {

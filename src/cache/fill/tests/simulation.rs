@@ -218,9 +218,9 @@ impl World {
     fn must_be_clean(&self) {
         assert_eq!(self.cache.flights.len(), 0, "fetches are left");
         assert_eq!(self.cache.metrics.fills.value(), 0, "fills are left");
-        let stored = |key: usize| match self.cache.store.get(&[key as u8]) {
-            Some(Entry::Resource(resource)) => resource.cost(),
-            Some(Entry::DontQueue(_)) => 1 + ENTRY_OVERHEAD,
+        let stored = |key: usize| match self.cache.store.entry(&[key as u8]) {
+            Some(crate::cache::store::Entry::Resource(resource)) => resource.cost(),
+            Some(crate::cache::store::Entry::DontQueue(_)) => 1 + ENTRY_OVERHEAD,
             None => 0,
         };
         assert_eq!(

@@ -45,6 +45,18 @@ fn a_quoted_string_without_end_forbids_storing() {
 }
 
 #[test]
+fn a_refusal_counts_whatever_separates_it() {
+    for value in
+        ["private; max-age=60", "max-age=60; private", "no-cache no-store", "public;\tNo-Cache", "a=b no-store"]
+    {
+        assert!(of(&[value]).no_store, "{value}");
+    }
+    for value in ["public; max-age=60", "x-private; max-age=60", "a=private", "a=\"no-store; private\"", "private"] {
+        assert!(!of(&[value]).no_store, "{value}");
+    }
+}
+
+#[test]
 fn of_duplicates_the_smaller_counts() {
     assert_eq!(max_age("max-age=1800, max-age=1"), Some(1));
     assert_eq!(of(&["max-age=1", "max-age=1800"]).max_age, Some(1));

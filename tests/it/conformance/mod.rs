@@ -1,0 +1,112 @@
+//! Somebody else's examiner: the caching rules as the RFCs tell them, case by case, with the verdicts in
+//! `tests/conformance`, so that a change of any shows as a diff. One gateway and one backend for all cases at once.
+
+mod ask;
+mod backend;
+mod case;
+mod dates;
+mod outcome;
+
+use std::time::Duration;
+
+use ask::Ask;
+use backend::Stage;
+use case::Case;
+use futures_util::{StreamExt, stream};
+use outcome::Outcome;
+
+use crate::support::*;
+
+/// The first segment of a case's path chooses one.
+const ROUTES: &str = r#"
+upstream = "main"
+
+[[listener]]
+address = "HTTP2"
+h2c = true
+
+[upstreams.main]
+servers = "ORIGIN"
+answer_timeout = "1s"
+
+[[routes]]
+match.path = "/cookies"
+cache.set_cookie = "store"
+
+[[routes]]
+match.path = "/whole"
+cache.range_fill = "whole"
+
+[[routes]]
+match.path = "/ignore"
+cache.client_cache_control = "ignore"
+
+[[routes]]
+match.path = "/error"
+cache.stale_if_error = "1h"
+
+[[routes]]
+match.path = "/refresh"
+cache.stale_while_revalidate = "1h"
+
+[[routes]]
+match.path = "/default"
+cache.default_ttl = "1h"
+
+[[routes]]
+match.path = "/shaped"
+cache.key = { query = { ignore = ["utm_*"] }, sort_query = true, fields = ["X-Country"] }
+"#;
+
+/// Cases at a time.
+const CASES_AT_A_TIME: usize = 24;
+
+#[tokio::test]
+async fn every_case_has_its_verdict() {
+    let stage = Stage::default();
+    let origin = Origin::new().otherwise(stage.script()).start().await;
+    let plain = free_address();
+    let config = ROUTES.replace("ORIGIN", &origin.address).replace("HTTP2", &plain.to_string());
+    let gateway = Gateway::with(&config).await;
+    let http2 = Http2::prior_knowledge(plain).await;
+    let cases = case::all();
+    assert!(cases.len() > 250, "only {} cases", cases.len());
+    // Each once more on a path of its own over HTTP/2.
+    let again = cases.iter().map(|case| (case.over_http2(), Some(&http2)));
+    let all: Vec<_> = cases.iter().cloned().map(|case| (case, None)).chain(again).collect();
+    let examined = stream::iter(&all).map(|(case, http2)| examine(&gateway, *http2, &stage, case));
+    let examined = examined.buffered(CASES_AT_A_TIME);
+    let differences = examined.collect::<Vec<_>>().await.concat();
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}
+
+/// Plays one case and tells what was not as it stands there.
+async fn examine(gateway: &Gateway, http2: Option<&Http2>, stage: &Stage, case: &Case) -> Vec<String> {
+    let now = dates::now();
+    let in_place = |text: &str| dates::filled(text, now).replace("{path}", &case.path);
+    // Before this step.
+    let mut given: Vec<String> = Vec::new();
+    let mut differences = Vec::new();
+    for (index, step) in case.steps.iter().enumerate() {
+        if let Some(wait) = step.wait_ms {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            continue;
+        }
+        if !step.backend.is_empty() {
+            stage.of(&case.path, |scene| scene.says = step.backend.iter().map(|line| in_place(line)).collect());
+        }
+        let before = stage.of(&case.path, |scene| scene.seen.len());
+        let ask = Ask::of(&in_place(&step.ask), &case.path);
+        let foretold = ask.foretold(gateway).await;
+        let (interim, answer) = ask.send(gateway, http2).await;
+        if step.outcome.starts_with("refreshed") {
+            eventually(&case.title, async || stage.of(&case.path, |s| (s.seen.len() > before).then_some(()))).await;
+        }
+        let scene = stage.of(&case.path, |scene| scene.clone());
+        let outcome = Outcome { ask: &ask, foretold, interim, answer, reached: &scene.seen[before..], given: &given };
+        let wrong = outcome.differences(step, in_place);
+        differences.extend(wrong.into_iter().map(|what| format!("{}: step {}: {what}", case.title, index + 1)));
+        given = scene.given;
+    }
+    differences
+}
