@@ -275,9 +275,9 @@ fn what_is_too_much_to_be_swept_at_once_is_out_of_use_at_once_all_the_same() {
 fn a_purge_between_a_post_and_its_answer_keeps_that_out_of_the_store() {
     let (cache, now, plain) = (cache(), Now::read(), get(&[]));
     let key = key_of("/a");
-    for (what, is_stored) in [(Some(tag("one")), false), (Some(tag("other")), true), (None, true)] {
+    for (what, is_stored) in [(tag("one"), false), (tag("other"), true)] {
         let sent = cache.purge_count();
-        what.iter().for_each(|what| drop(purge(&cache, what.clone())));
+        purge(&cache, what.clone());
         let plan = plan(&cache, &plain, &[FRESH, ("xkey", "one")], now);
         let stored = cache.begin_answered(&key, &plain, now, sent).store_whole(plan, b"body");
         assert_eq!(stored.is_ok(), is_stored, "{what:?}");
