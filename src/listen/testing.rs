@@ -66,6 +66,8 @@ pub(crate) fn connector_of(versions: &[&'static SupportedProtocolVersion], alpn:
         .with_custom_certificate_verifier(Arc::new(Anything))
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    // Tests that write records of their own need the keys.
+    config.enable_secret_extraction = true;
     TlsConnector::from(Arc::new(config))
 }
 
