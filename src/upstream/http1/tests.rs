@@ -225,7 +225,7 @@ async fn a_head_and_the_body_that_is_there_leave_together() {
     assert_eq!(exchange.connection.out.sent(), 0);
     poll_fn(|cx| Poll::Ready(exchange.poll_write(cx))).await;
     assert!(exchange.connection.out.is_empty());
-    assert!(backend.heard(65).await.ends_with("\r\n\r\nhelloworld"));
+    assert!(backend.heard(64).await.ends_with("\r\n\r\nhelloworld"));
 }
 
 #[tokio::test]
