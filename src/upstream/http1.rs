@@ -172,7 +172,9 @@ impl Exchange {
                 Decoded::End => return Poll::Ready(None),
                 Decoded::NeedMore => {}
             }
-            let wanted = decoder.remaining().map_or(READ_BODY, |left| left.clamp(1024, READ_BODY as u64) as usize);
+            // One byte more than is to come: a read that comes short spares the one that would find nothing.
+            let room = |left: u64| left.saturating_add(1).clamp(1024, READ_BODY as u64) as usize;
+            let wanted = decoder.remaining().map_or(READ_BODY, room);
             let Poll::Ready(read) = self.poll_fill(wanted, cx) else {
                 // Silence is counted from the first time that nothing was there: a client that takes its time is not it.
                 return match self.poll_overdue(self.limits.read_timeout, cx) {
