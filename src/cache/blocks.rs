@@ -85,6 +85,16 @@ pub(crate) fn joined(pieces: &[Bytes], length: u64) -> Vec<Bytes> {
     blocks
 }
 
+/// The sizes of those blocks, in order.
+pub(crate) fn sizes(length: u64) -> impl Iterator<Item = u64> {
+    let mut left = length;
+    std::iter::from_fn(move || {
+        let size = size_for(left);
+        left -= size;
+        (size > 0).then_some(size)
+    })
+}
+
 /// In how many blocks a body of this length lies.
 pub(crate) fn count(length: u64) -> u64 {
     let rest = length % LARGEST;

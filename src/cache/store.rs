@@ -129,6 +129,18 @@ impl Store {
         Found::Nothing
     }
 
+    /// Whether so many bytes more would push nothing out.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        self.settle();
+        let capacity = self.table.policy().max_capacity().unwrap_or(u64::MAX);
+        self.table.weighted_size() + bytes.div_ceil(WEIGHT_UNIT) <= capacity
+    }
+
+    /// Counts a key as asked for.
+    pub(crate) fn touch(&self, key: &[u8]) {
+        self.table.get(key);
+    }
+
     /// What stands under a key; not counted as asked for.
     #[cfg(test)]
     pub(crate) fn entry(&self, key: &[u8]) -> Option<Entry> {

@@ -18,6 +18,7 @@ mod facts;
 mod failure;
 mod fetch;
 mod fields;
+mod handover;
 mod hit;
 mod http1;
 mod http2;

@@ -22,6 +22,10 @@ impl Handler for Gateway {
     fn cut(&self) {
         Gateway::cut(self);
     }
+
+    fn hand_on(&self) {
+        Gateway::hand_on(self);
+    }
 }
 
 /// Builds what a server runs; an error says what of the configuration can't be used.
@@ -32,6 +36,7 @@ pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
     let hosts = admin_names(&parts.config);
     let drain = DrainPace { rate: parts.config.limits.drain_rate, within: parts.config.timeouts.tunnel_drain };
     let handler = Gateway::new(parts.config, &parts.registry, parts.access_log)?;
+    handler.take_over();
     let lifecycle = parts.lifecycle;
     let ended = lifecycle.clone();
     let (of_bases, of_explain) = (handler.clone(), handler.clone());

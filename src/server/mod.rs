@@ -38,6 +38,10 @@ pub trait Handler: Send + Sync + 'static {
 
     /// From now on: everything ends at once. Never waits.
     fn cut(&self);
+
+    /// Nothing is served any more, and there is time to write what a successor may take over. Not called where everything
+    /// was to end at once.
+    fn hand_on(&self) {}
 }
 
 /// What a handler and an admin are made from.

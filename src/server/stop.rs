@@ -41,6 +41,9 @@ impl<H: Handler> Control<H> {
             self.end_workers().await;
             stopped
         });
+        if *self.requests.borrow() < StopRequest::Immediate {
+            self.handler.hand_on();
+        }
         // Only now are all lines queued.
         self.access_log.flush();
         self.certificates.take();

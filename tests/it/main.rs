@@ -18,6 +18,7 @@ mod endings;
 mod evil_backend;
 mod fields;
 mod fills;
+mod handover;
 mod handshakes;
 mod http2;
 mod keys;

@@ -69,14 +69,14 @@ pub struct Answer {
     pub took: Duration,
     /// Age at which a soft purge ended its freshness.
     pub(crate) ended: Ended,
-    edits: Option<Box<Edits>>,
+    pub(crate) edits: Option<Box<Edits>>,
 }
 
 /// The lines that the route's edits have taken out of the head as the backend sent it, and those that they have put in.
 #[derive(Clone, Debug)]
-struct Edits {
-    taken: Fields,
-    added: Fields,
+pub(crate) struct Edits {
+    pub(crate) taken: Fields,
+    pub(crate) added: Fields,
 }
 
 /// An age in seconds from which an answer is stale, however long it was to be fresh.
@@ -144,6 +144,11 @@ impl Answer {
             added: lines_without(&self.head.fields, &before),
         };
         self.edits = (!edits.taken.is_empty() || !edits.added.is_empty()).then(|| Box::new(edits));
+        self.write_heads();
+    }
+
+    /// Brings what is ready to write in line with the head.
+    pub(crate) fn write_heads(&mut self) {
         self.http1 = http1_of(&self.head);
         self.not_modified_http1 = http1_of(&not_modified(&self.head));
     }

@@ -35,6 +35,12 @@ pub enum LifetimeSource {
     Nothing,
 }
 
+impl LifetimeSource {
+    /// All of them, in order.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::SMaxage, Self::MaxAge, Self::Expires, Self::Route, Self::Heuristic, Self::Nothing];
+}
+
 /// What stands in for a lifetime that the answer does not say.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Unsaid {

@@ -2,7 +2,7 @@
 //!
 //! No lock, no clock, no runtime. What is not understood is not stored, and what is malformed is read in the careful sense.
 
-mod answer;
+pub(crate) mod answer;
 pub mod conditional;
 pub mod content_range;
 pub mod date;

@@ -27,6 +27,15 @@ struct Value {
     canonical: Box<[u8]>,
 }
 
+/// One nominated field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VaryPart<'v> {
+    pub(crate) name: &'v str,
+    /// The bytes of its one line, if it stood on one, and the form in which it is compared; `None`: the request lacked it.
+    pub(crate) value: Option<(Option<&'v [u8]>, &'v [u8])>,
+    pub(crate) language: Option<&'v [u8]>,
+}
+
 /// Fields that the backend does not see as the client sent them: they tell it who the client is. What depends on them
 /// can't be chosen by the client's own lines.
 const WRITTEN_ANEW: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "x-request-id"];
@@ -95,6 +104,31 @@ impl Vary {
     /// must not have the field.
     pub fn values(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
         self.nominated.iter().map(|own| (&*own.name, own.value.as_ref().map(|value| &*value.canonical)))
+    }
+
+    /// Everything it consists of, to be written down.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = VaryPart<'_>> {
+        self.nominated.iter().map(|own| VaryPart {
+            name: &own.name,
+            value: own.value.as_ref().map(|value| (value.exact.as_deref(), &*value.canonical)),
+            language: own.language.as_deref(),
+        })
+    }
+
+    /// The same from what was written down.
+    pub(crate) fn of_parts<'p>(parts: impl Iterator<Item = VaryPart<'p>>) -> Self {
+        let nominated = parts.map(|VaryPart { name, value, language }| Nominated {
+            name: name.into(),
+            value: value.map(|(exact, canonical)| Value { exact: exact.map(Into::into), canonical: canonical.into() }),
+            language: language.map(Into::into),
+        });
+        Self { nominated: nominated.collect() }
+    }
+
+    /// The fields of a request that it matches.
+    pub(crate) fn request(&self) -> Fields {
+        let value = |value: &Value| value.exact.as_ref().unwrap_or(&value.canonical).clone();
+        self.nominated.iter().filter_map(|own| Some((&*own.name, own.value.as_ref().map(value)?))).collect()
     }
 
     /// Bytes of memory held.
