@@ -17,8 +17,7 @@ use crate::{
 pub(super) const ABOUT: &str = "?route=&upstream=&backend=&client=&state=&kind=&age=1m&idle=10s&limit=100&after=: what is open: WebSockets, and HTTP answers of some age";
 pub(super) const ABOUT_ONE: &str = "one of them";
 pub(super) const ABOUT_CLOSED: &str = "?route=&upstream=&backend=&client=&kind=&limit=100: how the last ones ended";
-pub(super) const ABOUT_KICK: &str =
-    "?code=1012&reason=: closes those of the same filters, or with all=true all of them; over Close frames where there are any";
+pub(super) const ABOUT_KICK: &str = "?code=1012&reason=: closes those of the same filters, or with all=true all of them; over Close frames where there are any";
 pub(super) const ABOUT_KICK_ONE: &str = "?code=1012&reason=: closes it";
 
 /// `GET /connections`.
@@ -38,12 +37,11 @@ pub(super) fn list(state: &AdminState, request: &Request) -> Answer {
 
 /// `GET /connections/closed`.
 pub(super) fn closed(state: &AdminState, request: &Request) -> Answer {
-    let asked = Selection::read(request, &state.tunnels, &["limit"]).and_then(|selection| {
-        match selection.is_of_the_living() {
+    let asked =
+        Selection::read(request, &state.tunnels, &["limit"]).and_then(|selection| match selection.is_of_the_living() {
             true => Err("`state`, `age` and `idle` say nothing of what has ended".to_owned()),
             false => Ok((selection, limit(request)?)),
-        }
-    });
+        });
     let (selection, limit) = match asked {
         Ok(asked) => asked,
         Err(error) => return Answer::wrong(StatusCode::BAD_REQUEST, &error),
@@ -149,14 +147,12 @@ impl Clock {
 
 fn row(live: &Live, tunnels: &Tunnels, clock: Clock) -> Map<String, Value> {
     let age = clock.now.saturating_duration_since(live.since);
-    let idle = clock.now.saturating_duration_since(live.last_activity());
     let mut row = who(live, tunnels);
     let round_trip = |took: Option<Duration>| took.map(|took| took.as_micros() as f64 / 1000.0);
     for (key, value) in [
         ("state", live.state().label().into()),
         ("since", seconds(clock.unix.saturating_sub(age))),
         ("age_seconds", seconds(age)),
-        ("idle_seconds", seconds(idle)),
         ("client_round_trip_ms", round_trip(live.client_round_trip()).into()),
         ("backend_round_trip_ms", round_trip(live.backend_round_trip()).into()),
     ] {
@@ -164,6 +160,7 @@ fn row(live: &Live, tunnels: &Tunnels, clock: Clock) -> Map<String, Value> {
     }
     if live.about.kind == Kind::WebSocket {
         let totals = live.totals();
+        row.insert("idle_seconds".to_owned(), seconds(clock.now.saturating_duration_since(live.last_activity())));
         row.insert("up".to_owned(), counters(&totals.up));
         row.insert("down".to_owned(), counters(&totals.down));
     }
@@ -184,10 +181,12 @@ fn closed_row(closed: &Closed, tunnels: &Tunnels) -> Value {
     ] {
         row.insert(key.to_owned(), value);
     }
-    if live.about.kind == Kind::WebSocket {
-        row.insert("up".to_owned(), counters(&ended.totals.up));
-        row.insert("down".to_owned(), counters(&ended.totals.down));
-    }
+    let counters = |tally: &Tally| match live.about.kind {
+        Kind::WebSocket => counters(tally),
+        Kind::Http => json!({ "bytes": tally.bytes }),
+    };
+    row.insert("up".to_owned(), counters(&ended.totals.up));
+    row.insert("down".to_owned(), counters(&ended.totals.down));
     row.into()
 }
 

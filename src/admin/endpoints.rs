@@ -4,7 +4,9 @@
 
 use http::{Method, StatusCode};
 
-use super::{AdminState, Readiness, answer::Answer, connections, drain, entries, explain, host, purge, request::Request};
+use super::{
+    AdminState, Readiness, answer::Answer, connections, drain, entries, explain, host, purge, request::Request,
+};
 use crate::{metrics::TEXT_CONTENT_TYPE, wire::RequestHead};
 
 /// A method on a path. GET answers HEAD too (RFC 9110 §9.3.2).
@@ -33,7 +35,12 @@ static ENDPOINTS: &[Endpoint] = &[
         about: connections::ABOUT_KICK,
         answer: connections::kick_all,
     },
-    Endpoint { method: Method::GET, path: "/connections/{id}", about: connections::ABOUT_ONE, answer: connections::one },
+    Endpoint {
+        method: Method::GET,
+        path: "/connections/{id}",
+        about: connections::ABOUT_ONE,
+        answer: connections::one,
+    },
     Endpoint {
         method: Method::DELETE,
         path: "/connections/{id}",
@@ -114,6 +121,7 @@ fn front_page(state: &AdminState, _: &Request) -> Answer {
         text.push('\n');
     }
     for Endpoint { method, path, about, .. } in ENDPOINTS {
+        let method = method.as_str();
         text += &format!("{method:<6} {path:<19} {about}\n");
     }
     Answer::text(StatusCode::OK, text)

@@ -68,7 +68,9 @@ impl Selection {
             && holds(self.state.as_ref(), |state| live.state() == *state)
             && holds(self.kind.as_ref(), |kind| live.about.kind == *kind)
             && holds(self.age.as_ref(), |age| now.saturating_duration_since(live.since) >= *age)
-            && holds(self.idle.as_ref(), |idle| now.saturating_duration_since(live.last_activity()) >= *idle)
+            && holds(self.idle.as_ref(), |idle| {
+                live.about.kind == Kind::WebSocket && now.saturating_duration_since(live.last_activity()) >= *idle
+            })
     }
 }
 

@@ -151,9 +151,10 @@ impl Cache {
     pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
         let found = self.decide(|store| store.find(key, &request.fields), request, policy, now);
         match &found {
-            Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
-                self.count_given(stored);
+            Lookup::Hit { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
+                self.count_given(stored, stored.body.length());
             }
+            Lookup::Part { stored, wanted, .. } => self.count_given(stored, wanted.bytes(stored.body.length())),
             Lookup::Miss(reason)
             | Lookup::Pass(reason)
             | Lookup::Revalidate { reason, .. }
@@ -176,16 +177,16 @@ impl Cache {
     ) -> Option<(Arc<Stored>, u64, i64)> {
         match self.decide(|store| store.find_present(key, &request.fields), request, policy, now) {
             Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
-                self.count_given(&stored);
+                self.count_given(&stored, stored.body.length());
                 Some((stored, age, ttl))
             }
             _ => None,
         }
     }
 
-    fn count_given(&self, stored: &Stored) {
+    fn count_given(&self, stored: &Stored, bytes: u64) {
         stored.count_hit();
-        self.metrics.saved.count(stored.body.length(), stored.answer.took);
+        self.metrics.saved.count(bytes, stored.answer.took);
     }
 
     /// The same without counting: for whoever only wants to know.
@@ -272,8 +273,8 @@ impl Cache {
         self.within_bounds(policy::storable(exchange, head)?)
     }
 
-    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If such an answer may be stored, the next request queues again; else says why not, and the
-    /// key stays marked.
+    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If
+    /// such an answer may be stored, the next request queues again; else says why not, and the key stays marked.
     pub fn weigh_passed(&self, key: &[u8], exchange: &Exchange<'_>, head: &ResponseHead) -> Option<Reason> {
         // A 304 to the client's own condition speaks for the answer that it stands for (RFC 9110 §15.4.5).
         let storable = match head.status {
@@ -296,30 +297,22 @@ impl Cache {
         Some(reason)
     }
 
-    /// Merges a 304 into the stored answer and stores that, if the answer validated is still there (RFC 9111 §4.3.4).
-    /// For a validation outside a fill; a leader uses [`Leader::freshen`]. `Err`: the 304 is about another representation
-    /// (the stored one is dropped); ask again without conditions.
-    pub fn freshen(
-        &self,
-        key: &[u8],
-        exchange: &Exchange<'_>,
-        stored: &Arc<Stored>,
-        not_modified: &ResponseHead,
-    ) -> Result<Arc<Stored>, Reason> {
-        self.merge(key, exchange, stored, not_modified, |_| {}, |_| false).map(|(stored, _)| stored)
-    }
-
     /// Whether the answer to a POST may be stored for GETs to come (RFC 9110 §9.3.3); says why not. To be filled through
-    /// [`Cache::begin_unasked`], after the POST's own invalidation.
+    /// [`Cache::begin_answered`], after the POST's own invalidation.
     pub fn storable_for_get(&self, exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
         self.within_bounds(policy::storable_for_get(exchange, head)?)
     }
 
-    /// The right to store the answer to a request that nobody else may wait for: a GET with Range, or a POST whose answer is
-    /// for GETs to come. What is invalidated from now on is not stored: so the one takes it before the backend is asked, the
-    /// other after its own invalidation.
+    /// The right to store the answer to a GET with Range, for which nobody else may wait. To be taken before the backend is
+    /// asked: what is invalidated from then on is not stored.
     pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
-        fill::begin_unasked(self, key, request, now)
+        fill::begin_unasked(self, key, request, now, self.purges.count())
+    }
+
+    /// The same for an answer that has come already: what one of the purges from number `since` on is about is not stored
+    /// (see [`Cache::purge_count`]).
+    pub fn begin_answered(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now, since: u64) -> Leader {
+        fill::begin_unasked(self, key, request, now, since)
     }
 
     /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes
@@ -372,8 +365,9 @@ impl Cache {
         }
     }
 
-    /// See [`Cache::freshen`]; says beside it why the merged answer may be kept no longer, if so. `is_struck`: whether a purge
-    /// that came since the request was sent is about it.
+    /// Merges a 304 (or a 200 to HEAD) into the stored answer and stores that, if the answer validated is still there (RFC 9111
+    /// §4.3.4); says beside it why the merged one is kept no longer, if so. `Err`: the news are about another representation
+    /// (the stored one is dropped). `is_struck`: whether a purge that came since the request was sent is about it.
     fn merge(
         &self,
         key: &[u8],

@@ -70,6 +70,12 @@ impl Cache {
         struck
     }
 
+    /// How many purges there have been but for those by URL: one atomic read, for a request whose answer may turn out to be
+    /// worth storing.
+    pub fn purge_count(&self) -> u64 {
+        self.purges.count()
+    }
+
     /// Forgets everything under this base of keys; fetches under way are not stored and take no further followers
     /// (RFC 9111 §4.4).
     pub fn invalidate(&self, base: &[u8]) {

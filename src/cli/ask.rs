@@ -85,8 +85,7 @@ impl Admin {
     }
 
     fn ask(&self, line: &str, fields: &str, body: &str) -> Result<Value, ExitCode> {
-        let request =
-            format!("{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n{body}", self.address);
+        let request = format!("{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n{body}", self.address);
         let said = self.exchange(&request, ORDER_WAIT).map_err(|error| {
             output::fail(&format!("no answer from {}: {error}; is a gateway running there?", self.url("/")))
         })?;
@@ -96,7 +95,9 @@ impl Admin {
             (_, Some(object)) if object["error"].is_string() => {
                 Err(output::fail(object["error"].as_str().unwrap_or_default()))
             }
-            (404, _) => Err(output::fail(&format!("{line}: not there: an older gateway at {}, or none?", self.address))),
+            (404, _) => {
+                Err(output::fail(&format!("{line}: not there: an older gateway at {}, or none?", self.address)))
+            }
             (status, _) => Err(output::fail(&format!("{line}: {} answered {status}", self.address))),
         }
     }

@@ -80,16 +80,18 @@ pub(super) fn query(parameters: Vec<(&'static str, Option<String>)>) -> String {
 
 fn open_text(said: &Value) -> String {
     let rows = rows(said);
-    let mut table = vec![["id", "kind", "state", "age", "idle", "up", "down", "rtt", "client", "backend", "route"]
-        .map(str::to_owned)
-        .to_vec()];
+    let mut table = vec![
+        ["id", "kind", "state", "age", "idle", "up", "down", "rtt", "client", "backend", "route"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     table.extend(rows.iter().map(|row| {
         vec![
             row["id"].to_string(),
             word(&row["kind"]),
             word(&row["state"]),
             span(&row["age_seconds"]),
-            span(&row["idle_seconds"]),
+            if row["idle_seconds"].is_null() { "-".to_owned() } else { span(&row["idle_seconds"]) },
             size(&row["up"]["bytes"]),
             size(&row["down"]["bytes"]),
             row["client_round_trip_ms"].as_f64().map_or("-".to_owned(), |ms| format!("{ms:.1}ms")),
@@ -103,10 +105,11 @@ fn open_text(said: &Value) -> String {
 }
 
 fn closed_text(said: &Value) -> String {
-    let mut table =
-        vec![["id", "kind", "reason", "code", "by", "lasted", "up", "down", "client", "backend", "route", "text"]
+    let mut table = vec![
+        ["id", "kind", "reason", "code", "by", "lasted", "up", "down", "client", "backend", "route", "text"]
             .map(str::to_owned)
-            .to_vec()];
+            .to_vec(),
+    ];
     table.extend(rows(said).iter().map(|row| {
         vec![
             row["id"].to_string(),

@@ -97,6 +97,7 @@ fn limits(settled: &Limits) -> raw::Limits {
         body_rate_grace: set(Period(settled.body_rate_grace)),
         answer_head: set(size(settled.answer_head_bytes)),
         http2_streams: set(Whole(u64::from(settled.http2_streams))),
+        tunnels: set(OrOff(settled.tunnels.map(Whole))),
         drain_rate: set(Whole(u64::from(settled.drain_rate))),
     }
 }
@@ -231,6 +232,12 @@ fn websocket(settled: &RouteWebSocket) -> raw::WebSocket {
         max_lifetime: set(OrOff(settled.max_lifetime.map(Period))),
         max_message: set(OrOff(settled.max_message.map(Size))),
         messages_per_second: set(OrOff(settled.messages_per_second.map(|rate| Whole(rate.into())))),
+        max_connections: set(OrOff(settled.max_connections.map(Whole))),
+        max_connections_per_client: set(OrOff(settled.max_connections_per_client.map(Whole))),
+        handshakes_per_second: set(OrOff(settled.handshakes_per_second.map(|rate| Whole(rate.into())))),
+        handshakes_per_second_per_client: set(OrOff(
+            settled.handshakes_per_second_per_client.map(|rate| Whole(rate.into())),
+        )),
         ping_interval: set(OrOff(settled.ping_interval.map(Period))),
         pong_timeout: set(Period(settled.pong_timeout)),
         close_timeout: Some(set(Period(settled.close_timeout))),

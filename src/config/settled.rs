@@ -172,6 +172,8 @@ pub struct Limits {
     pub answer_head_bytes: usize,
     /// Concurrent HTTP/2 streams of one connection.
     pub http2_streams: u32,
+    /// Open tunnels in all.
+    pub tunnels: Option<u64>,
     /// Tunnels that a drain closes in a second.
     pub drain_rate: u32,
 }
@@ -455,6 +457,14 @@ pub struct RouteWebSocket {
     pub max_message: Option<u64>,
     /// Messages of a client in a second.
     pub messages_per_second: Option<u32>,
+    /// Open tunnels.
+    pub max_connections: Option<u64>,
+    /// Open tunnels of one client address.
+    pub max_connections_per_client: Option<u64>,
+    /// Handshakes in a second.
+    pub handshakes_per_second: Option<u32>,
+    /// Handshakes of one client address in a second.
+    pub handshakes_per_second_per_client: Option<u32>,
     /// From one Ping of the gateway to the next.
     pub ping_interval: Option<Duration>,
     /// For a sign of life after such a Ping.

@@ -179,11 +179,14 @@ impl Gateway {
             key.clone()
         });
         let mut now = visit.facts.now;
+        // Once: if what is missing can't be joined to what is held, be it for want of room, the whole is asked for.
+        let mut completes = reason == Reason::Gap;
         for _ in 0..FILLS_TRIED {
             match self.cache.begin_fill(&key, visit.request, &self.policies[visit.route], now) {
                 Begin::Leader(leader) => {
                     let why = Why { reason, detail: None };
-                    if self.lead(client, visit, leader, stored.take(), why, now).await? == Led::Answered {
+                    let gap = if std::mem::take(&mut completes) { leader.gap(visit.request) } else { None };
+                    if self.lead(client, visit, leader, stored.take(), gap, why, now).await? == Led::Answered {
                         return Ok(());
                     }
                 }
@@ -200,7 +203,9 @@ impl Gateway {
                     }
                     FollowerOutcome::TooSlow(leader) => {
                         let why = Why { reason, detail: Some(Reason::SlowFetch) };
-                        if self.lead(client, visit, leader, stored.take(), why, Now::read()).await? == Led::Answered {
+                        let gap = if std::mem::take(&mut completes) { leader.gap(visit.request) } else { None };
+                        let led = self.lead(client, visit, leader, stored.take(), gap, why, Now::read()).await?;
+                        if led == Led::Answered {
                             return Ok(());
                         }
                     }
@@ -216,16 +221,17 @@ impl Gateway {
     }
 
     /// Fetches for everybody: the leader's part.
+    #[expect(clippy::too_many_arguments, reason = "what a fetch is made of, and for whom")]
     async fn lead<C: Client>(
         self: &Arc<Self>,
         client: &mut C,
         visit: &mut Visit<'_>,
         leader: Leader,
         stored: Option<Arc<Stored>>,
+        gap: Option<Gap>,
         why: Why,
         now: Now,
     ) -> Result<Led, Fault> {
-        let gap = if why.reason == Reason::Gap { leader.gap(visit.request) } else { None };
         let settled = self.fetch_with(client, visit, leader, stored, gap, now).await?;
         self.answer_settled(client, visit, settled, why).await
     }

@@ -56,6 +56,8 @@ pub(super) struct RequestLabels {
     pub(super) cache: CacheWord,
 }
 
+const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
+
 /// The methods that are labels of their own; the last stands for all others.
 pub(super) const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "_OTHER"];
 
@@ -76,13 +78,13 @@ impl Facts {
     /// The request's id: 32 hexadecimal digits, made here unless a trusted proxy gave one.
     pub(super) fn request_id(&mut self) -> &str {
         self.request_id.get_or_insert_with(|| {
-            let mut bits = fastrand::u128(..);
-            // Quicker than the formatter, which is asked for each request that goes on to a backend.
-            let digits = std::iter::repeat_with(|| {
-                bits = bits.rotate_left(4);
-                char::from(b"0123456789abcdef"[(bits & 15) as usize])
-            });
-            digits.take(32).collect()
+            // Quicker than the formatter, as each request that goes on to a backend needs it.
+            let mut digits = [0; 32];
+            for (pair, byte) in digits.chunks_exact_mut(2).zip(fastrand::u128(..).to_be_bytes()) {
+                pair[0] = HEXADECIMAL[usize::from(byte >> 4)];
+                pair[1] = HEXADECIMAL[usize::from(byte & 15)];
+            }
+            String::from_utf8_lossy(&digits).into_owned()
         })
     }
 }

@@ -1,6 +1,8 @@
 //! Answers that the gateway gives itself: refusals, failures, redirects. Small, HTML or JSON as the client prefers, with
 //! the request's id and no version.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{
@@ -11,6 +13,7 @@ use super::{
 use crate::{
     cache::FillFailed,
     clock::Now,
+    tunnel::{CloseReason, NoPermit},
     upstream::Failure,
     wire::{Refusal, RequestHead, ResponseHead, Version, response::reason_for},
 };
@@ -29,6 +32,10 @@ pub(super) enum Fault {
     NoTunnel,
     /// The gateway is stopping.
     Draining,
+    /// Somebody wanted its end: an operator, or the gateway that stops.
+    Ended(CloseReason),
+    /// A limit on tunnels stands against one more.
+    NoPermit(NoPermit),
 }
 
 /// One answer of our own.
@@ -49,7 +56,7 @@ impl Fault {
             Self::OnlyIfCached => 504,
             Self::NoRoute => 404,
             Self::NoTunnel => 501,
-            Self::Draining => 503,
+            Self::Draining | Self::Ended(_) | Self::NoPermit(_) => 503,
         }
     }
 
@@ -63,7 +70,20 @@ impl Fault {
             Self::NoRoute => "no_route",
             Self::NoTunnel => "no_tunnel",
             Self::Draining => "draining",
+            Self::Ended(reason) => reason.label(),
+            Self::NoPermit(refused) => refused.limit.label(),
         }
+    }
+
+    /// Seconds after which the client may come back, if it is turned away; spread, so that not all come back in the same
+    /// moment.
+    fn retry_after(&self) -> Option<u64> {
+        let least = match self {
+            Self::Draining => Duration::ZERO,
+            Self::NoPermit(refused) => refused.after,
+            _ => return None,
+        };
+        Some(least.as_secs() + u64::from(fastrand::u32(RETRY_SECONDS)))
     }
 
     fn message(&self) -> &'static str {
@@ -77,6 +97,8 @@ impl Fault {
             Self::NoRoute => "No route is configured for this host and path.",
             Self::NoTunnel => "No WebSockets are served here.",
             Self::Draining => "This server is stopping.",
+            Self::Ended(_) => "This request was ended by the server's operator.",
+            Self::NoPermit(_) => "Too many connections are open or come at once.",
         }
     }
 }
@@ -104,10 +126,9 @@ pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts
         facts.status = fault.status();
         return client.abandon();
     }
-    // Spread, so that not all come back in the same moment.
-    let seconds = fastrand::u32(RETRY_SECONDS).to_string();
-    let retry = [("Retry-After", seconds.as_str())];
-    let fields: &[(&str, &str)] = if matches!(fault, Fault::Draining) { &retry } else { &[] };
+    let retry = fault.retry_after().map(|seconds| seconds.to_string());
+    let retry = retry.as_deref().map(|seconds| ("Retry-After", seconds));
+    let fields = retry.as_slice();
     answer(client, request, facts, &OwnAnswer { status: fault.status(), message: fault.message(), fields }).await;
 }
 

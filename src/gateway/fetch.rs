@@ -108,9 +108,7 @@ impl Gateway {
     /// The request as it serves everybody: without this client's conditions and range, with the store's (RFC 9111 §4.3.1).
     fn fetch_request(&self, visit: &mut Visit<'_>, info: &ClientInfo, stored: Option<&Stored>) -> Outgoing {
         let mut outgoing = self.outgoing(visit, info, Lane::Ask);
-        for name in ["if-none-match", "if-modified-since", "range", "if-range"] {
-            outgoing.fields.remove(name);
-        }
+        outgoing.fields.retain(|name, _| !CONDITIONS.iter().any(|condition| name.eq_ignore_ascii_case(condition)));
         for (name, value) in stored.into_iter().flat_map(|stored| cache::policy::validation_fields(&stored.answer)) {
             outgoing.fields.push(name, value);
         }
@@ -285,6 +283,9 @@ async fn pump(mut transfer: Transfer, mut fill: Fill) {
         }
     }
 }
+
+/// What a request asks of its own answer alone (RFC 9110 §13.1, §14.2).
+const CONDITIONS: [&[u8]; 4] = [b"if-none-match", b"if-modified-since", b"range", b"if-range"];
 
 fn joined(mut pieces: Vec<Bytes>) -> Bytes {
     if pieces.len() <= 1 {

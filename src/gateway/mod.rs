@@ -5,8 +5,8 @@
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
 //! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, and goes on in the
 //! `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
-//! `facts` what is counted. For operators: `purge` takes answers of a URL out, `explain` tells in words what would become of
-//! a request.
+//! `facts` what is counted, and `watch` makes an answer that stays open known. For operators: `purge` takes answers of a
+//! URL out, `explain` tells in words what would become of a request.
 
 mod answer;
 mod ask;
@@ -30,6 +30,7 @@ mod ranged;
 mod relay;
 mod transfer;
 mod upgrade;
+mod watch;
 
 use std::{
     pin::Pin,
@@ -50,6 +51,7 @@ use self::{
     metrics::Metrics,
     opening::{Opened, Opening, Sending},
     upgrade::OpenTunnel,
+    watch::Asker,
 };
 use crate::{
     access_log::AccessLog,
@@ -59,7 +61,7 @@ use crate::{
     metrics::Registry,
     net::{ClientInfo, Stream},
     route::RouteTable,
-    tunnel::{CloseReason, Drain, Pace, Stopper, Terms, Tunnels},
+    tunnel::{CloseReason, Drain, Pace, Permits, Stopper, Terms, Tunnels},
     upstream::{self, Outgoing, Upstream},
     wire::{Framing, HeadLimits, RequestHead, strip_nominated},
 };
@@ -75,6 +77,7 @@ pub struct Gateway {
     background: Background,
     metrics: Metrics,
     tunnels: Tunnels,
+    permits: Permits,
     /// By route: what it asks of its tunnels.
     terms: Vec<Arc<Terms>>,
     access_log: AccessLog,
@@ -134,6 +137,10 @@ impl Gateway {
             background: Background::new(registry),
             metrics: Metrics::new(registry, &config),
             tunnels: Tunnels::new(registry, &route_names, &names),
+            permits: {
+                let routes: Vec<_> = config.routes.iter().map(|route| (route.name.clone(), &route.websocket)).collect();
+                Permits::new(registry, config.limits.tunnels, &routes)
+            },
             access_log,
             head_limits: HeadLimits {
                 target_bytes: config.limits.target_bytes,
@@ -196,13 +203,20 @@ impl Gateway {
         let outcome = match self.route(client, request, &mut facts) {
             Ok(Some((route, upstream))) => {
                 let mut visit = Visit { request, way, route, upstream, facts };
-                let outcome = if is_ask(request) {
-                    self.ask(client, &mut visit).await
-                } else if self.is_purge(&visit) {
-                    Box::pin(self.purge(client, &mut visit)).await
-                } else {
-                    Box::pin(self.relay(client, &mut visit)).await
+                let asker = Asker { request, client: client.info().client.map(|_| visit.way.client), route, upstream };
+                let work = async {
+                    if is_ask(request) {
+                        self.ask(client, &mut visit).await
+                    } else if self.is_purge(&visit) {
+                        Box::pin(self.purge(client, &mut visit)).await
+                    } else {
+                        Box::pin(self.relay(client, &mut visit)).await
+                    }
                 };
+                let (outcome, row) = self.watched(asker, work).await;
+                if let Some(row) = row {
+                    self.close_row(row, &outcome, client);
+                }
                 facts = visit.facts;
                 outcome
             }

@@ -41,6 +41,8 @@ pub(super) struct Opening {
     may_reuse: bool,
     /// The server that was asked last.
     server: Option<Arc<str>>,
+    /// A connection was found, and the body is to go up with the head.
+    is_new: bool,
     state: State,
 }
 
@@ -77,6 +79,7 @@ impl Opening {
             tried: Vec::new(),
             may_reuse: sending != Sending::Upgrade,
             server: None,
+            is_new: false,
             state: State::Unsent(request),
         }
     }
@@ -99,7 +102,6 @@ impl Opening {
 
     fn poll_with_client<C: Client>(&mut self, client: &mut C, cx: &mut Context<'_>) -> Poll<Opened<Fault>> {
         loop {
-            let had_connection = self.transfer().is_some();
             let uploaded = match &mut self.state {
                 State::Sent(_, transfer) => transfer.poll_upload(client, cx),
                 _ => Poll::Pending,
@@ -111,10 +113,9 @@ impl Opening {
             if let Poll::Ready(Err(fault)) = uploaded {
                 return Poll::Ready(Err(fault));
             }
-            if had_connection || self.transfer().is_none() {
+            if !std::mem::take(&mut self.is_new) {
                 break;
             }
-            // Only now can the body go up.
         }
         if client.queued() > 0
             && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
@@ -137,9 +138,12 @@ impl Opening {
     }
 
     /// The final head; `interim` is shown those that come before. Servers that can't be reached are passed over, a dead
-    /// kept connection is replaced, while nothing is lost by it.
+    /// kept connection is replaced, while nothing is lost by it. Pending also as soon as a body can go up.
     fn poll_opened(&mut self, mut interim: impl FnMut(&ResponseHead), cx: &mut Context<'_>) -> Poll<Opened<Failure>> {
         loop {
+            if self.is_new {
+                return Poll::Pending;
+            }
             match std::mem::replace(&mut self.state, State::Over) {
                 State::Unsent(request) => self.state = self.send(request)?,
                 State::Dialling(mut dial) => match dial.as_mut().poll(cx) {
@@ -193,8 +197,9 @@ impl Opening {
         })))
     }
 
-    fn sent(&self, request: Outgoing, chosen: Chosen, exchange: Exchange) -> State {
+    fn sent(&mut self, request: Outgoing, chosen: Chosen, exchange: Exchange) -> State {
         let transfer = Transfer::new(chosen, exchange, &request, self.sending == Sending::Upgrade);
+        self.is_new = transfer.is_uploading();
         State::Sent(request, transfer)
     }
 

@@ -31,11 +31,12 @@ impl Gateway {
         visit.facts.cache = CacheWord::None;
         let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
+        let purges = self.cache.purge_count();
         let (transfer, head) = self.open(client, visit, outgoing, sending).await?;
         self.invalidate(visit, &head);
         if visit.request.method == Method::POST
             && head.fields.contains("content-location")
-            && let Some((leader, plan)) = self.for_get(visit, &transfer, &head)
+            && let Some((leader, plan)) = self.for_get(visit, &transfer, &head, purges)
         {
             let why = Why { reason: Reason::Method, detail: None };
             let settled = Box::pin(keep(leader, plan, transfer, head)).await;
@@ -47,7 +48,14 @@ impl Gateway {
     /// Leave to store the answer to a POST for GETs to come (RFC 9110 §9.3.3). Not while the request is still being sent:
     /// what stores an answer only listens to the backend. And not where a field has reached the backend that a GET could
     /// not have brought there: then the answer may be poisoned by it.
-    fn for_get(&self, visit: &Visit<'_>, transfer: &Transfer, head: &ResponseHead) -> Option<(Leader, Plan)> {
+    /// `purges`: how many there had been when it was sent.
+    fn for_get(
+        &self,
+        visit: &Visit<'_>,
+        transfer: &Transfer,
+        head: &ResponseHead,
+        purges: u64,
+    ) -> Option<(Leader, Plan)> {
         let is_poisoned = visit.request.fields.iter().any(|(name, _)| is_unkeyed(name));
         if !visit.route(self).cache.enabled || transfer.is_uploading() || is_poisoned {
             return None;
@@ -57,7 +65,7 @@ impl Gateway {
         let plan = self.cache.storable_for_get(&exchange, head).ok()?;
         let mut key = Vec::new();
         visit.write_key(self, &mut key);
-        Some((self.cache.begin_unasked(&key, visit.request, now), self.edited(visit.route, plan)))
+        Some((self.cache.begin_answered(&key, visit.request, now, purges), self.edited(visit.route, plan)))
     }
 
     /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).

@@ -78,11 +78,16 @@ impl Transfer {
     pub(super) fn poll_upload<C: Client>(&mut self, client: &mut C, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         while self.uploading {
             ready!(self.exchange.poll_send_ready(cx))?;
-            match ready!(client.poll_body(cx)) {
-                Some(piece) => self.exchange.send(piece?),
-                None => {
+            match client.poll_body(cx) {
+                Poll::Ready(Some(piece)) => self.exchange.send(piece?),
+                Poll::Ready(None) => {
                     self.exchange.end(client.take_trailers().as_ref());
                     self.uploading = false;
+                    self.exchange.poll_write(cx);
+                }
+                Poll::Pending => {
+                    self.exchange.poll_write(cx);
+                    return Poll::Pending;
                 }
             }
         }

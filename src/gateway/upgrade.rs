@@ -17,7 +17,7 @@ use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, About, HandshakeResult, StopPhase},
+    tunnel::{self, About, HandshakeResult, Permit, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
@@ -37,6 +37,7 @@ pub(super) type OpenTunnel = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What both sides have agreed to: the client has its 101, and the bytes are next.
 pub(super) struct Agreed {
     chosen: Chosen,
+    permit: Permit,
     backend: Stream,
     backend_first: Bytes,
     facts: Facts,
@@ -69,7 +70,7 @@ pub(super) async fn serve<C: TunnelClient>(
     };
     let mut visit = Visit { request, way, route, upstream, facts };
     let outcome = match gateway.shake_hands(client, &mut visit).await {
-        Ok(Handshake::Switched(transfer, head)) => return gateway.switch(client, visit, transfer, head).await,
+        Ok(Handshake::Switched(switched)) => return gateway.switch(client, visit, *switched).await,
         Ok(Handshake::Refused) => Ok(()),
         Ok(Handshake::Declined(transfer, head)) => {
             gateway.tunnels.refused(route, HandshakeResult::Declined);
@@ -90,11 +91,18 @@ pub(super) async fn serve<C: TunnelClient>(
 /// What a handshake came to.
 enum Handshake {
     /// 101 from the backend, and rightly so.
-    Switched(Transfer, ResponseHead),
+    Switched(Box<Switched>),
     /// The backend's answer is another one, for the client to see.
     Declined(Transfer, ResponseHead),
     /// Answered here.
     Refused,
+}
+
+/// What a backend's 101 comes with.
+struct Switched {
+    transfer: Transfer,
+    head: ResponseHead,
+    permit: Permit,
 }
 
 impl Gateway {
@@ -126,6 +134,8 @@ impl Gateway {
             let message = "This page's origin may not open a WebSocket here.";
             return Ok(self.refuse(client, visit, OwnAnswer { status: foreign.status(), message, fields: &[] }).await);
         }
+        let address = client.info().client.map(|_| visit.way.client);
+        let permit = self.permits.take(visit.route, address, visit.facts.now.instant).map_err(Fault::NoPermit)?;
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
         let (transfer, head) = self.open(client, visit, outgoing, Sending::Upgrade).await?;
         // RFC 8441 §5, RFC 9110 §9.3.6: over HTTP/2 a 2xx would say that the tunnel is open.
@@ -136,7 +146,7 @@ impl Gateway {
             return Ok(Handshake::Declined(transfer, head));
         }
         match tunnel::verify_switch(&head, handshake.key()) {
-            Ok(()) => Ok(Handshake::Switched(transfer, head)),
+            Ok(()) => Ok(Handshake::Switched(Box::new(Switched { transfer, head, permit }))),
             Err(fault) => {
                 tracing::warn!(reason = fault.label(), server = ?visit.facts.server, "a backend's 101 does not answer the handshake");
                 Err(Failure::BadSwitch.into())
@@ -156,9 +166,9 @@ impl Gateway {
         &self,
         client: &mut C,
         mut visit: Visit<'_>,
-        transfer: Transfer,
-        mut head: ResponseHead,
+        switched: Switched,
     ) -> Option<Agreed> {
+        let Switched { transfer, mut head, permit } = switched;
         self.switch_fields(&mut head, &visit);
         let subprotocol = About::text(head.fields.get("sec-websocket-protocol"));
         super::fields::set_sticky_cookie(&mut head, visit.request, &transfer.chosen);
@@ -173,7 +183,7 @@ impl Gateway {
         chosen.count();
         let (backend, backend_first) = exchange.into_upgraded()?;
         let Visit { route, upstream, facts, .. } = visit;
-        Some(Agreed { chosen, backend, backend_first, facts, route, upstream, subprotocol })
+        Some(Agreed { chosen, permit, backend, backend_first, facts, route, upstream, subprotocol })
     }
 
     /// Of the backend's 101 the client gets what belongs to the handshake, under our own hop fields.
@@ -195,7 +205,7 @@ impl Agreed {
         client: C,
         request: RequestHead,
     ) -> Option<OpenTunnel> {
-        let Self { chosen, backend, backend_first, facts, route, upstream, subprotocol } = self;
+        let Self { chosen, permit, backend, backend_first, facts, route, upstream, subprotocol } = self;
         let has_address = client.info().client.is_some();
         let about = About {
             kind: tunnel::Kind::WebSocket,
@@ -210,8 +220,8 @@ impl Agreed {
         let open = gateway.tunnels.open(route, upstream, about);
         let terms = Arc::clone(&gateway.terms[route]);
         Some(Box::pin(tunnel::run(stream, client_first, backend, backend_first, terms, open, move |ended| {
-            // The load of a server counts open tunnels too.
-            drop(chosen);
+            // The load of a server counts open tunnels too, as do the limits.
+            drop((chosen, permit));
             if let Some(logged) = logged {
                 logged.close(&gateway, &ended);
             }
@@ -269,7 +279,7 @@ impl Logged {
 
 fn result_of(fault: &Fault) -> HandshakeResult {
     match fault {
-        Fault::Draining => HandshakeResult::Limited,
+        Fault::Draining | Fault::NoPermit(_) => HandshakeResult::Limited,
         Fault::Backend(Failure::BadSwitch) => HandshakeResult::BadSwitch,
         Fault::Client(ClientFault::Gone) => HandshakeResult::ClientGone,
         _ => HandshakeResult::BackendFailed,

@@ -12,14 +12,16 @@ use std::{
         net::UnixListener,
     },
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 pub use problem::{BindFault, BindProblem};
 
-use crate::config::{self, ListenAddress};
+use crate::{
+    config::{self, ListenAddress},
+    net::socket::prepare_listener,
+};
 
 mod problem;
 
@@ -115,9 +117,7 @@ fn bind_tcp(wanted: SocketAddr, workers: usize) -> Result<Bound, BindFault> {
 fn listen_tcp(address: SocketAddr, shared: bool) -> Result<TcpListener, BindFault> {
     let socket = bound_tcp(address, shared)?;
     let listen = || {
-        // Linux hands these on to every accepted connection, which spares two calls for each.
-        socket.set_tcp_nodelay(true)?;
-        socket.set_tcp_keepalive(&keepalive())?;
+        prepare_listener(SockRef::from(&socket))?;
         socket.listen(BACKLOG)
     };
     listen().map_err(|error| BindFault::of_tcp(error, address))?;
@@ -142,11 +142,6 @@ fn bound_tcp(address: SocketAddr, shared: bool) -> Result<Socket, BindFault> {
         Ok(socket)
     };
     bind().map_err(|error| BindFault::of_tcp(error, address))
-}
-
-/// A peer that vanished without a word is noticed after about four minutes of silence.
-fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new().with_time(Duration::from_secs(120)).with_interval(Duration::from_secs(30)).with_retries(4)
 }
 
 fn bind_unix(path: &Path, workers: usize) -> Result<Bound, BindFault> {

@@ -66,6 +66,8 @@ pub(crate) fn connector_of(versions: &[&'static SupportedProtocolVersion], alpn:
         .with_custom_certificate_verifier(Arc::new(Anything))
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    // Tests that write records of their own need the keys.
+    config.enable_secret_extraction = true;
     TlsConnector::from(Arc::new(config))
 }
 
@@ -88,6 +90,7 @@ pub(crate) fn limits() -> Limits {
         body_rate: 1024,
         body_rate_grace: Duration::from_secs(10),
         answer_head_bytes: 32 * 1024,
+        tunnels: None,
         http2_streams: 100,
         drain_rate: 200,
     }

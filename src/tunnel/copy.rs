@@ -28,7 +28,10 @@ use super::{
     tunnels::Open,
     wire::{Farewell, HELD_BYTES_MAX, Observer},
 };
-use crate::net::{self, Stream};
+use crate::net::{
+    Stream,
+    socket::{Origin, prepare},
+};
 
 /// Carries bytes both ways between `client` and `backend` until both have ended; `client_first` and `backend_first` came
 /// glued to the heads and go first. Counts through `open`, and hands the same facts to `at_end`, whose result it gives.
@@ -46,8 +49,8 @@ pub fn run<T>(
     open: Open,
     at_end: impl FnOnce(Ended) -> T + Send,
 ) -> impl Future<Output = T> + Send {
-    for stream in [&client, &backend] {
-        if let Err(error) = net::socket::prepare(stream, terms.send) {
+    for (stream, from) in [(&client, Origin::Accepted), (&backend, Origin::Dialled)] {
+        if let Err(error) = prepare(stream, from, terms.send) {
             // A connection that is gone already says so at the first read.
             tracing::debug!(%error, "socket options of a tunnel");
         }

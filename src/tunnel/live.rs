@@ -91,13 +91,13 @@ pub(super) enum Request {
 }
 
 impl Live {
-    pub(super) fn new(id: u64, route: u32, upstream: u32, about: About) -> Self {
+    pub(super) fn new(id: u64, route: u32, upstream: u32, about: About, since: Instant) -> Self {
         Self {
             id,
             route,
             upstream,
             about,
-            since: Instant::now(),
+            since,
             active: AtomicU64::new(0),
             state: AtomicU8::new(State::Open as u8),
             is_asked: AtomicBool::new(false),

@@ -18,6 +18,7 @@ use crate::metrics::{
 /// The handles of every tunnel.
 pub(super) struct Metrics {
     pub(super) connections: Arc<GaugeFamily<Place>>,
+    pub(super) answers: Arc<GaugeFamily<usize>>,
     pub(super) handshakes: Arc<Family<(usize, HandshakeResult)>>,
     pub(super) closed: Arc<Family<(usize, CloseReason, CodeClass)>>,
     pub(super) duration: Arc<HistogramFamily<usize>>,
@@ -91,6 +92,15 @@ impl Metrics {
                         let state = place.state.label().to_owned();
                         vec![name(&names, place.route), name(&upstreams, place.upstream), state]
                     },
+                )
+            },
+            answers: {
+                let names = routes();
+                registry.gauge_family(
+                    "tidegate_http_long_answers",
+                    "HTTP answers that have been open for more than five seconds: streams of events, long polls, large downloads.",
+                    &["route"],
+                    move |route: &usize| vec![name(&names, *route)],
                 )
             },
             handshakes: {

@@ -16,6 +16,7 @@
 //! - *A wake-up*: one reading of the clock if something moved, one relaxed load to see whether anything is asked.
 
 pub mod about;
+mod answers;
 mod beats;
 pub mod close;
 pub mod copy;
@@ -26,6 +27,8 @@ pub mod live;
 pub mod metrics;
 pub mod origin;
 pub mod pace;
+pub mod permits;
+mod rate;
 mod recent;
 pub mod reload;
 pub mod stop;
@@ -34,6 +37,7 @@ pub mod tunnels;
 pub mod wire;
 
 pub use about::{About, Kind};
+pub use answers::OpenAnswer;
 pub use close::{CloseReason, Ended, Party};
 pub use copy::run;
 pub use handshake::{BadSwitch, Handshake, HandshakeRefusal, accept_for, check, complete, verify_switch};
@@ -42,6 +46,7 @@ pub use live::{Live, Order, State, Totals};
 pub use metrics::HandshakeResult;
 pub use origin::{ForeignOrigin, check_origin};
 pub use pace::Pace;
+pub use permits::{NoPermit, Permit, PermitLimit, Permits};
 pub use recent::{Closed, RECENT_MAX};
 pub use reload::{Fate, fates};
 pub use stop::{StopPhase, StopSignal, Stopper};

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    about::About,
+    about::{About, Kind},
     close::{CloseReason, CodeClass, Ended, Side},
     live::{Live, Order, State, Totals},
     metrics::{Course, HandshakeResult, Metrics, Place},
@@ -25,19 +25,19 @@ use crate::{
 /// All tunnels. Cheap to clone.
 #[derive(Clone)]
 pub struct Tunnels {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    metrics: Metrics,
-    list: Mutex<List>,
-    recent: Recent,
+pub(super) struct Shared {
+    pub(super) metrics: Metrics,
+    pub(super) list: Mutex<List>,
+    pub(super) recent: Recent,
     routes: Vec<Arc<str>>,
     upstreams: Vec<Arc<str>>,
 }
 
 #[derive(Default)]
-struct List {
+pub(super) struct List {
     /// By place; places are used again.
     places: Vec<Option<Arc<Live>>>,
     free: Vec<u32>,
@@ -114,7 +114,7 @@ impl Tunnels {
     pub fn open(&self, route: usize, upstream: usize, about: About) -> Open {
         let metrics = &self.shared.metrics;
         metrics.handshakes.add((route, HandshakeResult::Opened), 1);
-        let (place, live) = self.shared.list.lock().add(route as u32, upstream as u32, about);
+        let (place, live) = self.shared.list.lock().add(route as u32, upstream as u32, about, Instant::now());
         let held = metrics.connections.hold(Place { route, upstream, state: live.state() });
         Open { shared: Arc::clone(&self.shared), live, held, place, ended: false }
     }
@@ -136,12 +136,7 @@ impl Tunnels {
     }
 
     /// Of the tunnels from `place` on those that `which` wants, at most `most`, and where to go on; `None` after the last.
-    pub fn select(
-        &self,
-        place: usize,
-        most: usize,
-        which: impl Fn(&Live) -> bool,
-    ) -> (Vec<Arc<Live>>, Option<usize>) {
+    pub fn select(&self, place: usize, most: usize, which: impl Fn(&Live) -> bool) -> (Vec<Arc<Live>>, Option<usize>) {
         let (mut found, mut next) = (Vec::new(), Some(place));
         while let Some(place) = next {
             let (page, after) = self.page(place);
@@ -177,7 +172,7 @@ impl Tunnels {
         let now = Instant::now();
         let silent: Vec<(Duration, Arc<Live>)> = self
             .all()
-            .filter(|live| which(live))
+            .filter(|live| live.about.kind == Kind::WebSocket && which(live))
             .map(|live| (now.saturating_duration_since(live.last_activity()), live))
             .collect();
         let count = silent.len();
@@ -213,10 +208,13 @@ impl Tunnels {
 }
 
 impl List {
-    fn add(&mut self, route: u32, upstream: u32, about: About) -> (u32, Arc<Live>) {
-        let live = Arc::new(Live::new(self.opened, route, upstream, about));
+    pub(super) fn add(&mut self, route: u32, upstream: u32, about: About, since: Instant) -> (u32, Arc<Live>) {
+        let is_tunnel = about.kind == Kind::WebSocket;
+        let live = Arc::new(Live::new(self.opened, route, upstream, about, since));
         self.opened += 1;
         match &mut self.ending {
+            // What a client has half of can't be moved elsewhere.
+            Ending::Drain(_) if !is_tunnel => {}
             Ending::No => {}
             Ending::Drain(drain) => {
                 let at = drain.pace.next(fastrand::f64()).into();
@@ -232,7 +230,7 @@ impl List {
         (place, live)
     }
 
-    fn remove(&mut self, place: u32) {
+    pub(super) fn remove(&mut self, place: u32) {
         self.places[place as usize] = None;
         self.free.push(place);
         if self.free.len() == self.places.len() {

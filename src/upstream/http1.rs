@@ -1,7 +1,7 @@
 //! One HTTP/1.1 exchange with a backend on a connection of its own.
 //!
-//! Reads go straight into the buffer that the body's pieces are views of; a request leaves in one write. The connection
-//! is kept afterwards only when both messages ended exactly where their framing says (RFC 9112 §9.3, §9.6).
+//! An answer's first bytes come through the thread's scratch, so that who waits for them holds no buffer; later reads go
+//! straight into the buffer that the body's pieces are views of. A request leaves in one write. The connection is kept afterwards only when both messages ended exactly where their framing says (RFC 9112 §9.3, §9.6).
 
 use std::{
     io,
@@ -10,17 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::Method;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::{AnswerLimits, Failure, Outgoing};
 use crate::{
-    net::{OutQueue, Stream, Watchdog, compact},
+    net::{OutQueue, Stream, Watchdog, compact, scratch},
     wire::{AnswerFraming, BodyDecoder, Decoded, Fields, Framing, Parsed, ResponseHead, body},
 };
 
-/// First read of an answer: a head and a small body.
+/// Reads of a head that did not come whole.
 const READ_HEAD: usize = 8 * 1024;
 
 /// Reads of a body.
@@ -99,10 +99,13 @@ impl Exchange {
         self.connection.exchanges > 1
     }
 
-    /// Ready when another piece of the request body may be sent. Once writing has failed it never is: then the answer,
-    /// which is polled for as well, tells what happened.
+    /// Ready when another piece of the request body may be sent; written is only what leaves no room for it, so that what
+    /// comes together leaves together, by `poll_write`. Once writing has failed it never is: then the answer, which is
+    /// polled for as well, tells what happened.
     pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.poll_write(cx);
+        if self.connection.out.len() >= SEND_MAX {
+            self.poll_write(cx);
+        }
         if self.deaf || self.connection.out.len() >= SEND_MAX { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
@@ -139,14 +142,15 @@ impl Exchange {
                 let mut head = ResponseHead::default();
                 let parsed = head.parse(&self.connection.input, self.limits.head_bytes, self.limits.fields)?;
                 if let Parsed::Complete(length) = parsed {
-                    let _head_bytes = self.connection.input.split_to(length);
+                    self.connection.input.advance(length);
                     if !head.is_interim() {
                         self.final_head(&head)?;
                     }
                     return Poll::Ready(Ok(head));
                 }
             }
-            match self.poll_fill(READ_HEAD, cx) {
+            let is_begun = !self.connection.input.is_empty();
+            match if is_begun { self.poll_fill(READ_HEAD, cx) } else { self.poll_first(cx) } {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.closed())),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.io_failure(&error))),
@@ -168,7 +172,9 @@ impl Exchange {
                 Decoded::End => return Poll::Ready(None),
                 Decoded::NeedMore => {}
             }
-            let wanted = decoder.remaining().map_or(READ_BODY, |left| left.clamp(1024, READ_BODY as u64) as usize);
+            // One byte more than is to come: a read that comes short spares the one that would find nothing.
+            let room = |left: u64| left.saturating_add(1).clamp(1024, READ_BODY as u64) as usize;
+            let wanted = decoder.remaining().map_or(READ_BODY, room);
             let Poll::Ready(read) = self.poll_fill(wanted, cx) else {
                 // Silence is counted from the first time that nothing was there: a client that takes its time is not it.
                 return match self.poll_overdue(self.limits.read_timeout, cx) {
@@ -237,7 +243,7 @@ impl Exchange {
     ///
     /// A backend may answer (413, 401) and close before it has read the request: its answer counts (RFC 9112 §9.5). So a
     /// write that fails ends nothing but the writing; the next read gives that answer, or the end of the connection.
-    fn poll_write(&mut self, cx: &mut Context<'_>) {
+    pub fn poll_write(&mut self, cx: &mut Context<'_>) {
         let Connection { stream, out, watchdog, .. } = &mut self.connection;
         if out.is_empty() {
             return;
@@ -251,6 +257,14 @@ impl Exchange {
             *out = OutQueue::default();
             self.deaf = true;
         }
+    }
+
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Connection { stream, input, .. } = &mut self.connection;
+        scratch::poll_read(stream, cx, |bytes| {
+            input.extend_from_slice(bytes);
+            bytes.len()
+        })
     }
 
     fn poll_fill(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

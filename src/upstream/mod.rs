@@ -386,6 +386,14 @@ impl Exchange {
         }
     }
 
+    /// Writes what is queued of the request, as far as the backend takes it. Over HTTP/2 the connection does that.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Http1(exchange) => exchange.poll_write(cx),
+            Self::Http2(_) => {}
+        }
+    }
+
     /// The next head: interim ones first, then the final one.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
         match self {

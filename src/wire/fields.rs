@@ -88,7 +88,7 @@ impl Fields {
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let before = self.lines.len();
         let (text, name) = (&self.text, name.as_ref());
-        self.lines.retain(|line| !line.name(text).eq_ignore_ascii_case(name));
+        self.lines.retain(|line| !line.is_named(name, text));
         self.lines.len() != before
     }
 
@@ -107,14 +107,13 @@ impl Fields {
     /// The value of the first line of that name.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        self.iter().find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.lines.iter().find(|line| line.is_named(name, &self.text)).map(|line| line.value(&self.text))
     }
 
     /// The values of every line of that name, in order.
     pub fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
-        self.iter()
-            .filter(move |(candidate, _)| candidate.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
+        let text = &self.text;
+        self.lines.iter().filter(move |line| line.is_named(name.as_bytes(), text)).map(|line| line.value(text))
     }
 
     /// Whether a line of that name is there.
@@ -185,6 +184,11 @@ impl Fields {
 }
 
 impl Line {
+    /// Nearly every line is passed over by its length, without a look at the arena.
+    fn is_named(self, name: &[u8], text: &[u8]) -> bool {
+        self.name_length as usize == name.len() && self.name(text).eq_ignore_ascii_case(name)
+    }
+
     fn name(self, text: &[u8]) -> &[u8] {
         &text[self.name as usize..(self.name + self.name_length) as usize]
     }

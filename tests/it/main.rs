@@ -10,6 +10,7 @@ mod attacks;
 mod browser;
 mod cache;
 mod conformance;
+mod connections;
 mod conversations;
 mod direct;
 mod drains;

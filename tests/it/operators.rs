@@ -17,7 +17,7 @@ async fn tagged() -> Origin {
 }
 
 /// Sends an object to the admin listener; gives the status and the object that comes back.
-async fn order(gateway: &Gateway, path: &str, object: &Value) -> (u16, Value) {
+pub async fn order(gateway: &Gateway, path: &str, object: &Value) -> (u16, Value) {
     let host = gateway.admin.to_string();
     let fields = [("Host", host.as_str()), ("Content-Type", "application/json"), ("Connection", "close")];
     let mut admin = Connection::tcp(gateway.admin).await;
@@ -26,7 +26,7 @@ async fn order(gateway: &Gateway, path: &str, object: &Value) -> (u16, Value) {
 }
 
 /// Runs the command line beside the gateway: exit code, standard output, standard error.
-async fn tidegate(words: &[&str], input: &str) -> (i32, String, String) {
+pub async fn tidegate(words: &[&str], input: &str) -> (i32, String, String) {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let input = input.to_owned();
     let run = move || {

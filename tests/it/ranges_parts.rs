@@ -484,3 +484,15 @@ fn random_ranges_are_byte_for_byte_what_the_origin_has() {
     runtime.block_on(gateway.metric_becomes("tidegate_cache_size_bytes", &[], 0.0));
     drop(origin);
 }
+
+#[tokio::test]
+async fn a_whole_that_finds_no_room_beside_its_parts_is_not_asked_for_again_and_again() {
+    let file = File::new(5 << 20, &[]);
+    let origin = file.served().await;
+    let gateway = Gateway::before_with(&origin, "[cache]\ncapacity = \"8MiB\"\nmax_object = \"6MiB\"\n").await;
+    gateway.get_with("/a", &[("Range", "bytes=0-3299999")]).await;
+    gateway.get_with("/a", &[("Range", "bytes=0-3299999")]).await.must_hit();
+    let whole = gateway.get("/a").await;
+    assert!(whole.body == file.content(), "{}", whole.told());
+    assert_eq!(origin.requests().len(), 3, "the part, what is missing, the whole: {}", origin.log());
+}

@@ -132,7 +132,7 @@ impl Leader {
         }
     }
 
-    /// The backend said 304 to our validation: merges and stores (see [`Cache::freshen`]), and the waiting get it too. On
+    /// The backend said 304 to our validation: merges and stores (RFC 9111 §4.3.4), and the waiting get it too. On
     /// `Err` (the 304 is about something else) the leader is given back, to fetch without conditions. `edit` changes the
     /// merged head, after everything was decided. Says beside the answer why it is kept no longer, if so.
     pub fn freshen(

@@ -86,7 +86,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
         Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
-            cache.count_given(&stored);
+            cache.count_given(&stored, stored.body.length());
             return Begin::Stored(stored);
         }
         Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
@@ -143,8 +143,7 @@ pub(super) fn begin_refresh(
 }
 
 /// Leads a fetch that nobody may join; see [`Cache::begin_unasked`].
-pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
-    let since = cache.purges.count();
+pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now, since: u64) -> Leader {
     let start = Start { fields: request.fields.clone(), began: now.instant, validates: false, since };
     let flight = Flight::new(start, true);
     let key = add(&mut cache.flights.shard(key), key, &flight);

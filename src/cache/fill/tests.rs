@@ -255,7 +255,9 @@ async fn a_validation_overtaken_by_an_invalidation_stores_nothing() {
     let old = lead(&cache, &plain).store_whole(plan_of(&cache, &[FRESH, ("ETag", "\"a\"")]), b"body").unwrap();
     let exchange = Exchange { request: &plain, policy: &policy, requested: clock.at(0), answered: clock.at(0) };
     cache.invalidate(KEY);
-    cache.freshen(KEY, &exchange, &old, &response(304, &[])).unwrap();
+    let leader = cache.begin_unasked(KEY, &plain, clock.at(0));
+    let (_, refused) = leader.freshen(&exchange, &old, &response(304, &[]), |_| {}).unwrap();
+    assert_eq!(refused, Some(Reason::Invalidated));
     assert!(!is_hit(&cache, &plain));
 }
 

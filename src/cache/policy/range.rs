@@ -16,6 +16,17 @@ pub enum Wanted {
     Unsatisfiable(u64),
 }
 
+impl Wanted {
+    /// How many bytes that is of a body of this length.
+    pub(crate) fn bytes(&self, length: u64) -> u64 {
+        match self {
+            Self::Whole => length,
+            Self::Parts(ranges) => ranges.iter().fold(0, |sum, range| sum.saturating_add(range.end - range.start)),
+            Self::Unsatisfiable(_) => 0,
+        }
+    }
+}
+
 /// Weighs Range and If-Range of a GET, whose other conditions hold (RFC 9110 §13.2.2, §14.2).
 pub fn evaluate(request: &RequestHead, answer: &Answer) -> Wanted {
     let mut lines = request.fields.all("range");

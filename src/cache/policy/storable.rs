@@ -46,7 +46,10 @@ pub(crate) fn storable_for_get(exchange: &Exchange<'_>, head: &ResponseHead) -> 
 }
 
 fn planned(exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason> {
-    match weigh(exchange, head) {
+    let directives = targeted::directives(&head.fields, &exchange.policy.targeted_fields);
+    // Most answers that may not be stored say so in a word, and then nothing else need be read of them.
+    status_allows(head).and_then(|()| directives_allow(&directives, head.status))?;
+    match weigh_by(directives, exchange, head) {
         (terms, None) => Ok(Plan { answer: Answer::new(head, terms, exchange.requested, exchange.answered) }),
         (_, Some(reason)) => Err(reason),
     }
@@ -54,8 +57,12 @@ fn planned(exchange: &Exchange<'_>, head: &ResponseHead) -> Result<Plan, Reason>
 
 /// What the answer's own words decide, and why it may not be stored, if so.
 pub(crate) fn weigh(exchange: &Exchange<'_>, head: &ResponseHead) -> (Terms, Option<Reason>) {
-    let Exchange { request, policy, answered, .. } = *exchange;
-    let directives = targeted::directives(&head.fields, &policy.targeted_fields);
+    weigh_by(targeted::directives(&head.fields, &exchange.policy.targeted_fields), exchange, head)
+}
+
+/// The same with the directives that count.
+fn weigh_by(directives: ResponseDirectives, exchange: &Exchange<'_>, head: &ResponseHead) -> (Terms, Option<Reason>) {
+    let Exchange { request, answered, .. } = *exchange;
     let vary = Vary::of(&head.fields, &request.fields);
     let tags = Tags::of(&head.fields);
     let lifetime = lifetime(head, &directives, unsaid(exchange, head), answered);

@@ -300,3 +300,16 @@ fn how_long_purges_of_a_million_answers_take() {
         println!("{:6} {:5} {struck:7} answers in {:?}", what.kind(), soft, started.elapsed());
     }
 }
+
+#[test]
+fn a_purge_between_a_post_and_its_answer_keeps_that_out_of_the_store() {
+    let (cache, now, plain) = (cache(), Now::read(), get(&[]));
+    let key = key_of("/a");
+    for (what, is_stored) in [(tag("one"), false), (tag("other"), true)] {
+        let sent = cache.purge_count();
+        purge(&cache, what.clone());
+        let plan = plan(&cache, &plain, &[FRESH, ("xkey", "one")], now);
+        let stored = cache.begin_answered(&key, &plain, now, sent).store_whole(plan, b"body");
+        assert_eq!(stored.is_ok(), is_stored, "{what:?}");
+    }
+}

@@ -84,6 +84,8 @@ settings! {
         answer_head: Size<1024, HEAD_MAX> = { Size(64 << 10) },
         /// Requests at a time on one HTTP/2 connection.
         http2_streams: Whole<1, 10_000> = { Whole(128) },
+        /// Open tunnels in all, or `"off"`; above, the answer is 503 with `Retry-After`.
+        tunnels: OrOff<Whole<1, COUNT_MAX>> = { OrOff(None) },
         /// Tunnels that a drain closes in a second, those that were silent longest first. They come back elsewhere as fast.
         drain_rate: Whole<1, 1_000_000> = { Whole(200) },
     }

@@ -84,6 +84,14 @@ settings! {
         max_message: OrOff<Size<1, { 1 << 50 }>> = { OrOff(None) },
         /// Messages of a client in a second, as many at once, or `"off"`; above, the tunnel is closed with 1008.
         messages_per_second: OrOff<Whole<1, 1_000_000>> = { OrOff(None) },
+        /// Open tunnels of this route, or `"off"`; above, the answer is 503 with `Retry-After`.
+        max_connections: OrOff<Whole<1, 100_000_000>> = { OrOff(None) },
+        /// Open tunnels of this route of one client address (of IPv6: of one /64), or `"off"`; above, the answer is 503.
+        max_connections_per_client: OrOff<Whole<1, 100_000_000>> = { OrOff(None) },
+        /// Handshakes of this route in a second, as many at once, or `"off"`; above, the answer is 503 with `Retry-After`.
+        handshakes_per_second: OrOff<Whole<1, 1_000_000>> = { OrOff(None) },
+        /// The same of one client address (of IPv6: of one /64).
+        handshakes_per_second_per_client: OrOff<Whole<1, 1_000_000>> = { OrOff(None) },
         /// How often the gateway sends a Ping of its own to both sides, or `"off"`. Their Pongs go no further; the time that
         /// they take is counted.
         ping_interval: OrOff<Period<false>> = { OrOff(None) },

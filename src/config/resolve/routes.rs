@@ -10,7 +10,7 @@ use crate::config::{
     raw,
     shape::{Either, Names},
     text::FieldValue,
-    value::{Placed, Text},
+    value::{Placed, Text, Whole},
 };
 
 /// In file order, the fallback last.
@@ -144,6 +144,7 @@ impl Context<'_> {
             }
         };
         check_websocket(table, problems);
+        let rate = |rate: Whole<1, 1_000_000>| u32::try_from(rate.0).unwrap_or(u32::MAX);
         RouteWebSocket {
             enabled,
             origins,
@@ -151,11 +152,11 @@ impl Context<'_> {
             count_pings_as_activity: table.count_pings_as_activity.value,
             max_lifetime: table.max_lifetime.value.0.map(|period| period.0),
             max_message: table.max_message.value.0.map(|size| size.0),
-            messages_per_second: table
-                .messages_per_second
-                .value
-                .0
-                .map(|rate| u32::try_from(rate.0).unwrap_or(u32::MAX)),
+            messages_per_second: table.messages_per_second.value.0.map(rate),
+            max_connections: table.max_connections.value.0.map(|count| count.0),
+            max_connections_per_client: table.max_connections_per_client.value.0.map(|count| count.0),
+            handshakes_per_second: table.handshakes_per_second.value.0.map(rate),
+            handshakes_per_second_per_client: table.handshakes_per_second_per_client.value.0.map(rate),
             ping_interval: table.ping_interval.value.0.map(|period| period.0),
             pong_timeout: table.pong_timeout.value.0,
             close_timeout: table.close_timeout.as_ref().map_or(self.timeouts.tunnel_close, |period| period.value.0),

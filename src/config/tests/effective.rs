@@ -52,6 +52,7 @@ body_rate = 0
 body_rate_grace = "0"
 answer_head = "1MiB"
 http2_streams = 1
+tunnels = 5
 drain_rate = 7
 [timeouts]
 tls_handshake = "1ms"
@@ -95,7 +96,7 @@ match = { path = "/a", host = ["*.a.example", "b.example", "[::1]"] }
 upstream = "cookie"
 strip_prefix = true
 cache = { heuristic = false, stale_if_error = "1s", set_cookie = "store", client_cache_control = "ignore", range_fill = "whole", purge_from = ["10.0.0.0/8", "::1"] }
-websocket = { origins = "same-host", max_lifetime = "1d", max_message = "1MiB", messages_per_second = 20 }
+websocket = { origins = "same-host", max_lifetime = "1d", max_message = "1MiB", messages_per_second = 20, max_connections = 9, max_connections_per_client = 8, handshakes_per_second = 7, handshakes_per_second_per_client = 6 }
 [[routes]]
 match = { path = "/c" }
 upstream = "cookie"

@@ -1,26 +1,21 @@
 //! Waiting for the next request of a connection.
 
 use std::{
-    cell::RefCell,
     future::poll_fn,
     io,
-    pin::{Pin, pin},
+    pin::pin,
     task::{Context, Poll, ready},
     time::Instant,
 };
 
 use bytes::Buf;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::AsyncReadExt;
 
 use super::Http1Client;
-use crate::wire::{Parsed, Refusal, RequestHead};
-
-/// One read's worth of the thread's scratch.
-const SCRATCH: usize = 16 * 1024;
-
-thread_local! {
-    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-}
+use crate::{
+    net::scratch,
+    wire::{Parsed, Refusal, RequestHead},
+};
 
 /// What came instead of silence.
 pub(super) enum Next {
@@ -77,26 +72,28 @@ impl Http1Client {
 
     /// Reads a head that begins now, and parses it where it lies.
     fn poll_read_scratch(&mut self, request: &mut RequestHead, cx: &mut Context<'_>) -> Poll<io::Result<Option<Next>>> {
-        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-            let bytes = buffer.filled();
+        let Self { stream, input, head_limits, .. } = self;
+        let parsed = ready!(scratch::poll_read(stream, cx, |bytes| {
             if bytes.is_empty() {
-                return Poll::Ready(Ok(Some(Next::Ended)));
+                return None;
             }
-            Poll::Ready(Ok(match request.parse(bytes, &self.head_limits) {
-                Ok(Parsed::Complete(length)) => {
-                    self.input.extend_from_slice(&bytes[length..]);
-                    Some(Next::Request)
-                }
-                Ok(Parsed::Partial) => {
-                    self.input.extend_from_slice(bytes);
-                    self.head_begun();
-                    None
-                }
-                Err(refusal) => Some(Next::Refused(refusal)),
-            }))
-        })
+            let parsed = request.parse(bytes, head_limits);
+            match parsed {
+                Ok(Parsed::Complete(length)) => input.extend_from_slice(&bytes[length..]),
+                Ok(Parsed::Partial) => input.extend_from_slice(bytes),
+                Err(_) => {}
+            }
+            Some(parsed)
+        }))?;
+        Poll::Ready(Ok(match parsed {
+            None => Some(Next::Ended),
+            Some(Ok(Parsed::Complete(_))) => Some(Next::Request),
+            Some(Ok(Parsed::Partial)) => {
+                self.head_begun();
+                None
+            }
+            Some(Err(refusal)) => Some(Next::Refused(refusal)),
+        }))
     }
 
     /// Reads on where a head was begun.

@@ -58,14 +58,15 @@ impl AsyncWrite for TunnelStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.send.reserve_capacity(buf.len());
-        let granted = match this.send.capacity() {
-            // Only a change is told; what was granted before is not told again.
-            0 => match ready!(this.send.poll_capacity(cx)) {
+        // Only a change is told; what was granted before is not told again. A change may also be back at nothing: the client
+        // may have made its windows smaller since (RFC 9113 §6.9.2).
+        let mut granted = this.send.capacity();
+        while granted == 0 {
+            granted = match ready!(this.send.poll_capacity(cx)) {
                 Some(Ok(granted)) => granted,
                 Some(Err(_)) | None => return Poll::Ready(Err(gone())),
-            },
-            granted => granted,
-        };
+            };
+        }
         let taken = granted.min(buf.len());
         let sent = this.send.send_data(Bytes::copy_from_slice(&buf[..taken]), false);
         Poll::Ready(sent.map(|()| taken).map_err(|_| gone()))

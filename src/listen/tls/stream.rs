@@ -15,8 +15,8 @@ use std::{
 
 use rustls::{
     ServerConfig,
-    server::UnbufferedServerConnection,
-    unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus},
+    server::{ServerConnectionData, UnbufferedServerConnection},
+    unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -153,10 +153,11 @@ impl TlsStream {
         }
     }
 
-    /// Takes what rustls has to say after an error.
+    /// Takes what rustls has to say after an error. It is not shown the bytes again, and asked only while it has something:
+    /// it would go on reading else.
     fn collect_alert(&mut self) {
-        while let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(mut data)), .. } =
-            self.session.process_tls_records(&mut [])
+        while self.session.wants_write()
+            && let Ok(ConnectionState::EncodeTlsData(mut data)) = self.session.process_tls_records(&mut []).state
         {
             if self.outgoing.encode(|out| data.encode(out).map_err(room_for_message)).is_err() {
                 return;
@@ -164,27 +165,40 @@ impl TlsStream {
         }
     }
 
-    /// Encrypts the beginning of `pieces`, at most `PLAIN_MAX` bytes, behind what rustls has to say itself. Gives how many.
-    fn encrypt(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    /// Has `say` encrypt something behind what rustls has to say itself.
+    fn speak<R>(
+        &mut self,
+        say: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>, &mut Outgoing) -> io::Result<R>,
+    ) -> io::Result<R> {
+        if self.broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         loop {
-            match self.session.process_tls_records(&mut []).state.map_err(invalid)? {
+            // Always with what was received: rustls knows its place in a handshake message that has come in part, and
+            // panics if its bytes are not there. There is nothing new in them.
+            match self.session.process_tls_records(&mut self.incoming).state.map_err(invalid)? {
                 ConnectionState::EncodeTlsData(mut data) => {
                     self.outgoing.encode(|out| data.encode(out).map_err(room_for_message))?
                 }
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => self.ended = true,
-                ConnectionState::WriteTraffic(mut traffic) => {
-                    let mut taken = 0;
-                    for piece in pieces {
-                        let part = &piece[..piece.len().min(PLAIN_MAX - taken)];
-                        self.outgoing.encode(|out| traffic.encrypt(part, out).map_err(room_for_data))?;
-                        taken += part.len();
-                    }
-                    return Ok(taken);
-                }
+                ConnectionState::WriteTraffic(mut traffic) => return say(&mut traffic, &mut self.outgoing),
                 _ => return Err(io::ErrorKind::BrokenPipe.into()),
             }
         }
+    }
+
+    /// Encrypts the beginning of `pieces`, at most `PLAIN_MAX` bytes. Gives how many.
+    fn encrypt(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.speak(|traffic, outgoing| {
+            let mut taken = 0;
+            for piece in pieces {
+                let part = &piece[..piece.len().min(PLAIN_MAX - taken)];
+                outgoing.encode(|out| traffic.encrypt(part, out).map_err(room_for_data))?;
+                taken += part.len();
+            }
+            Ok(taken)
+        })
     }
 
     /// Writes ciphertext until there is none.
@@ -194,9 +208,6 @@ impl TlsStream {
 
     fn poll_write_pieces(&mut self, cx: &mut Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         ready!(self.poll_send(cx))?;
-        if self.broken {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
         let taken = self.encrypt(pieces)?;
         // What the socket does not take now, the next write or flush sends.
         let _waits = self.poll_send(cx)?;
@@ -221,9 +232,13 @@ impl AsyncRead for TlsStream {
             if buf.filled().len() > before || this.ended || buf.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }
+            let is_writer_waiting = !this.outgoing.buffer.is_empty();
             ready!(this.poll_receive(cx, buf))?;
-            // A key update is answered when it comes; if the socket is full, the answer goes with the next write.
-            let _waits = this.poll_send(cx)?;
+            // What rustls answers goes out at once if it can, and else with the next write: that tells of a failure, too,
+            // which is not to hide what has come. A writer that waits is woken, and must not lose its place.
+            if !is_writer_waiting {
+                let _said = this.poll_send(cx);
+            }
         }
     }
 }
@@ -255,9 +270,9 @@ impl AsyncWrite for TlsStream {
         let this = self.get_mut();
         if !std::mem::replace(&mut this.shut, true) {
             // Whatever is in the way of the closing alert, the socket is closed.
-            if let Ok(ConnectionState::WriteTraffic(mut traffic)) = this.session.process_tls_records(&mut []).state {
-                this.outgoing.encode(|out| traffic.queue_close_notify(out).map_err(room_for_data))?;
-            }
+            let _said = this.speak(|traffic, outgoing| {
+                outgoing.encode(|out| traffic.queue_close_notify(out).map_err(room_for_data))
+            });
         }
         ready!(this.poll_send(cx))?;
         Pin::new(&mut this.stream).poll_shutdown(cx)

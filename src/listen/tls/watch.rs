@@ -19,7 +19,7 @@ use std::{
 
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, ModifyKind},
 };
 
 use super::certificates::{Certificates, Reloaded};
@@ -162,6 +162,9 @@ fn eyes(bell: SyncSender<()>) -> Option<RecommendedWatcher> {
             Ok(event) => match event.kind {
                 EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
                 EventKind::Access(_) => false,
+                // What is being written is news when it is whole. Only Linux tells that; a log in the same directory would
+                // ring with every line.
+                EventKind::Modify(ModifyKind::Data(_)) => cfg!(not(target_os = "linux")),
                 _ => true,
             },
             Err(_) => true,

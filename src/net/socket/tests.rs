@@ -5,14 +5,21 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use super::*;
 
 #[tokio::test]
-async fn a_tcp_connection_gets_every_option() {
+async fn both_ends_of_a_tunnel_get_every_option() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    prepare_listener(SockRef::from(&listener)).unwrap();
+    let dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    assert!(accepted.nodelay().unwrap() || cfg!(not(target_os = "linux")));
+    is_prepared(accepted, Origin::Accepted);
+    is_prepared(dialled, Origin::Dialled);
+}
+
+fn is_prepared(stream: TcpStream, from: Origin) {
     let stream = Stream::Tcp(stream);
-    prepare(&stream, Duration::from_millis(61_500)).unwrap();
+    prepare(&stream, from, Duration::from_millis(61_500)).unwrap();
     let Stream::Tcp(stream) = &stream else { unreachable!() };
     let socket = SockRef::from(stream);
-    assert!(socket.tcp_nodelay().unwrap());
     assert!(socket.keepalive().unwrap());
     assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE_AFTER);
     assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_EVERY);
@@ -23,7 +30,7 @@ async fn a_tcp_connection_gets_every_option() {
 #[tokio::test]
 async fn streams_without_a_tcp_socket_are_left_alone() {
     let (unix, _peer) = UnixStream::pair().unwrap();
-    prepare(&Stream::Unix(unix), Duration::from_secs(1)).unwrap();
+    prepare(&Stream::Unix(unix), Origin::Dialled, Duration::from_secs(1)).unwrap();
     let (boxed, _peer) = tokio::io::duplex(1);
-    prepare(&Stream::Boxed(Box::new(boxed)), Duration::from_secs(1)).unwrap();
+    prepare(&Stream::Boxed(Box::new(boxed)), Origin::Accepted, Duration::from_secs(1)).unwrap();
 }

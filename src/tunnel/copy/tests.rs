@@ -64,7 +64,10 @@ fn start(
 ) -> (Tunnels, JoinHandle<Ended>) {
     let tunnels = tunnels();
     let (up, down) = (Bytes::from_static(first.0), Bytes::from_static(first.1));
-    let tunnel = tokio::spawn(run(client, up, backend, down, Arc::new(terms), tunnels.open(0, 0, About::default()), |ended| ended));
+    let tunnel =
+        tokio::spawn(run(client, up, backend, down, Arc::new(terms), tunnels.open(0, 0, About::default()), |ended| {
+            ended
+        }));
     (tunnels, tunnel)
 }
 

@@ -215,3 +215,27 @@ async fn a_body_that_is_cut_is_a_failure() {
     head(&mut exchange).await.unwrap();
     assert!(body(&mut exchange).await.is_err());
 }
+
+#[tokio::test]
+async fn a_head_and_the_body_that_is_there_leave_together() {
+    let (mut exchange, mut backend) = begin(Method::POST, Framing::Length(10));
+    send(&mut exchange, b"hello").await;
+    send(&mut exchange, b"world").await;
+    exchange.end(None);
+    assert_eq!(exchange.connection.out.sent(), 0);
+    exchange.poll_write(&mut Context::from_waker(Waker::noop()));
+    assert!(exchange.connection.out.is_empty());
+    assert!(backend.heard(64).await.ends_with("\r\n\r\nhelloworld"));
+}
+
+#[tokio::test]
+async fn an_exchange_holds_no_buffer_before_its_answer_begins() {
+    let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
+    assert!(poll_fn(|cx| Poll::Ready(exchange.poll_head(cx))).await.is_pending());
+    assert_eq!(exchange.connection.input.capacity(), 0);
+    backend.say("HTTP/1.1 200 OK\r\nContent-Le").await;
+    assert!(poll_fn(|cx| Poll::Ready(exchange.poll_head(cx))).await.is_pending());
+    backend.say("ngth: 2\r\n\r\nhi").await;
+    assert_eq!(head(&mut exchange).await.unwrap().status, 200);
+    assert_eq!(body(&mut exchange).await.unwrap(), b"hi");
+}

@@ -127,3 +127,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_wanted_is_so_many_bytes() {
+    assert_eq!(Wanted::Whole.bytes(10), 10);
+    assert_eq!(Wanted::Parts(vec![0..3, 8..10]).bytes(10), 5);
+    assert_eq!(Wanted::Unsatisfiable(10).bytes(10), 0);
+}

@@ -1,0 +1,91 @@
+//! Answers that stay open for long are known to operators, and can be cut by them.
+//!
+//! What most answers pay for it is a look whether they are there at once; one that is not sets a timer.
+
+use std::{
+    future::{Future, poll_fn},
+    net::IpAddr,
+    pin::pin,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{
+    Gateway,
+    client::{Client, ClientFault},
+    failure::Fault,
+};
+use crate::{
+    tunnel::{About, CloseReason, Ended, Kind, OpenAnswer, Totals},
+    wire::RequestHead,
+};
+
+/// Whose answer it is.
+#[derive(Clone, Copy)]
+pub(super) struct Asker<'r> {
+    pub(super) request: &'r RequestHead,
+    /// `None` on a Unix socket.
+    pub(super) client: Option<IpAddr>,
+    pub(super) route: usize,
+    pub(super) upstream: usize,
+}
+
+impl Gateway {
+    /// Does the work of an answer; after a while it is a row, and then it may be cut. Gives the row to be closed.
+    pub(super) async fn watched(
+        &self,
+        asker: Asker<'_>,
+        work: impl Future<Output = Result<(), Fault>>,
+    ) -> (Result<(), Fault>, Option<OpenAnswer>) {
+        let mut work = pin!(work);
+        let mut timer = pin!(None::<Sleep>);
+        let mut row = None;
+        let outcome = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
+                return Poll::Ready(outcome);
+            }
+            if row.is_none() {
+                if timer.is_none() {
+                    timer.set(Some(sleep(ROW_AFTER)));
+                }
+                if let Some(timer) = timer.as_mut().as_pin_mut() {
+                    ready!(timer.poll(cx));
+                }
+            }
+            row.get_or_insert_with(|| self.row(asker)).poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
+        })
+        .await;
+        (outcome, row)
+    }
+
+    fn row(&self, asker: Asker<'_>) -> OpenAnswer {
+        let about = About {
+            kind: Kind::Http,
+            client: asker.client,
+            user_agent: About::text(asker.request.fields.get("user-agent")),
+            ..About::default()
+        };
+        let now = Instant::now();
+        self.tunnels.list_answer(asker.route, asker.upstream, about, now.checked_sub(ROW_AFTER).unwrap_or(now))
+    }
+
+    /// Takes a row out, with how its answer ended.
+    pub(super) fn close_row<C: Client>(&self, row: OpenAnswer, outcome: &Result<(), Fault>, client: &C) {
+        let reason = match outcome {
+            Ok(()) => CloseReason::BackendClose,
+            Err(Fault::Ended(reason)) => *reason,
+            Err(Fault::Client(ClientFault::Gone | ClientFault::SendTimeout)) => CloseReason::ClientGone,
+            Err(Fault::Client(_)) => CloseReason::ClientError,
+            Err(_) => CloseReason::BackendError,
+        };
+        let mut totals = Totals::default();
+        (totals.up.bytes, totals.down.bytes) = (client.received(), client.sent());
+        let duration = row.live().since.elapsed();
+        row.end(Ended { reason, by: reason.by(), farewell: None, totals, duration });
+    }
+}
+
+/// How long an answer is open before it is a row.
+const ROW_AFTER: Duration = Duration::from_secs(5);
