@@ -175,7 +175,7 @@ impl Cache {
         policy: &Policy,
         now: Now,
     ) -> Option<(Arc<Stored>, u64, i64)> {
-        match self.decide(|store| store.find(key, &request.fields), request, policy, now) {
+        match self.decide(|store| store.find_present(key, &request.fields), request, policy, now) {
             Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
                 self.count_given(&stored, stored.body.length());
                 Some((stored, age, ttl))

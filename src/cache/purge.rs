@@ -60,7 +60,7 @@ pub(crate) struct Purges {
 
 impl Cache {
     /// Purges, and says how many answers were there. When it returns, no request that starts later is given one of them as
-    /// fresh, and no fetch that was under way stores one. It takes about a tenth of a microsecond for each; where they are
+    /// fresh, and no fetch that was under way stores one. It takes about a microsecond for each; where they are
     /// many, a thread of its own takes them out of the table afterwards.
     pub fn purge(&self, purge: &Purge) -> u64 {
         let Purge { what, soft } = purge;

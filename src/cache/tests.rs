@@ -231,3 +231,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stdout, reason = "it tells its figures")]
+fn what_a_hit_costs_and_what_counting_it_adds() {
+    const ROUNDS: u32 = 2_000_000;
+    let cache = cache(64 << 20, 1 << 16);
+    let (clock, plain, policy) = (Clock::new().at(0), get(&[]), rfc());
+    for number in 0..1000u32 {
+        put_at(&cache, &number.to_be_bytes(), &plain, &[FRESH], &[0; 1024], clock);
+    }
+    let Lookup::Hit { stored, .. } = cache.look(&0u32.to_be_bytes(), &plain, &policy, clock) else { panic!() };
+    let time = |what: &str, act: &dyn Fn(u32)| {
+        let started = std::time::Instant::now();
+        (0..ROUNDS).for_each(act);
+        println!("{what}: {:?}", started.elapsed() / ROUNDS);
+    };
+    time("a hit", &|round| drop(cache.lookup(&(round % 1000).to_be_bytes(), &plain, &policy, clock)));
+    time("of that, counting it", &|_| cache.count_given(&stored));
+}
