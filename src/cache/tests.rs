@@ -249,5 +249,5 @@ fn what_a_hit_costs_and_what_counting_it_adds() {
         println!("{what}: {:?}", started.elapsed() / ROUNDS);
     };
     time("a hit", &|round| drop(cache.lookup(&(round % 1000).to_be_bytes(), &plain, &policy, clock)));
-    time("of that, counting it", &|_| cache.count_given(&stored));
+    time("of that, counting it", &|_| cache.count_given(&stored, 1024));
 }
