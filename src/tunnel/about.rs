@@ -28,7 +28,7 @@ pub struct About {
 }
 
 impl About {
-    /// A text of a peer's as rows hold it: at most [`TEXT_BYTES_MAX`] bytes, what is not UTF-8 replaced.
+    /// A text of a peer's as rows hold it: at most `TEXT_BYTES_MAX` bytes, what is not UTF-8 replaced.
     pub fn text(bytes: Option<&[u8]>) -> Box<str> {
         let bytes = bytes.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(TEXT_BYTES_MAX)]);
