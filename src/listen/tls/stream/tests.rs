@@ -414,6 +414,7 @@ proptest! {
             assert!(end.is_err() || !(has_meddled && change.is_none()));
         };
         let over = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(1), talk).await });
-        assert!(over.is_ok(), "nobody is woken any more");
+        // A record whose head now names a greater length is waited for: ending that is the deadlines' business.
+        assert!(over.is_ok() || change.is_some(), "nobody is woken any more");
     }
 }
