@@ -276,7 +276,7 @@ fn not_modified(head: &ResponseHead) -> ResponseHead {
     let is_repeated = repeated_in_not_modified(head);
     let mut fields = head.fields.clone();
     fields.retain(|name, _| is_repeated(name));
-    ResponseHead { version: head.version, status: 304, reason: b"Not Modified".to_vec(), fields }
+    ResponseHead { version: head.version, status: 304, reason: b"Not Modified".into(), fields }
 }
 
 #[cfg(test)]

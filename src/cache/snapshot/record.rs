@@ -205,7 +205,7 @@ impl<'b> In<'b> {
         fields.shrink();
         let edits = self.maybe(|input| Some(Box::new(Edits { taken: input.fields()?, added: input.fields()? })))?;
         Some(Answer {
-            head: ResponseHead { status, reason, fields, ..ResponseHead::default() },
+            head: ResponseHead { status, reason: reason.into(), fields, ..ResponseHead::default() },
             http1: Bytes::new(),
             not_modified_http1: Bytes::new(),
             length: Some(length),
