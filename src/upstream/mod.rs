@@ -124,7 +124,7 @@ const CANCELLED: &str = "cancelled";
 /// One request and its answer, on either version of HTTP.
 pub enum Exchange {
     /// On a connection of its own, for as long as it lasts.
-    Http1(Box<http1::Exchange>),
+    Http1(http1::Exchange),
     /// A stream among others.
     Http2(Box<http2::Exchange>),
 }
@@ -269,7 +269,7 @@ impl Chosen {
         }
         let connection = pool::take(self.server().id)?;
         self.upstream.metrics.reused.add(self.upstream.index, 1);
-        Some(Exchange::Http1(Box::new(http1::Exchange::begin(connection, request, self.upstream.limits))))
+        Some(Exchange::Http1(http1::Exchange::begin(connection, request)))
     }
 
     /// Starts an exchange on a new connection; over HTTP/2 as one more stream, where there is a connection.
@@ -282,8 +282,8 @@ impl Chosen {
 
     /// Starts an exchange that is to become a tunnel: HTTP/1.1 on a connection of its own (RFC 9110 §7.8).
     pub async fn begin_upgrade(&self, request: &Outgoing) -> Result<Exchange, Failure> {
-        let connection = http1::Connection::new(self.dial_counted(Speak::Http1).await?);
-        Ok(Exchange::Http1(Box::new(http1::Exchange::begin(connection, request, self.upstream.limits))))
+        let connection = http1::Connection::new(self.dial_counted(Speak::Http1).await?, self.upstream.limits);
+        Ok(Exchange::Http1(http1::Exchange::begin(connection, request)))
     }
 
     /// Keeps the connection of a finished exchange for the next one, if it is fit for that.
