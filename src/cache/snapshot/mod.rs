@@ -221,7 +221,7 @@ enum One {
 
 /// Whether an answer can be given yet, or validated.
 fn is_worth_keeping(answer: &super::Answer, now: Now) -> bool {
-    answer.ttl(answer.age(now)) > 0 || answer.etag.is_some() || answer.last_modified.is_some()
+    answer.ttl(answer.age(now)) > 0 || answer.has_validator()
 }
 
 /// Opens the file and takes it out of its directory, so that nobody reads it a second time.
