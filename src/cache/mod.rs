@@ -53,7 +53,7 @@ pub use parts::{Gap, PartPlan, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
 use policy::{Headed, Reuse, Wants};
 use purge::Purges;
-pub use purge::{Purge, Purged};
+pub use purge::{Moment, Purge, Purged};
 pub use reason::Reason;
 pub use snapshot::{Restored, fingerprint};
 pub use status::CacheStatus;
@@ -102,7 +102,7 @@ pub enum Lookup {
         /// Which bytes; not the whole.
         wanted: Wanted,
     },
-    /// Answer from the store although it is stale, and refresh it meanwhile (RFC 5861 §3).
+    /// Answer from the store, with what of it is wanted, although it is stale, and refresh it meanwhile (RFC 5861 §3).
     StaleWhileRevalidate {
         /// The answer.
         stored: Arc<Stored>,
@@ -306,13 +306,13 @@ impl Cache {
     /// The right to store the answer to a GET with Range, for which nobody else may wait. To be taken before the backend is
     /// asked: what is invalidated from then on is not stored.
     pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
-        fill::begin_unasked(self, key, request, now, self.purges.count())
+        fill::begin_unasked(self, key, request, now)
     }
 
-    /// The same for an answer that has come already: what one of the purges from number `since` on is about is not stored
-    /// (see [`Cache::purge_count`]).
-    pub fn begin_answered(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now, since: u64) -> Leader {
-        fill::begin_unasked(self, key, request, now, since)
+    /// The same for an answer that has come already, to a request that was sent at this moment: what has been purged since is
+    /// not stored, as it was made before that.
+    pub fn begin_answered(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now, sent: &Moment) -> Leader {
+        fill::begin_answered(self, key, request, now, sent)
     }
 
     /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes

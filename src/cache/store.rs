@@ -5,7 +5,7 @@
 //! Beside the table stands the index, which a look-up never touches; moka's listener, called for whatever leaves the table
 //! on whatever thread does its work, keeps it true and locks nothing else.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use moka::notification::RemovalCause;
 
@@ -234,6 +234,18 @@ impl Store {
             true
         });
         struck
+    }
+
+    /// The groups that answers under this base are in, each once.
+    pub(crate) fn groups_under(&self, base: &[u8]) -> BTreeSet<Box<[u8]>> {
+        let mut groups = BTreeSet::new();
+        self.visit(&Purged::Url(base.to_vec()), |resource| {
+            let variants = resource.variants();
+            let known = variants.iter().filter(|stored| !stored.is_struck());
+            groups.extend(known.flat_map(|stored| stored.answer.groups.iter().cloned()));
+            true
+        });
+        groups
     }
 
     /// The keys that have to be swept after a purge, in portions.

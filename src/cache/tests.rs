@@ -121,7 +121,7 @@ fn only_if_cached_never_asks_the_backend() {
     assert!(matches!(asked(&[], 100), Lookup::GatewayTimeout));
     assert!(matches!(asked(&[("Foo", "1")], 0), Lookup::GatewayTimeout));
     assert!(matches!(asked(&[("Cache-Control", "max-stale")], 100), Lookup::Hit { ttl: 0, .. }));
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     assert!(matches!(asked(&[], 0), Lookup::GatewayTimeout));
 }
 
@@ -143,7 +143,7 @@ fn invalidation_forgets_every_variant() {
     let other = get(&[("Foo", "2")]);
     put(&cache, KEY, &other, &[FRESH, ("Vary", "foo")], b"two", clock.at(0)).unwrap();
     assert!(matches!(look(&cache, &other, clock.at(0)), Lookup::Hit { .. }));
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     for request in [get(&[]), other] {
         assert!(matches!(look(&cache, &request, clock.at(0)), Lookup::Miss(Reason::UriMiss)));
     }
@@ -209,7 +209,7 @@ proptest! {
             let exchange = Exchange { request: &plain, policy: &policy, requested: now, answered: now };
             let plan = cache.storable(&exchange, &response(200, &[FRESH])).unwrap();
             if way == 0 {
-                cache.invalidate(&[key]);
+                cache.invalidate(&[key], None);
             }
             let Ok((mut fill, reader)) = leader.begin(plan) else { continue };
             for piece in vec![1u8; size].chunks(3000) {
@@ -227,7 +227,7 @@ proptest! {
         }
         drop(readers);
         for key in 0..30 {
-            cache.invalidate(&[key]);
+            cache.invalidate(&[key], None);
         }
     }
 }

@@ -50,7 +50,7 @@ fn held(cache: &Cache, range: &str) -> Option<Vec<u8>> {
 
 /// Everything stored is let go of.
 fn emptied(cache: &Cache) -> u64 {
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     cache.store.settle();
     cache.held_bytes()
 }
@@ -110,7 +110,7 @@ fn what_was_invalidated_meanwhile_is_not_stored() {
     let cache = roomy();
     let mut part = begin(&cache, STRONG, "bytes 0-2/30").unwrap();
     part.push(b"abc");
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     assert_eq!(part.finish(), Err(Reason::Invalidated));
     assert_eq!(held(&cache, "bytes=0-0"), None);
     assert_eq!(cache.held_bytes(), 0);
