@@ -28,7 +28,7 @@ pub use refresh::REFRESH_PAUSE;
 pub(crate) use refresh::RefreshGate;
 
 use super::{
-    Cache, Lookup, Moment, Policy, Reason, Stored,
+    Cache, Lookup, Moment, Policy, Reason, Stored, Wanted,
     policy::{self, Reuse, Wants},
 };
 use crate::{clock::Now, wire::RequestHead};
@@ -86,7 +86,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
         Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
-            cache.count_given(&stored, stored.body.length());
+            cache.count_given(&stored, request, Wants::of(&request.fields), &Wanted::Whole);
             return Begin::Stored(stored);
         }
         Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
