@@ -40,6 +40,7 @@ mod streams;
 mod support;
 mod tls;
 mod tunnels;
+mod unsafe_methods;
 mod upstreams;
 mod websocket_http2;
 mod zlib;
