@@ -266,6 +266,8 @@ pub struct Server {
     pub address: BackendAddress,
     /// 1 to 1000.
     pub weight: u32,
+    /// Open tunnels.
+    pub max_tunnels: Option<u64>,
 }
 
 /// Where a backend listens. A name is looked up when a connection is made.

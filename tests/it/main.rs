@@ -34,6 +34,7 @@ mod refreshes;
 mod refuses;
 mod routes;
 mod rules;
+mod servers;
 mod stale;
 mod stop;
 mod streams;
