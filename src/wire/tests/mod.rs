@@ -4,6 +4,7 @@
 mod bodies;
 mod hop;
 mod http2;
+mod lookups;
 mod request_bodies;
 mod requests;
 mod requests_random;
