@@ -166,24 +166,6 @@ impl Cache {
         found
     }
 
-    /// The whole answer that this request may be given with nothing more to be done, its age, and its seconds of freshness
-    /// left. Where there is none nothing is counted: `lookup` comes next.
-    pub fn lookup_fresh(
-        &self,
-        key: &[u8],
-        request: &RequestHead,
-        policy: &Policy,
-        now: Now,
-    ) -> Option<(Arc<Stored>, u64, i64)> {
-        match self.decide(|store| store.find_present(key, &request.fields), request, policy, now) {
-            Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
-                self.count_given(&stored, stored.body.length());
-                Some((stored, age, ttl))
-            }
-            _ => None,
-        }
-    }
-
     fn count_given(&self, stored: &Stored, bytes: u64) {
         stored.count_hit();
         self.metrics.saved.count(bytes, stored.answer.took);
