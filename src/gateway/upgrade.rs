@@ -10,6 +10,7 @@ use super::{
     facts::Facts,
     failure::{self, Fault, OwnAnswer},
     fields::Lane,
+    journey::Begun,
     opening::Sending,
     transfer::Transfer,
 };
@@ -64,7 +65,10 @@ pub(super) async fn serve<C: TunnelClient>(
         }
         // No tunnels here: an ordinary request, whose Upgrade goes no further.
         _ => {
-            gateway.journey(client, request).await;
+            match gateway.begin(client, request) {
+                Begun::Answered(answered) => gateway.send(client, request, answered).await,
+                Begun::Onward(onward) => gateway.proceed(client, request, onward).await,
+            };
             return None;
         }
     };
