@@ -64,8 +64,9 @@ enum Answer {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, input: BytesMut::new(), out: OutQueue::default(), watchdog: Watchdog::default(), exchanges: 0 }
+    /// `out` is what of the first request has not left yet.
+    pub(super) fn new(stream: Stream, out: OutQueue) -> Self {
+        Self { stream, input: BytesMut::new(), out, watchdog: Watchdog::default(), exchanges: 0 }
     }
 
     /// Whether the peer has neither closed nor spoken out of turn. Costs no system call while nothing has come: the
@@ -81,14 +82,19 @@ impl Connection {
 impl Exchange {
     /// Queues the request's head; nothing is written before the first `poll_*`.
     pub(super) fn begin(mut connection: Connection, request: &Outgoing, limits: AnswerLimits) -> Self {
-        connection.exchanges += 1;
         write_request_head(request, connection.out.text());
+        Self::begun(connection, request, limits)
+    }
+
+    /// The same where the connection has the head already.
+    pub(super) fn begun(mut connection: Connection, request: &Outgoing, limits: AnswerLimits) -> Self {
+        connection.exchanges += 1;
         Self {
             connection,
             limits,
             method: request.method.clone(),
             chunked: request.framing == Framing::Chunked,
-            request_ended: matches!(request.framing, Framing::None | Framing::Length(0)),
+            request_ended: request.ends_with_head(),
             deaf: false,
             answer: Answer::Awaited { any_byte: false },
         }

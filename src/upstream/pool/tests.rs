@@ -1,13 +1,13 @@
 use tokio::{io::AsyncWriteExt, net::UnixStream};
 
 use super::*;
-use crate::net::Stream;
+use crate::net::{OutQueue, Stream};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn connection() -> (Connection, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    (Connection::new(Stream::Unix(ours)), theirs)
+    (Connection::new(Stream::Unix(ours), OutQueue::default()), theirs)
 }
 
 #[tokio::test]
