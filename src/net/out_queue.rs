@@ -115,6 +115,13 @@ impl OutQueue {
         Poll::Ready(Ok(()))
     }
 
+    /// Writes what a bare socket takes now, asking no event loop. `WouldBlock` says that it takes nothing yet.
+    pub fn write_now(&mut self, socket: &mut impl io::Write) -> io::Result<()> {
+        let written = socket.write(&self.front[self.front_sent..])?;
+        self.advance(written);
+        Ok(())
+    }
+
     fn unwritten(&self) -> usize {
         self.front.len() - self.front_sent + self.rest_bytes
     }

@@ -156,10 +156,16 @@ impl Tunnel {
     }
 
     pub(super) fn shut_both(&mut self, cx: &mut Context<'_>) -> Ended {
-        for stream in [&mut self.client, &mut self.backend] {
-            // Said as well as it can be; the connection is dropped next.
-            let _ = Pin::new(stream).poll_shutdown(cx);
+        let ends = [(&mut self.client, &self.up, &self.down), (&mut self.backend, &self.down, &self.up)];
+        for (stream, from, towards) in ends {
+            // The drop that comes next says as much, where nothing can be left to be read.
+            if !towards.is_shut() && !(stream.is_bare() && from.is_read_out()) {
+                // Said as well as it can be.
+                let _ = Pin::new(stream).poll_shutdown(cx);
+            }
         }
+        let now = Instant::now();
+        self.note_activity(now);
         self.settle();
         // Both directions end for a reason that was noted; a tunnel that had none would have ended by our own hand.
         let reason = self.reason.unwrap_or(CloseReason::ShutdownCut);
@@ -172,7 +178,7 @@ impl Tunnel {
                 self.open.note_not_frames(reason);
             }
         }
-        let duration = self.open.live().since.elapsed();
+        let duration = now.saturating_duration_since(self.open.live().since);
         let ended = Ended { reason, by, farewell, totals: self.open.totals(), duration };
         self.open.end(&ended);
         ended
