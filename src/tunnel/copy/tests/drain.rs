@@ -124,6 +124,25 @@ async fn a_reader_that_is_stuck_gets_its_bytes_before_the_close() {
     assert_eq!(read_exactly(&mut story.client, 9).await, TO_CLIENT);
 }
 
+/// A tunnel that is idle after four seconds and then closes for up to five, drained after so long; when it has ended.
+async fn idle_and_drained(after: u64) -> (CloseReason, u64) {
+    let story = pipe_story(1024, Terms { idle: Duration::from_secs(4), ..TERMS });
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    tokio::time::sleep(Duration::from_secs(after)).await;
+    let live = story.tunnels.all().next().unwrap();
+    let (at, cut_at) = (began + Duration::from_secs(20), Some(began + Duration::from_secs(6)));
+    live.end(Order { reason: CloseReason::Drain, farewell: None, at, cut_at });
+    let ended = story.tunnel.await.unwrap();
+    (ended.reason, began.elapsed().as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_s_end_holds_though_something_else_has_begun_the_close() {
+    assert_eq!(idle_and_drained(1).await, (CloseReason::Idle, 6), "ordered before");
+    assert_eq!(idle_and_drained(5).await, (CloseReason::Idle, 6), "ordered meanwhile");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cut_waits_for_nothing() {
     let mut story = pipe_story(1024, TERMS);
