@@ -136,10 +136,19 @@ impl Live {
         self.round_trip(Side::Backend)
     }
 
-    /// Asks it to end. Of several orders the one that comes first in time counts; once it has begun, none does.
+    /// Asks it to end. Of several orders the one that comes first in time counts, and it is cut when the first of them
+    /// wants it cut; once it is being closed, only that matters.
     pub fn end(&self, order: Order) {
         let mut asked = self.asked.lock();
-        if asked.order.as_ref().is_some_and(|earlier| earlier.at <= order.at) {
+        let order = match asked.order.as_deref() {
+            None => order,
+            Some(earlier) => {
+                let cut_at = earlier.cut_at.into_iter().chain(order.cut_at).min();
+                let first = if earlier.at <= order.at { earlier.clone() } else { order };
+                Order { cut_at, ..first }
+            }
+        };
+        if asked.order.as_deref() == Some(&order) {
             return;
         }
         asked.order = Some(Box::new(order));

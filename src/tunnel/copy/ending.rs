@@ -10,8 +10,6 @@ use super::*;
 pub(super) struct Closing {
     /// How long it may still take.
     pub(super) until: Instant,
-    /// It may take no longer, whatever comes.
-    cut_at: Option<Instant>,
     /// Some direction has to wait for the end of a frame before it can be closed.
     waits_for_frame: bool,
     farewell: Farewell,
@@ -64,18 +62,19 @@ impl Tunnel {
         let Some(reason @ (CloseReason::BackendGone | CloseReason::BackendError)) = self.reason else { return };
         let farewell = reason.farewell_or(self.terms.close_code);
         if self.closing.is_none() && self.up.is_deaf() && self.down.tell_of_loss(&farewell) {
-            let until = after(Instant::now(), self.terms.close);
-            self.closing = Some(Box::new(Closing { until, cut_at: None, waits_for_frame: false, farewell }));
+            let until = close_by(&self.terms, self.ordered.as_deref(), Instant::now());
+            self.closing = Some(Box::new(Closing { until, waits_for_frame: false, farewell }));
             self.open.set_state(State::Closing);
         }
     }
 
-    /// Somebody asks the tunnel to end.
+    /// Somebody asks the tunnel to end. One that is being closed already need only be quick enough.
     pub(super) fn obey(&mut self, order: Box<Order>) {
-        if self.closing.is_none() {
-            self.ordered = Some(order);
-            self.open.set_state(State::Draining);
+        match &mut self.closing {
+            Some(closing) => closing.until = earlier(closing.until, order.cut_at),
+            None => self.open.set_state(State::Draining),
         }
+        self.ordered = Some(order);
     }
 
     /// Does what was asked, when it is time. Gives the reason to cut the tunnel if it was to have ended before.
@@ -85,26 +84,26 @@ impl Tunnel {
             return Some(CloseReason::ShutdownCut);
         }
         if now >= order.at {
-            let order = self.ordered.take()?;
-            let farewell = order.farewell.unwrap_or_else(|| order.reason.farewell_or(self.terms.close_code));
-            self.close_with(order.reason, farewell, order.cut_at, now);
+            let (reason, farewell) = (order.reason, order.farewell.clone());
+            let farewell = farewell.unwrap_or_else(|| reason.farewell_or(self.terms.close_code));
+            self.close_with(reason, farewell, now);
         }
         None
     }
 
     pub(super) fn begin_close(&mut self, reason: CloseReason, now: Instant) {
-        self.close_with(reason, reason.farewell_or(self.terms.close_code), None, now);
+        self.close_with(reason, reason.farewell_or(self.terms.close_code), now);
     }
 
-    fn close_with(&mut self, reason: CloseReason, farewell: Farewell, cut_at: Option<Instant>, now: Instant) {
+    fn close_with(&mut self, reason: CloseReason, farewell: Farewell, now: Instant) {
         if self.closing.is_some() {
             return;
         }
         self.up.begin_close(&farewell);
         self.down.begin_close(&farewell);
         self.reason.get_or_insert(reason);
-        let until = earlier(after(now, self.terms.close), cut_at);
-        self.closing = Some(Box::new(Closing { until, cut_at, waits_for_frame: true, farewell }));
+        let until = close_by(&self.terms, self.ordered.as_deref(), now);
+        self.closing = Some(Box::new(Closing { until, waits_for_frame: true, farewell }));
         self.open.set_state(State::Closing);
     }
 
@@ -116,7 +115,7 @@ impl Tunnel {
         }
         if closing.waits_for_frame && !self.up.is_closing() && !self.down.is_closing() {
             closing.waits_for_frame = false;
-            closing.until = earlier(after(Instant::now(), self.terms.close), closing.cut_at);
+            closing.until = close_by(&self.terms, self.ordered.as_deref(), Instant::now());
         }
     }
 
@@ -194,6 +193,11 @@ impl Direction {
             Side::Client => self.sink_failed(),
         }
     }
+}
+
+/// How long a close that begins now may take: its own time, but no longer than an order leaves it, whatever it is for.
+fn close_by(terms: &Terms, ordered: Option<&Order>, now: Instant) -> Instant {
+    earlier(after(now, terms.close), ordered.and_then(|order| order.cut_at))
 }
 
 fn earlier(moment: Instant, other: Option<Instant>) -> Instant {

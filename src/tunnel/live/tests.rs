@@ -47,6 +47,27 @@ fn the_earliest_order_counts_and_a_cut_before_all() {
 }
 
 #[test]
+fn whichever_order_counts_the_first_cut_is_kept() {
+    let at = |seconds| Some(Instant::now() + Duration::from_secs(seconds));
+    let live = Live::new(7, 0, 0, About::default(), Instant::now());
+    let (soon, late) = (at(30), at(60));
+    let cut = || match live.take_request() {
+        Some(Request::End(order)) => order.cut_at,
+        _ => None,
+    };
+    let drain = |at, cut_at| Order { reason: CloseReason::Drain, cut_at, ..order(at) };
+    live.end(drain(live.since + Duration::from_secs(20), late));
+    assert_eq!(cut(), late);
+    // Its turn comes later, its patience ends sooner.
+    live.end(drain(live.since + Duration::from_secs(25), soon));
+    assert_eq!(cut(), soon);
+    live.end(order(live.since));
+    assert_eq!(cut(), soon);
+    live.end(order(live.since));
+    assert!(live.take_request().is_none(), "nothing new");
+}
+
+#[test]
 fn an_order_given_before_anybody_listens_is_not_lost() {
     let live = Live::new(7, 0, 0, About::default(), Instant::now());
     live.cut();
