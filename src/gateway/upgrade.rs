@@ -10,6 +10,7 @@ use super::{
     facts::Facts,
     failure::{self, Fault, OwnAnswer},
     fields::Lane,
+    journey::Begun,
     opening::Sending,
     transfer::Transfer,
 };
@@ -17,7 +18,7 @@ use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, About, HandshakeResult, Permit, StopPhase},
+    tunnel::{self, About, HandshakeResult, Permit, PermitLimit, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
@@ -64,7 +65,10 @@ pub(super) async fn serve<C: TunnelClient>(
         }
         // No tunnels here: an ordinary request, whose Upgrade goes no further.
         _ => {
-            gateway.journey(client, request).await;
+            match gateway.begin(client, request) {
+                Begun::Answered(answered) => gateway.send(client, request, answered).await,
+                Begun::Onward(onward) => gateway.proceed(client, request, onward).await,
+            };
             return None;
         }
     };
@@ -137,7 +141,11 @@ impl Gateway {
         let address = client.info().client.map(|_| visit.way.client);
         let permit = self.permits.take(visit.route, address, visit.facts.now.instant).map_err(Fault::NoPermit)?;
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
-        let (transfer, head) = self.open(client, visit, outgoing, Sending::Upgrade).await?;
+        let opened = self.open(client, visit, outgoing, Sending::Upgrade).await;
+        let (transfer, head) = opened.map_err(|fault| match fault {
+            Fault::Backend(Failure::Full) => Fault::NoPermit(self.permits.refuse(visit.route, PermitLimit::Server)),
+            fault => fault,
+        })?;
         // RFC 8441 §5, RFC 9110 §9.3.6: over HTTP/2 a 2xx would say that the tunnel is open.
         if visit.request.version == Version::Http2 && (200..300).contains(&head.status) {
             return Err(Failure::BadSwitch.into());

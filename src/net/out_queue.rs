@@ -61,6 +61,15 @@ impl OutQueue {
         }
     }
 
+    /// The same for one that others hold too.
+    pub fn push_shared(&mut self, piece: &Bytes) {
+        if self.rest.is_empty() && piece.len() <= COPY_MAX {
+            self.front.extend_from_slice(piece);
+        } else {
+            self.push(piece.clone());
+        }
+    }
+
     /// Queues small bytes wherever they belong.
     pub fn push_slice(&mut self, bytes: &[u8]) {
         if self.rest.is_empty() {
