@@ -1,5 +1,7 @@
 //! Whole conversations, direct and through the gateway: the same bytes come out, whatever happens on the way.
 
+mod suite;
+
 use std::time::Duration;
 
 use tokio::{
