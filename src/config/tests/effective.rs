@@ -69,7 +69,8 @@ forwarded = true
 via = true
 request_id = "off"
 [upstreams."strange \" name \\ ${X}"]
-servers = ["a:1", { address = "unix:/b", weight = 1000 }]
+servers = ["a:1", { address = "unix:/b", weight = 1000, max_tunnels = 7 }]
+max_tunnels = 3
 sticky = "source-address"
 balance = "least-load"
 tls = { server_name = "x", verify = false }
@@ -120,6 +121,8 @@ pong_timeout = "5s"
 count_pings_as_activity = false
 close_timeout = "0"
 close_code = 4000
+session_field = "X-Session-Ends"
+session_code = 4401
 on_change = "drain"
 [[routes]]
 match = { path = "/f" }
