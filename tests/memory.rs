@@ -168,7 +168,7 @@ impl Load {
         let length = (low * (high / low).powf(own.f64())) as u64;
         let head = ResponseHead {
             status: 200,
-            reason: b"OK".to_vec(),
+            reason: b"OK".into(),
             fields: self.fields(number, length, &mut own),
             ..ResponseHead::default()
         };

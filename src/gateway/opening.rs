@@ -14,7 +14,7 @@ use std::{
 
 use super::{client::Client, failure::Fault, transfer::Transfer};
 use crate::{
-    upstream::{Affinity, Chosen, Exchange, Failure, Outgoing, Upstream},
+    upstream::{Affinity, Chosen, Exchange, Failure, Outgoing, Purpose, Upstream},
     wire::{ResponseHead, strip_hop_by_hop},
 };
 
@@ -182,7 +182,8 @@ impl Opening {
 
     /// Chooses a server, and sends the request where that takes no wait.
     fn send(&mut self, request: Outgoing) -> Result<State, Failure> {
-        let chosen = self.upstream.choose(&self.affinity, &self.tried).ok_or(Failure::NoServer)?;
+        let purpose = if self.sending == Sending::Upgrade { Purpose::Tunnel } else { Purpose::Exchange };
+        let chosen = self.upstream.choose(&self.affinity, &self.tried, purpose)?;
         self.server = Some(chosen.name());
         if self.may_reuse
             && let Some(exchange) = chosen.begin_kept(&request)

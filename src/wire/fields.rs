@@ -1,7 +1,8 @@
 //! The field lines of one message, in the order and case in which they came.
 //!
-//! One arena of bytes and one list of places in it: reading a head costs no allocation once the arena has grown, and
-//! an unchanged line is written out byte for byte as it was read. Names compare ASCII-case-insensitively (RFC 9110 §5.1).
+//! One arena of bytes and one list of places in it: reading a head costs no allocation once the arena has grown. Lines
+//! stand in it as HTTP/1.1 writes them, so those that follow one another are written out as one piece. Names compare
+//! ASCII-case-insensitively (RFC 9110 §5.1).
 
 use std::ops::Range;
 
@@ -48,12 +49,11 @@ impl Fields {
     pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (name, value) = (name.as_ref(), value.as_ref());
         let start = self.text.len() as u32;
-        self.text.extend_from_slice(name);
-        self.text.extend_from_slice(value);
+        write_line(&mut self.text, name, value);
         self.lines.push(Line {
             name: start,
             name_length: name.len() as u32,
-            value: start + name.len() as u32,
+            value: start + (name.len() + BETWEEN.len()) as u32,
             value_length: value.len() as u32,
         });
     }
@@ -165,7 +165,7 @@ impl Fields {
     /// Gives back memory beyond what the lines need; for fields that are kept.
     pub fn shrink(&mut self) {
         let mut exact = Self {
-            text: Vec::with_capacity(self.iter().map(|(name, value)| name.len() + value.len()).sum()),
+            text: Vec::with_capacity(self.iter().map(|(name, value)| written_length(name, value)).sum()),
             lines: Vec::with_capacity(self.lines.len()),
         };
         for (name, value) in self.iter() {
@@ -176,10 +176,22 @@ impl Fields {
 
     /// Writes every line as HTTP/1.1 does: `name: value CRLF` (RFC 9112 §5).
     pub fn write_http1(&self, out: &mut Vec<u8>) {
-        out.reserve(self.iter().map(|(name, value)| name.len() + value.len() + 4).sum());
-        for (name, value) in self.iter() {
-            write_line(out, name, value);
+        out.reserve(self.text.len());
+        let mut run = 0..0;
+        for line in &self.lines {
+            let place = line.written(&self.text);
+            match &place {
+                Some(place) if place.start == run.end => run.end = place.end,
+                _ => {
+                    out.extend_from_slice(&self.text[run]);
+                    run = place.unwrap_or_else(|| {
+                        write_line(out, line.name(&self.text), line.value(&self.text));
+                        0..0
+                    });
+                }
+            }
         }
+        out.extend_from_slice(&self.text[run]);
     }
 }
 
@@ -195,6 +207,16 @@ impl Line {
 
     fn value(self, text: &[u8]) -> &[u8] {
         &text[self.value as usize..(self.value + self.value_length) as usize]
+    }
+
+    /// Where it stands just as `write_line` writes it; a line that was read may have had other space round its value.
+    fn written(self, text: &[u8]) -> Option<Range<usize>> {
+        let (name, value) = (self.name as usize, self.value as usize);
+        let end = value + self.value_length as usize;
+        let is_plain = value.checked_sub(BETWEEN.len()) == Some(name + self.name_length as usize)
+            && text.get(value - BETWEEN.len()..value) == Some(BETWEEN)
+            && text.get(end..end + LINE_END.len()) == Some(LINE_END);
+        is_plain.then(|| name..end + LINE_END.len())
     }
 }
 
@@ -234,11 +256,20 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
 
 /// Writes one field line as HTTP/1.1 does.
 pub fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(written_length(name, value));
     out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
+    out.extend_from_slice(BETWEEN);
     out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(LINE_END);
 }
+
+fn written_length(name: &[u8], value: &[u8]) -> usize {
+    name.len() + BETWEEN.len() + value.len() + LINE_END.len()
+}
+
+/// What stands between a name and its value, and behind that.
+const BETWEEN: &[u8] = b": ";
+const LINE_END: &[u8] = b"\r\n";
 
 /// The members of a comma-separated list without the white space round them; empty ones are left out (RFC 9110 §5.6.1.2).
 /// For lists of tokens: a comma inside a quoted string is not looked for.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod bodies;
+mod fields;
 mod hop;
 mod http2;
 mod request_bodies;
