@@ -1,7 +1,8 @@
 //! One open tunnel as others see it: what it is, what has passed, and the way to tell it to go.
 //!
-//! The tunnel itself is the only writer of its numbers: its last activity with one relaxed store for each wake-up that
-//! moved something, everything else about once a second under a lock that only a reader of this one tunnel contends for.
+//! The tunnel itself is the only writer of its numbers: its last activity with one relaxed store, everything else under a
+//! lock that only a reader of this one tunnel contends for; both when it begins to move after a rest, and then about once
+//! a second.
 //! To see whether anything is asked of it costs the tunnel one relaxed load.
 
 use std::{
@@ -116,7 +117,7 @@ impl Live {
         }
     }
 
-    /// When something last passed that keeps it from being idle; never before `since`.
+    /// When something last passed that keeps it from being idle, or up to a second later; never before `since`.
     pub fn last_activity(&self) -> Instant {
         self.since + Duration::from_millis(self.active.load(Ordering::Relaxed))
     }

@@ -13,7 +13,8 @@
 //!   does not take it at once (then nothing more is read until it does), and looks at it only if it is of a header.
 //! - *A message*: one read, one write, and its share of the event loop's wait; no lock, no allocation. A busy tunnel
 //!   allocates its counters once a second, and takes the locks of its record and of the metrics when it tells them.
-//! - *A wake-up*: one reading of the clock if something moved, one relaxed load to see whether anything is asked.
+//! - *A wake-up*: one relaxed load to see whether anything is asked; no reading of the clock while the timer that tells
+//!   numbers runs.
 
 pub mod about;
 mod answers;

@@ -25,6 +25,9 @@ use crate::{
 /// Reads of a head that did not come whole.
 const READ_HEAD: usize = 8 * 1024;
 
+/// Room for a request's head; a longer one grows it.
+const HEAD_USUAL: usize = 512;
+
 /// Reads of a body.
 const READ_BODY: usize = 64 * 1024;
 
@@ -364,6 +367,7 @@ impl Exchange {
 
 /// The head as RFC 9112 §3 writes it: `Host` first, then the fields, then the framing.
 pub(super) fn write_request_head(request: &Outgoing, out: &mut Vec<u8>) {
+    out.reserve(HEAD_USUAL);
     out.extend_from_slice(request.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(request.target.as_bytes());
