@@ -139,7 +139,7 @@ impl Cache {
     /// An empty cache. Its figures are scraped from `registry`.
     pub fn new(config: &config::Cache, registry: &Registry) -> Arc<Self> {
         let metrics = Metrics::new(registry);
-        let capacity = account::usable(config.capacity);
+        let capacity = account::usable(config.capacity, config.threads);
         let account = Account::new(capacity);
         let storable = account::storable(capacity, config.max_object);
         let store = Store::new(storable, config.max_variants, &account, &metrics);

@@ -98,6 +98,8 @@ pub struct Cache {
     pub capacity: u64,
     /// Largest body that is stored, in bytes; larger ones pass through.
     pub max_object: u64,
+    /// Threads that fill it ([`Config::threads`]); the allocator keeps some memory for each, which counts as the cache's.
+    pub threads: usize,
     /// Variants of one key that are stored side by side.
     pub max_variants: usize,
     /// Stretches of one answer that are stored side by side.
@@ -116,6 +118,7 @@ impl Default for Cache {
         Self {
             capacity: 0,
             max_object: 0,
+            threads: 1,
             max_variants: 64,
             max_parts: 32,
             status_field: false,

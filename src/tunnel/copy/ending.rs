@@ -172,7 +172,7 @@ impl Tunnel {
         let ends = [(&mut self.client, &self.up, &self.down), (&mut self.backend, &self.down, &self.up)];
         for (stream, from, towards) in ends {
             // The drop that comes next says as much, where nothing can be left to be read.
-            if !towards.is_shut() && !(stream.is_bare() && from.is_read_out()) {
+            if !(towards.is_shut() || (stream.is_bare() && from.is_read_out())) {
                 // Said as well as it can be.
                 let _ = Pin::new(stream).poll_shutdown(cx);
             }
