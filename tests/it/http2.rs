@@ -431,13 +431,18 @@ async fn requests_given_up_one_by_one_end_in_a_goodbye_too() {
     let mut raw = both.raw().await;
     let head = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/reset")];
     // Each is accepted, and costs the backend a request, before it is reset.
-    for at in 0..400_u32 {
+    let mut at = 0;
+    let fate = loop {
         let stream = at * 2 + 1;
         raw.headers(stream, &head, true).await;
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        raw.frame(3, 0, stream, &8_u32.to_be_bytes()).await;
-    }
-    assert_eq!(raw.fate(u32::MAX).await, Fate::ConnectionEnded(Some(11)), "ENHANCE_YOUR_CALM");
+        at += 1;
+        tokio::select! {
+            () = origin.reached("/reset", at as usize) => raw.frame(3, 0, stream, &8_u32.to_be_bytes()).await,
+            fate = raw.fate(u32::MAX) => break fate,
+        }
+    };
+    assert_eq!(fate, Fate::ConnectionEnded(Some(11)), "ENHANCE_YOUR_CALM");
+    assert!(at < 400, "after {at}");
     assert!(both.gateway.metric("tidegate_limit_hits_total", &[("limit", "http2_resets")]).await >= 1.0);
     assert_eq!(both.connect().await.get("/well").await.text(), "/well");
 }

@@ -162,24 +162,7 @@ async fn a_client_that_vanishes_reaches_the_backend() {
 
 #[tokio::test]
 async fn a_reader_that_stops_holds_the_writer() {
-    let (told, mut tell) = mpsc::unbounded_channel();
-    let flooding = script(move |mut talk| {
-        let told = told.clone();
-        async move {
-            let switching = talk.switching(&[]);
-            talk.send(switching).await;
-            let frame = Frame::binary(pattern(0, 1 << 20)).plain();
-            for sent in 0..64 {
-                let sending = tokio::time::timeout(std::time::Duration::from_millis(500), talk.send(&frame));
-                if sending.await.is_err() {
-                    told.send(sent).unwrap();
-                    break;
-                }
-            }
-            talk.gone().await;
-            Next::Close
-        }
-    });
+    let (flooding, mut tell) = websocket_flood();
     let origin = Origin::new().on("/ws", flooding).start().await;
     let gateway = Gateway::before(&origin).await;
     gateway.get("/warm").await;
@@ -288,14 +271,15 @@ async fn an_idle_tunnel_ends_at_its_own_deadline() {
 async fn no_request_deadline_ends_a_tunnel() {
     let origin = echo().await;
     let text = format!(
-        "upstream = \"app\"\n[timeouts]\nhead = \"200ms\"\nkeep_alive = \"200ms\"\nsend = \"200ms\"\n\
-         [upstreams.app]\nservers = [\"{}\"]\nanswer_timeout = \"200ms\"\nread_timeout = \"200ms\"\nidle_timeout = \"200ms\"\n",
+        "upstream = \"app\"\n[timeouts]\nhead = \"1s\"\nkeep_alive = \"1s\"\nsend = \"1s\"\n\
+         [upstreams.app]\nservers = [\"{}\"]\nanswer_timeout = \"1s\"\nread_timeout = \"1s\"\nidle_timeout = \"1s\"\n",
         origin.address
     );
     let gateway = Gateway::with(&text).await;
     let mut client = gateway.connect().await;
     client.upgrade("/ws", &[]).await;
-    tokio::time::sleep(std::time::Duration::from_millis(1000)).await;
+    // The pace: longer than each of them.
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
     client.send_frame(&Frame::text("still there")).await;
     assert_eq!(client.frame().await, Frame::text("still there"));
 }

@@ -366,24 +366,7 @@ async fn a_backend_that_vanishes_ends_its_stream_and_no_other() {
 
 #[tokio::test]
 async fn a_client_that_stops_reading_holds_the_backend_and_no_other_tunnel() {
-    let (told, mut tell) = mpsc::unbounded_channel();
-    let flooding = script(move |mut talk| {
-        let told = told.clone();
-        async move {
-            let switching = talk.switching(&[]);
-            talk.send(switching).await;
-            let frame = Frame::binary(pattern(0, 1 << 20)).plain();
-            for sent in 0..64 {
-                let sending = tokio::time::timeout(Duration::from_millis(500), talk.send(&frame));
-                if sending.await.is_err() {
-                    told.send(sent).unwrap();
-                    break;
-                }
-            }
-            talk.gone().await;
-            Next::Close
-        }
-    });
+    let (flooding, mut tell) = websocket_flood();
     let origin = Origin::new().on("/flood", flooding).on("/echo", websocket_echo()).start().await;
     let front = Front::before(&origin, "").await;
     let mut client = front.connect().await;
@@ -442,11 +425,11 @@ async fn a_backend_that_stops_reading_holds_its_client_and_no_other_tunnel() {
 #[tokio::test]
 async fn no_deadline_of_requests_or_of_the_connection_ends_a_tunnel() {
     let origin = echo().await;
-    let front =
-        Front::before(&origin, "[timeouts]\nhead = \"200ms\"\nkeep_alive = \"200ms\"\nsend = \"200ms\"\n").await;
+    let front = Front::before(&origin, "[timeouts]\nhead = \"1s\"\nkeep_alive = \"1s\"\nsend = \"1s\"\n").await;
     let mut client = front.connect().await;
     let mut socket = client.websocket("/ws", &[]).await;
-    tokio::time::sleep(Duration::from_millis(1000)).await;
+    // The pace: longer than each of them.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     socket.send_frame(&Frame::text("still there")).await;
     assert_eq!(socket.frame().await, Frame::text("still there"));
     // And without the tunnel, the connection is idle.

@@ -89,6 +89,7 @@ async fn examine(gateway: &Gateway, http2: Option<&Http2>, stage: &Stage, case: 
     let mut differences = Vec::new();
     for (index, step) in case.steps.iter().enumerate() {
         if let Some(wait) = step.wait_ms {
+            // The pace.
             tokio::time::sleep(Duration::from_millis(wait)).await;
             continue;
         }

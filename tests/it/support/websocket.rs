@@ -1,11 +1,12 @@
 //! WebSocket by hand: handshakes and single frames (RFC 6455).
 
-use std::panic::Location;
+use std::{panic::Location, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha1::{Digest, Sha1};
+use tokio::sync::mpsc;
 
-use super::{Answer, Connection, Talk, reply::Responder, script};
+use super::{Answer, Connection, Next, Talk, pattern, reply::Responder, script};
 
 /// The key of every story's handshake: 16 bytes in base64.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -195,8 +196,31 @@ pub fn websocket_echo() -> Responder {
     })
 }
 
+/// Accepts and sends messages of 1 MiB until one is not taken for half a second, which is told with how many were.
+pub fn websocket_flood() -> (Responder, mpsc::UnboundedReceiver<usize>) {
+    let (told, tell) = mpsc::unbounded_channel();
+    let responder = script(move |mut talk| {
+        let told = told.clone();
+        async move {
+            let switching = talk.switching(&[]);
+            talk.send(switching).await;
+            let frame = Frame::binary(pattern(0, 1 << 20)).plain();
+            for sent in 0..64 {
+                let sending = tokio::time::timeout(Duration::from_millis(500), talk.send(&frame));
+                if sending.await.is_err() {
+                    told.send(sent).unwrap();
+                    break;
+                }
+            }
+            talk.gone().await;
+            Next::Close
+        }
+    });
+    (responder, tell)
+}
+
 /// Echoes every frame; answers Close with Close and ends.
-pub async fn echo_frames(mut talk: Talk) -> super::Next {
+pub async fn echo_frames(mut talk: Talk) -> Next {
     while let Some(frame) = talk.frame().await {
         talk.send(frame.plain()).await;
         if frame.opcode == 8 {

@@ -233,6 +233,14 @@ async fn pings_alone_keep_a_tunnel_open_only_where_they_count() {
 async fn the_gateway_s_own_pings_keep_nothing_open() {
     let mut story = pipe_story(1024, Terms { pings: Some(PINGS), idle: Duration::from_secs(100), ..TERMS });
     let began = Instant::now();
+    // Each side is pinged at its own times.
+    tokio::spawn(async move {
+        for _ in 0..3 {
+            let pong = read_ping(&mut story.backend, false).await;
+            story.backend.write_all(&pong).await.unwrap();
+        }
+        read_to_end(&mut story.backend).await;
+    });
     let mut pings = 0;
     let reason = loop {
         let head = read_exactly(&mut story.client, 2).await;
@@ -242,8 +250,6 @@ async fn the_gateway_s_own_pings_keep_nothing_open() {
         }
         pings += 1;
         story.client.write_all(&[&[0x8a, 0x88, 0, 0, 0, 0], &payload[..]].concat()).await.unwrap();
-        let pong = read_ping(&mut story.backend, false).await;
-        story.backend.write_all(&pong).await.unwrap();
     };
     assert_eq!((&reason[2..], pings, began.elapsed().as_secs()), (&b"idle"[..], 3, 100));
 }
