@@ -175,25 +175,6 @@ impl Cache {
         found
     }
 
-    /// The whole answer that this request may be given with nothing more to be done, its age, and its seconds of freshness
-    /// left. Where there is none nothing is counted: `lookup` comes next.
-    pub fn lookup_fresh(
-        &self,
-        key: &[u8],
-        request: &RequestHead,
-        policy: &Policy,
-        now: Now,
-    ) -> Option<(Arc<Stored>, u64, i64)> {
-        let wants = Wants::of(&request.fields);
-        match self.decide(|store| store.find_present(key, &request.fields), request, wants, policy, now) {
-            Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
-                self.count_given(&stored, request, wants, &Wanted::Whole);
-                Some((stored, age, ttl))
-            }
-            _ => None,
-        }
-    }
-
     /// Counts that a request is given what is wanted of an answer: nothing of its body with a 304, or to HEAD.
     fn count_given(&self, stored: &Stored, request: &RequestHead, wants: Wants, wanted: &Wanted) {
         let is_bare = request.method == http::Method::HEAD

@@ -496,6 +496,10 @@ pub struct RouteWebSocket {
     pub close_timeout: Duration,
     /// Of Close frames for ends that are nobody's fault.
     pub close_code: u16,
+    /// The field of a 101 that says when the session ends.
+    pub session_field: Option<String>,
+    /// Of Close frames when it has ended.
+    pub session_code: u16,
     /// What a reload does with tunnels whose configuration has changed.
     pub on_change: OnChange,
     /// Whether frame headers are read.

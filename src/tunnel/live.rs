@@ -1,7 +1,8 @@
 //! One open tunnel as others see it: what it is, what has passed, and the way to tell it to go.
 //!
-//! The tunnel itself is the only writer of its numbers: its last activity with one relaxed store for each wake-up that
-//! moved something, everything else about once a second under a lock that only a reader of this one tunnel contends for.
+//! The tunnel itself is the only writer of its numbers: its last activity with one relaxed store, everything else under a
+//! lock that only a reader of this one tunnel contends for; both when it begins to move after a rest, and then about once
+//! a second.
 //! To see whether anything is asked of it costs the tunnel one relaxed load.
 
 use std::{
@@ -116,7 +117,7 @@ impl Live {
         }
     }
 
-    /// When something last passed that keeps it from being idle; never before `since`.
+    /// When something last passed that keeps it from being idle, or up to a second later; never before `since`.
     pub fn last_activity(&self) -> Instant {
         self.since + Duration::from_millis(self.active.load(Ordering::Relaxed))
     }
@@ -136,12 +137,17 @@ impl Live {
         self.round_trip(Side::Backend)
     }
 
-    /// Asks it to end. Of several orders the one that comes first in time counts; once it has begun, none does.
+    /// Asks it to end. Of several orders the one that comes first in time counts, and the first moment to cut it of all;
+    /// once it has begun to end, that moment alone.
     pub fn end(&self, order: Order) {
         let mut asked = self.asked.lock();
-        if asked.order.as_ref().is_some_and(|earlier| earlier.at <= order.at) {
-            return;
-        }
+        let order = match asked.order.as_deref() {
+            None => order,
+            Some(before) => match before.and(order) {
+                both if both == *before => return,
+                both => both,
+            },
+        };
         asked.order = Some(Box::new(order));
         self.wake(asked);
     }
@@ -219,6 +225,12 @@ impl Live {
 }
 
 impl Order {
+    /// What it comes to together with a later one.
+    fn and(&self, later: Self) -> Self {
+        let cut_at = self.cut_at.into_iter().chain(later.cut_at).min();
+        if self.at <= later.at { Self { cut_at, ..self.clone() } } else { Self { cut_at, ..later } }
+    }
+
     /// The next moment that something is to happen.
     pub(super) fn next(&self) -> Instant {
         self.cut_at.map_or(self.at, |cut_at| self.at.min(cut_at))

@@ -25,6 +25,9 @@ use crate::{
 /// Reads of a head that did not come whole.
 const READ_HEAD: usize = 8 * 1024;
 
+/// Room for a request's head; a longer one grows it.
+const HEAD_USUAL: usize = 512;
+
 /// Reads of a body.
 const READ_BODY: usize = 64 * 1024;
 
@@ -74,11 +77,12 @@ impl Answer {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, limits: AnswerLimits) -> Box<Self> {
+    /// `out` is what of the first request has not left yet.
+    pub(super) fn new(stream: Stream, out: OutQueue, limits: AnswerLimits) -> Box<Self> {
         Box::new(Self {
             stream,
             input: BytesMut::new(),
-            out: OutQueue::default(),
+            out,
             watchdog: Watchdog::default(),
             limits,
             exchanges: 0,
@@ -103,11 +107,16 @@ impl Connection {
 impl Exchange {
     /// Queues the request's head; nothing is written before the first `poll_*`.
     pub(super) fn begin(mut connection: Box<Connection>, request: &Outgoing) -> Self {
-        connection.exchanges += 1;
         write_request_head(request, connection.out.text());
+        Self::begun(connection, request)
+    }
+
+    /// The same where the connection has the head already.
+    pub(super) fn begun(mut connection: Box<Connection>, request: &Outgoing) -> Self {
+        connection.exchanges += 1;
         connection.method = request.method.clone();
         connection.chunked = request.framing == Framing::Chunked;
-        connection.request_ended = matches!(request.framing, Framing::None | Framing::Length(0));
+        connection.request_ended = request.ends_with_head();
         connection.deaf = false;
         connection.answer = Answer::Awaited { any_byte: false };
         Self(connection)
@@ -358,6 +367,7 @@ impl Exchange {
 
 /// The head as RFC 9112 §3 writes it: `Host` first, then the fields, then the framing.
 pub(super) fn write_request_head(request: &Outgoing, out: &mut Vec<u8>) {
+    out.reserve(HEAD_USUAL);
     out.extend_from_slice(request.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(request.target.as_bytes());

@@ -236,7 +236,8 @@ async fn a_drain_closes_a_route_at_its_pace_and_lets_new_tunnels_in() {
     let began = Instant::now();
     let (_, said) = order(&gateway, "/drain", &json!({ "route": "chat", "rate": 5, "within": "20s" })).await;
     assert_eq!(said, json!({ "draining": 5, "seconds": 1.0, "cuts": false }));
-    assert!(!rows(&gateway, "/connections?state=draining&route=chat").await.is_empty());
+    let draining = "/connections?state=draining&route=chat";
+    eventually("their state", async || (!rows(&gateway, draining).await.is_empty()).then_some(())).await;
     for client in &mut clients[..5] {
         let close = client.frame().await;
         assert_eq!((close.close_code(), &close.payload[2..]), (Some(1012), &b"drain"[..]));

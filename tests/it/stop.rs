@@ -182,6 +182,9 @@ async fn metrics_carry_the_names_that_dashboards_use() {
     gateway.ask("POST", "/post", &[], b"x").await;
     let mut tunnel = gateway.connect().await;
     tunnel.upgrade("/ws", &[]).await;
+    // A tunnel that carries something has been counted.
+    tunnel.send_frame(&Frame::text("here")).await;
+    tunnel.frame().await;
     let metrics = gateway.metrics().await;
     for name in [
         "tidegate_build_info",

@@ -15,6 +15,24 @@ async fn both_ends_of_a_tunnel_get_every_option() {
     is_prepared(dialled, Origin::Dialled);
 }
 
+#[tokio::test]
+async fn a_connection_on_this_machine_takes_bytes_as_soon_as_it_is_begun() {
+    use std::io::{ErrorKind, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut dialled = begin_connect(address).unwrap();
+    assert!(dialled.nodelay().unwrap());
+    dialled.write_all(b"hello").unwrap();
+    let mut bytes = [0; 5];
+    listener.accept().unwrap().0.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"hello");
+    let blocked = dialled.read(&mut bytes).map_err(|error| error.kind());
+    assert!(matches!(blocked, Ok(0) | Err(ErrorKind::WouldBlock)), "{blocked:?}");
+    drop(listener);
+    let refused = begin_connect(address).and_then(|mut dialled| dialled.write(b"hello"));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
 fn is_prepared(stream: TcpStream, from: Origin) {
     let stream = Stream::Tcp(stream);
     prepare(&stream, from, Duration::from_millis(61_500)).unwrap();

@@ -221,3 +221,16 @@ async fn a_tunnel_at_rest_is_one_small_record() {
     );
     assert!(size_of_val(&tunnel) <= 560, "{}", size_of_val(&tunnel));
 }
+
+#[tokio::test(start_paused = true)]
+async fn sockets_are_prepared_for_a_long_life_once_a_tunnel_has_lived_for_a_second() {
+    use std::os::fd::AsFd;
+    let ((near_client, _client), (near_backend, _backend)) = (tcp_pair().await, tcp_pair().await);
+    let seen = [&near_client, &near_backend].map(|stream| stream.as_fd().try_clone_to_owned().unwrap());
+    let (_tunnels, _tunnel) = start(Stream::Tcp(near_client), Stream::Tcp(near_backend), (b"", b""), TERMS);
+    let patience = || seen.each_ref().map(|fd| socket2::SockRef::from(fd).tcp_user_timeout().unwrap());
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(patience(), [None; 2]);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(patience(), [Some(TERMS.send); 2]);
+}
