@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     cache::{
-        Lookup, Purge, Purged, Reason,
-        policy::testing::{Clock, Lines, get, rfc},
+        Exchange, Lookup, Purge, Purged, Reason,
+        policy::testing::{Clock, Lines, get, response, rfc},
         tests::{cache, put_at},
     },
     wire::RequestHead,
@@ -215,6 +215,53 @@ fn the_file_is_for_its_owner_alone_and_is_read_once() {
     again.read_snapshot(&snapshot, 7, elsewhere(now));
     assert_eq!((left_of_three(&cache, elsewhere(now)), left_of_three(&again, elsewhere(now))), (3, 0));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+/// An answer of which its first ten bytes are held, and ten behind the twentieth.
+fn parted(now: Now) -> Arc<Cache> {
+    let (cache, request) = (roomy(), get(&[("Range", "bytes=0-")]));
+    for range in ["0-9", "20-29"] {
+        let content_range = format!("bytes {range}/1000");
+        let head = response(206, &[FRESH, ("ETag", "\"a\""), ("Content-Range", &content_range)]);
+        let exchange = Exchange { request: &request, policy: &rfc(), requested: now, answered: now };
+        let plan = cache.storable_part(b"key", &exchange, &head).unwrap();
+        let mut part = cache.begin_unasked(b"key", &request, now).begin_part(plan, now).unwrap();
+        part.push(b"ten bytes.");
+        part.finish().unwrap();
+    }
+    cache
+}
+
+#[test]
+fn what_is_no_set_of_parts_is_not_read() {
+    let now = Clock::new().at(0);
+    let file = saved(&parted(now), now);
+    let written = |numbers: [u64; 5]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+    let runs = written([2, 0, 10, 20, 30]);
+    let at = file.windows(runs.len()).position(|window| window == runs).unwrap();
+    for (numbers, is_read) in [
+        ([2, 0, 10, 20, 30], true),
+        ([2, 20, 30, 0, 10], false),
+        ([2, 0, 10, 10, 20], false),
+        ([2, 0, 10, 5, 15], false),
+        ([2, 0, 0, 0, 20], false),
+        ([2, 0, 10, 20, 31], false),
+        ([2, 0, 10, 999, 1009], false),
+        ([2, 10, 0, 20, 30], false),
+        ([u64::MAX, 0, 10, 20, 30], false),
+    ] {
+        let mut forged = file.clone();
+        forged[at..at + runs.len()].copy_from_slice(&written(numbers));
+        // With the sums of what stands there now: of the record's parts, and of what stands before them.
+        let sum = crc32fast::hash(&forged[36 + 32..]);
+        forged[36 + 24..36 + 28].copy_from_slice(&sum.to_le_bytes());
+        let sum = crc32fast::hash(&forged[36..36 + 28]);
+        forged[36 + 28..36 + 32].copy_from_slice(&sum.to_le_bytes());
+        let cache = roomy();
+        restored(&cache, &forged, elsewhere(now));
+        let part = cache.look(b"key", &get(&[("Range", "bytes=22-29")]), &rfc(), elsewhere(now));
+        assert_eq!(matches!(part, Lookup::Part { .. }), is_read, "{numbers:?}: {part:?}");
+    }
 }
 
 fn text() -> impl Strategy<Value = String> {

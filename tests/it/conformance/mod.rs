@@ -25,6 +25,9 @@ upstream = "main"
 address = "HTTP2"
 h2c = true
 
+[cache]
+targeted_fields = "Tidegate-Cache-Control"
+
 [upstreams.main]
 servers = "ORIGIN"
 answer_timeout = "1s"
@@ -52,6 +55,14 @@ cache.stale_while_revalidate = "1h"
 [[routes]]
 match.path = "/default"
 cache.default_ttl = "1h"
+
+[[routes]]
+match.path = "/unguessed"
+cache.heuristic = false
+
+[[routes]]
+match.path = "/capped"
+cache.heuristic = "1m"
 
 [[routes]]
 match.path = "/shaped"

@@ -99,43 +99,6 @@ fn parts_are_handed_on_in_a_snapshot_and_go_on_growing() {
     assert_eq!(emptied(&cache), 0);
 }
 
-#[test]
-fn what_is_no_set_of_parts_is_not_read() {
-    let (old, now) = (roomy(), Clock::new().at(0));
-    put_parts(&old, STRONG, &["0-9", "20-29"]);
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("hot");
-    let snapshot = config::Snapshot { path: path.clone(), bytes: 1 << 20, time: std::time::Duration::from_secs(60) };
-    old.write_snapshot(&snapshot, 7, now);
-    let file = std::fs::read(&path).unwrap();
-    let runs: Vec<u8> = [2u64, 0, 10, 20, 30].iter().flat_map(|number| number.to_le_bytes()).collect();
-    let at = file.windows(runs.len()).position(|window| window == runs).unwrap();
-    for numbers in [
-        [2u64, 0, 10, 20, 30],
-        [2, 20, 30, 0, 10],
-        [2, 0, 10, 10, 20],
-        [2, 0, 10, 5, 15],
-        [2, 0, 0, 0, 20],
-        [2, 0, 10, 20, 31],
-        [2, 0, 10, 999_999, 1_000_009],
-        [2, 10, 0, 20, 30],
-        [u64::MAX, 0, 10, 20, 30],
-    ] {
-        let mut forged = file.clone();
-        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        forged[at..at + bytes.len()].copy_from_slice(&bytes);
-        // The sums of what stands there now: of the parts of the record, and of its head.
-        let sum = crc32fast::hash(&forged[36 + 32..]);
-        forged[36 + 24..36 + 28].copy_from_slice(&sum.to_le_bytes());
-        let head = crc32fast::hash(&forged[36..36 + 28]);
-        forged[36 + 28..36 + 32].copy_from_slice(&head.to_le_bytes());
-        std::fs::write(&path, &forged).unwrap();
-        let cache = roomy();
-        cache.read_snapshot(&snapshot, 7, now);
-        assert_eq!(held(&cache, "bytes=0-9").is_some(), numbers == [2, 0, 10, 20, 30], "{numbers:?}");
-    }
-}
-
 /// Everything stored is let go of.
 fn emptied(cache: &Cache) -> u64 {
     cache.invalidate(KEY, None);
