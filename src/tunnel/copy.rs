@@ -24,8 +24,8 @@ use super::{
     close::{CloseReason, Ended, Party, Side},
     direction::{Direction, Step},
     live::{Order, Request, State},
+    open::Open,
     terms::Terms,
-    tunnels::Open,
     wire::{Farewell, HELD_BYTES_MAX, Observer},
 };
 use crate::net::{
@@ -121,6 +121,7 @@ impl Tunnel {
         match self.open.live().take_request() {
             None => {}
             Some(Request::End(order)) => self.obey(order),
+            Some(Request::Stay) => self.stay(),
             Some(Request::Cut) => return Poll::Ready(self.cut(cx, CloseReason::ShutdownCut)),
         }
         loop {
