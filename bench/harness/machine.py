@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-GATEWAY_CPU, LOAD_CPU = "0", "1"
+PROCESSORS = sorted(os.sched_getaffinity(0))
+GATEWAY_CPU, LOAD_CPU = str(PROCESSORS[0]), str(PROCESSORS[-1])
 ORIGIN_PORT = 18100
 FILES = 20_000  # open files that each gateway may have; 9,000 tunnels take two each
 
@@ -45,6 +46,7 @@ class Server:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 if self.child.poll() is not None or time.monotonic() > until:
+                    self.stop()
                     raise Failure(f"{self.name} does not listen on {port}")
                 time.sleep(0.05)
         return self
@@ -53,6 +55,9 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         self.child.terminate()
         try:
             self.child.wait(3)

@@ -33,7 +33,7 @@ pub(crate) fn request(method: &str, fields: Lines<'_>) -> RequestHead {
 
 /// A response; a value `@n` is the date n seconds from the present.
 pub(crate) fn response(status: u16, fields: Lines<'_>) -> ResponseHead {
-    ResponseHead { status, reason: b"Reason".to_vec(), fields: lines(fields), ..ResponseHead::default() }
+    ResponseHead { status, reason: b"Reason".into(), fields: lines(fields), ..ResponseHead::default() }
 }
 
 pub(crate) fn lines(fields: Lines<'_>) -> Fields {

@@ -1,6 +1,7 @@
-//! The ask lane: GET and HEAD without a body, answered from the store, from a fetch that serves many, or by the backend.
+//! The ask lane: GET and HEAD without a body that the store could not answer by itself (`begin` does that): answered from a
+//! fetch that serves many, or by the backend.
 
-use std::{cell::RefCell, sync::Arc};
+use std::sync::Arc;
 
 use http::Method;
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     cache::{
-        self, Begin, CacheStatus, FollowerOutcome, Gap, Leader, Lookup, Reason, Stored,
+        self, Begin, CacheStatus, FollowerOutcome, Gap, Leader, RangeAsk, Reason, Stored,
         conditional::{self, Condition},
     },
     clock::Now,
@@ -28,61 +29,33 @@ use crate::{
 /// How often a request may find that its leader went away, before it fetches for itself.
 pub(super) const FILLS_TRIED: usize = 4;
 
-thread_local! {
-    static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 impl Gateway {
-    /// Answers one GET or HEAD.
-    pub(super) async fn ask<C: Client>(self: &Arc<Self>, client: &mut C, visit: &mut Visit<'_>) -> Result<(), Fault> {
-        if !visit.route(self).cache.enabled {
-            return Box::pin(self.pass(client, visit, Pass::default())).await;
-        }
-        let looked = KEY.with_borrow_mut(|key| {
-            visit.write_key(self, key);
-            self.cache.lookup(key, visit.request, &self.policies[visit.route], visit.facts.now)
-        });
-        match looked {
-            Lookup::Hit { stored, age, ttl } => {
-                visit.facts.cache = if ttl < 0 { CacheWord::Stale } else { CacheWord::Hit };
-                self.answer_stored(client, visit, &stored, age, CacheStatus::Hit { ttl });
-                Ok(flush(client).await?)
-            }
-            Lookup::Part { stored, age, ttl, wanted } => {
-                visit.facts.cache = if ttl < 0 { CacheWord::Stale } else { CacheWord::Hit };
-                let status = CacheStatus::Hit { ttl };
-                match conditional::evaluate(visit.request, &stored.answer) {
-                    Condition::NotModified => self.answer_stored(client, visit, &stored, age, status),
-                    Condition::Proceed => self.answer_part(client, visit, &stored, age, status, &wanted),
-                }
-                Ok(flush(client).await?)
-            }
-            Lookup::StaleWhileRevalidate { stored, age, ttl } => {
-                visit.facts.cache = CacheWord::Stale;
-                self.answer_stored(client, visit, &stored, age, CacheStatus::Refreshing { ttl });
-                self.refresh(visit, client.info(), &stored);
-                Ok(flush(client).await?)
-            }
-            Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
-            Lookup::Revalidate { stored, reason } => self.revalidate(client, visit, stored, reason).await,
-            Lookup::Range { ask, reason } => Box::pin(self.ranged(client, visit, ask, reason)).await,
-            Lookup::Pass(reason) => {
-                Box::pin(self.pass(client, visit, Pass { reason: Some(reason), ..Pass::default() })).await
-            }
-            Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
+    /// Answers a GET or HEAD for which the store has nothing that could be given as it is.
+    pub(super) async fn ask<C: Client>(
+        self: &Arc<Self>,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        errand: Errand,
+    ) -> Result<(), Fault> {
+        match errand {
+            Errand::Fill(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
+            Errand::Revalidate(stored, reason) => self.revalidate(client, visit, stored, reason).await,
+            Errand::Range(ask, reason) => Box::pin(self.ranged(client, visit, ask, reason)).await,
+            Errand::Pass(reason) => Box::pin(self.pass(client, visit, Pass { reason, ..Pass::default() })).await,
         }
     }
 
     /// Asks for a stale answer anew, behind the back of the client that it has just been given to; with that client's
     /// fields, and without its conditions. Once for all who are given it meanwhile.
-    fn refresh(self: &Arc<Self>, visit: &mut Visit<'_>, info: &ClientInfo, stored: &Arc<Stored>) {
-        let leader = KEY.with_borrow_mut(|key| {
-            visit.write_key(self, key);
-            self.cache.begin_refresh(key, visit.request, &self.policies[visit.route], stored, visit.facts.now)
-        });
+    pub(super) fn refresh(self: &Arc<Self>, visit: &mut Visit<'_>, info: &ClientInfo, stored: &Arc<Stored>) {
+        let (policy, now) = (&self.policies[visit.route], visit.facts.now);
+        let leader = visit.with_key(self, |key| self.cache.begin_refresh(key, visit.request, policy, stored, now));
         let Some(leader) = leader else { return };
-        // What is stored is the answer to a GET, and a HEAD may have been given it.
-        let request = RequestHead { method: Method::GET, ..visit.request.clone() };
+        // What is stored is the answer to a GET of the whole, and a HEAD, or a GET of a range, may have been given it.
+        let mut request = RequestHead { method: Method::GET, ..visit.request.clone() };
+        request
+            .fields
+            .retain(|name, _| !name.eq_ignore_ascii_case(b"range") && !name.eq_ignore_ascii_case(b"if-range"));
         let facts =
             Facts { request_id: visit.facts.request_id.clone(), ..Facts::new(visit.facts.now, visit.way.client) };
         let mut visit = Visit { request: &request, facts, ..*visit };
@@ -132,10 +105,7 @@ impl Gateway {
     fn weigh_passed(&self, visit: &Visit<'_>, head: &ResponseHead) -> Option<Reason> {
         let (policy, now) = (&self.policies[visit.route], visit.facts.now);
         let exchange = cache::Exchange { request: visit.request, policy, requested: now, answered: Now::read() };
-        KEY.with_borrow_mut(|key| {
-            visit.write_key(self, key);
-            self.cache.weigh_passed(key, &exchange, head)
-        })
+        visit.with_key(self, |key| self.cache.weigh_passed(key, &exchange, head))
     }
 
     /// What a HEAD tells about the stored answer to GET (RFC 9111 §4.3.5).
@@ -143,10 +113,7 @@ impl Gateway {
         let (policy, requested) = (&self.policies[visit.route], visit.facts.now);
         let exchange = cache::Exchange { request: visit.request, policy, requested, answered: Now::read() };
         let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
-        KEY.with_borrow_mut(|key| {
-            visit.write_key(self, key);
-            self.cache.headed(key, &exchange, stored, head, edit);
-        });
+        visit.with_key(self, |key| self.cache.headed(key, &exchange, stored, head, edit));
     }
 
     /// Sends a stored answer although it is stale, as the backend failed (RFC 9111 §4.2.4).
@@ -174,10 +141,7 @@ impl Gateway {
         mut stored: Option<Arc<Stored>>,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let key = KEY.with_borrow_mut(|key| {
-            visit.write_key(self, key);
-            key.clone()
-        });
+        let key = visit.with_key(self, <[u8]>::to_vec);
         let mut now = visit.facts.now;
         // Once: if what is missing can't be joined to what is held, be it for want of room, the whole is asked for.
         let mut completes = reason == Reason::Gap;
@@ -331,6 +295,18 @@ impl Gateway {
         self.start(client, visit, head, transfer.length, Some(&transfer.chosen), Some(status));
         self.read_on(client, growing.pump()).await
     }
+}
+
+/// What is to be asked of the backend for a GET or HEAD.
+pub(super) enum Errand {
+    /// What is missing.
+    Fill(Reason),
+    /// Whether what is stored still stands.
+    Revalidate(Arc<Stored>, Reason),
+    /// A range that the store can't give.
+    Range(RangeAsk, Reason),
+    /// The request as it is; with why, or `None` where no cache is asked.
+    Pass(Option<Reason>),
 }
 
 /// Why a request goes to the backend for its client alone.

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::client::{BodyLength, Client, ClientFault};
 use crate::{
-    cache::Answer,
+    cache::{Answer, CacheStatus},
     net::ClientInfo,
     tunnel::Progress,
     wire::{Fields, ResponseHead},
@@ -21,20 +21,20 @@ use crate::{
 
 /// How far an answer has come, written by its client and read between two steps of the work, by the same task.
 #[derive(Default)]
-pub(super) struct Course {
+pub(super) struct Track {
     received: AtomicU64,
     sent: AtomicU64,
     is_endless: AtomicBool,
     backend: Mutex<Option<Arc<str>>>,
 }
 
-/// A client that notes the course of its answer. All else is the client's own.
+/// A client that leaves a track of its answer. All else is the client's own.
 pub(super) struct Observed<'c, C> {
     client: &'c mut C,
-    course: &'c Course,
+    track: &'c Track,
 }
 
-impl Course {
+impl Track {
     /// As far as it has come.
     pub(super) fn progress(&self) -> Progress {
         Progress {
@@ -47,8 +47,8 @@ impl Course {
 }
 
 impl<'c, C: Client> Observed<'c, C> {
-    pub(super) fn new(client: &'c mut C, course: &'c Course) -> Self {
-        Self { client, course }
+    pub(super) fn new(client: &'c mut C, track: &'c Track) -> Self {
+        Self { client, track }
     }
 }
 
@@ -58,12 +58,12 @@ impl<C: Client> Client for Observed<'_, C> {
     }
 
     fn asking(&mut self, server: &Arc<str>) {
-        *self.course.backend.lock() = Some(server.clone());
+        *self.track.backend.lock() = Some(server.clone());
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ClientFault>>> {
         let piece = self.client.poll_body(cx);
-        self.course.received.store(self.client.received(), Ordering::Relaxed);
+        self.track.received.store(self.client.received(), Ordering::Relaxed);
         piece
     }
 
@@ -84,13 +84,13 @@ impl<C: Client> Client for Observed<'_, C> {
     }
 
     fn start(&mut self, head: &ResponseHead, length: BodyLength) {
-        self.course.is_endless.store(length == BodyLength::Unknown, Ordering::Relaxed);
+        self.track.is_endless.store(length == BodyLength::Unknown, Ordering::Relaxed);
         self.client.start(head, length);
     }
 
-    fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]) {
-        self.course.is_endless.store(answer.length.is_none() && !not_modified, Ordering::Relaxed);
-        self.client.start_stored(answer, not_modified, tail);
+    fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
+        self.track.is_endless.store(answer.length.is_none() && !not_modified, Ordering::Relaxed);
+        self.client.start_stored(answer, not_modified, age, status);
     }
 
     fn push(&mut self, piece: Bytes) {
@@ -118,7 +118,7 @@ impl<C: Client> Client for Observed<'_, C> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
-        self.course.sent.store(self.client.sent(), Ordering::Relaxed);
+        self.track.sent.store(self.client.sent(), Ordering::Relaxed);
         self.client.poll_flush(cx)
     }
 

@@ -118,7 +118,7 @@ impl Gateway {
             Wanted::Whole => (vec![Part { before: Bytes::new(), bytes: 0..length }], Bytes::new()),
         };
         if head.status != 200 {
-            head.reason = reason_for(head.status).into();
+            head.reason = reason_for(head.status).as_bytes().into();
         }
         visit.facts.status = head.status;
         head.fields.push("Age", age.to_string());

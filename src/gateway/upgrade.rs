@@ -10,7 +10,8 @@ use super::{
     facts::Facts,
     failure::{self, Fault, OwnAnswer},
     fields::Lane,
-    observed::{Course, Observed},
+    journey::Begun,
+    observed::{Observed, Track},
     opening::Sending,
     transfer::Transfer,
     watch::{Asker, unless_asked},
@@ -68,7 +69,10 @@ pub(super) async fn serve<C: TunnelClient>(
         }
         // No tunnels here: an ordinary request, whose Upgrade goes no further.
         _ => {
-            gateway.journey(client, request).await;
+            match gateway.begin(client, request) {
+                Begun::Answered(answered) => gateway.send(client, request, answered).await,
+                Begun::Onward(onward) => gateway.proceed(client, request, onward).await,
+            };
             return None;
         }
     };
@@ -151,10 +155,10 @@ impl Gateway {
         let connecting = self.tunnels.connect(route, visit.upstream, about, since);
         let mut connecting = connecting.map_err(|tunnel::Drained| refused(PermitLimit::Drained))?;
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
-        let course = Course::default();
-        let observed = &mut Observed::new(client, &course);
+        let track = Track::default();
+        let observed = &mut Observed::new(client, &track);
         let opening = self.open(observed, visit, outgoing, Sending::Upgrade);
-        let opened = unless_asked(&mut connecting, &course, opening).await;
+        let opened = unless_asked(&mut connecting, &track, opening).await;
         let (transfer, mut head) = opened.map_err(|fault| match fault {
             Fault::Backend(Failure::Full) => refused(PermitLimit::Server),
             fault => fault,

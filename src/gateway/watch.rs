@@ -17,7 +17,7 @@ use super::{
     Gateway,
     client::{Client, ClientFault},
     failure::Fault,
-    observed::Course,
+    observed::Track,
 };
 use crate::{
     tunnel::{About, CloseReason, Connecting, Ended, Kind, OpenAnswer, Totals},
@@ -35,12 +35,12 @@ pub(super) struct Asker<'r> {
 }
 
 impl Gateway {
-    /// Does the work of an answer, whose course is seen; after a while it is a row, and then it may be ended. Gives the row
+    /// Does the work of an answer, which leaves a track; after a while it is a row, and then it may be ended. Gives the row
     /// to be closed.
     pub(super) async fn watched(
         &self,
         asker: Asker<'_>,
-        course: &Course,
+        track: &Track,
         work: impl Future<Output = Result<(), Fault>>,
     ) -> (Result<(), Fault>, Option<OpenAnswer>) {
         let mut work = pin!(work);
@@ -59,7 +59,7 @@ impl Gateway {
                 }
             }
             let row = row.get_or_insert_with(|| self.row(asker));
-            row.note(&course.progress());
+            row.note(&track.progress());
             row.poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
         })
         .await;
@@ -72,8 +72,9 @@ impl Gateway {
         self.tunnels.list_answer(asker.route, asker.upstream, asker.about(Kind::Http), since)
     }
 
-    /// Takes a row out, with how its answer ended.
-    pub(super) fn close_row<C: Client>(&self, row: OpenAnswer, outcome: &Result<(), Fault>, client: &C) {
+    /// Takes the row out, if there is one, with how its answer ended.
+    pub(super) fn close_row<C: Client>(&self, row: Option<OpenAnswer>, outcome: &Result<(), Fault>, client: &C) {
+        let Some(row) = row else { return };
         let reason = match outcome {
             Ok(()) => CloseReason::BackendClose,
             Err(Fault::Ended(reason)) => *reason,
@@ -91,7 +92,7 @@ impl Gateway {
 /// Does the work of a handshake, unless somebody does not want it to go on.
 pub(super) async fn unless_asked<T>(
     row: &mut Connecting,
-    course: &Course,
+    track: &Track,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
     let mut work = pin!(work);
@@ -99,7 +100,7 @@ pub(super) async fn unless_asked<T>(
         if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
             return Poll::Ready(outcome);
         }
-        if let Some(backend) = course.progress().backend {
+        if let Some(backend) = track.progress().backend {
             row.note_backend(&backend);
         }
         row.poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))

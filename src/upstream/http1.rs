@@ -1,12 +1,14 @@
 //! One HTTP/1.1 exchange with a backend on a connection of its own.
 //!
-//! An answer's first bytes come through the thread's scratch, so that who waits for them holds no buffer; later reads go
-//! straight into the buffer that the body's pieces are views of. A request leaves in one write. The connection is kept afterwards only when both messages ended exactly where their framing says (RFC 9112 §9.3, §9.6).
+//! An answer's first bytes come through the thread's scratch, where its head is read as it lies, so that who waits for them
+//! holds no buffer; later reads go straight into the buffer that the body's pieces are views of. A request leaves in one
+//! write. The connection is kept afterwards only when both messages ended exactly where their framing says (RFC 9112 §9.3,
+//! §9.6). It stays where it is in memory, whoever has it.
 
 use std::{
     io,
     pin::{Pin, pin},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -35,14 +37,10 @@ pub(super) struct Connection {
     input: BytesMut,
     out: OutQueue,
     watchdog: Watchdog,
+    limits: AnswerLimits,
     /// Exchanges carried so far.
     exchanges: u64,
-}
-
-/// One request and its answer.
-pub struct Exchange {
-    connection: Connection,
-    limits: AnswerLimits,
+    // Of the exchange at hand:
     method: Method,
     chunked: bool,
     /// The request is queued whole.
@@ -51,6 +49,9 @@ pub struct Exchange {
     deaf: bool,
     answer: Answer,
 }
+
+/// One request and its answer.
+pub struct Exchange(Box<Connection>);
 
 enum Answer {
     /// No final head yet.
@@ -63,9 +64,31 @@ enum Answer {
     },
 }
 
+impl Answer {
+    /// Its first bytes are there.
+    fn began(&mut self) {
+        if let Self::Awaited { any_byte } = self {
+            *any_byte = true;
+        }
+    }
+}
+
 impl Connection {
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, input: BytesMut::new(), out: OutQueue::default(), watchdog: Watchdog::default(), exchanges: 0 }
+    /// `out` is what of the first request has not left yet.
+    pub(super) fn new(stream: Stream, out: OutQueue, limits: AnswerLimits) -> Box<Self> {
+        Box::new(Self {
+            stream,
+            input: BytesMut::new(),
+            out,
+            watchdog: Watchdog::default(),
+            limits,
+            exchanges: 0,
+            method: Method::GET,
+            chunked: false,
+            request_ended: true,
+            deaf: false,
+            answer: Answer::Awaited { any_byte: false },
+        })
     }
 
     /// Whether the peer has neither closed nor spoken out of turn. Costs no system call while nothing has come: the
@@ -80,39 +103,41 @@ impl Connection {
 
 impl Exchange {
     /// Queues the request's head; nothing is written before the first `poll_*`.
-    pub(super) fn begin(mut connection: Connection, request: &Outgoing, limits: AnswerLimits) -> Self {
-        connection.exchanges += 1;
+    pub(super) fn begin(mut connection: Box<Connection>, request: &Outgoing) -> Self {
         write_request_head(request, connection.out.text());
-        Self {
-            connection,
-            limits,
-            method: request.method.clone(),
-            chunked: request.framing == Framing::Chunked,
-            request_ended: matches!(request.framing, Framing::None | Framing::Length(0)),
-            deaf: false,
-            answer: Answer::Awaited { any_byte: false },
-        }
+        Self::begun(connection, request)
+    }
+
+    /// The same where the connection has the head already.
+    pub(super) fn begun(mut connection: Box<Connection>, request: &Outgoing) -> Self {
+        connection.exchanges += 1;
+        connection.method = request.method.clone();
+        connection.chunked = request.framing == Framing::Chunked;
+        connection.request_ended = request.ends_with_head();
+        connection.deaf = false;
+        connection.answer = Answer::Awaited { any_byte: false };
+        Self(connection)
     }
 
     /// Whether the connection had carried an exchange before.
     fn is_reused(&self) -> bool {
-        self.connection.exchanges > 1
+        self.0.exchanges > 1
     }
 
     /// Ready when another piece of the request body may be sent; written is only what leaves no room for it, so that what
     /// comes together leaves together, by `poll_write`. Once writing has failed it never is: then the answer, which is
     /// polled for as well, tells what happened.
     pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        if self.connection.out.len() >= SEND_MAX {
+        if self.0.out.len() >= SEND_MAX {
             self.poll_write(cx);
         }
-        if self.deaf || self.connection.out.len() >= SEND_MAX { Poll::Pending } else { Poll::Ready(Ok(())) }
+        if self.0.deaf || self.0.out.len() >= SEND_MAX { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     /// Queues a piece of the request body.
     pub fn send(&mut self, piece: Bytes) {
-        let out = &mut self.connection.out;
-        if self.chunked {
+        let out = &mut self.0.out;
+        if self.0.chunked {
             let mut line = Vec::with_capacity(18);
             body::chunk_header(piece.len(), &mut line);
             out.push_slice(&line);
@@ -125,34 +150,30 @@ impl Exchange {
 
     /// The request body is complete.
     pub fn end(&mut self, trailers: Option<&Fields>) {
-        if self.chunked && !self.request_ended {
+        if self.0.chunked && !self.0.request_ended {
             let mut end = Vec::new();
             body::last_chunk(trailers, &mut end);
-            self.connection.out.push_slice(&end);
+            self.0.out.push_slice(&end);
         }
-        self.request_ended = true;
+        self.0.request_ended = true;
     }
 
     /// The next head: interim ones first, then the final one.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
         self.poll_write(cx);
+        let mut head = ResponseHead::default();
+        if !self.0.input.is_empty() && self.parse_input(&mut head)? {
+            return Poll::Ready(Ok(head));
+        }
         loop {
-            if !self.connection.input.is_empty() {
-                self.answer_started();
-                let mut head = ResponseHead::default();
-                let parsed = head.parse(&self.connection.input, self.limits.head_bytes, self.limits.fields)?;
-                if let Parsed::Complete(length) = parsed {
-                    self.connection.input.advance(length);
-                    if !head.is_interim() {
-                        self.final_head(&head)?;
+            let is_begun = !self.0.input.is_empty();
+            let read = if is_begun { self.poll_on(&mut head, cx) } else { self.poll_first(&mut head, cx) };
+            match read {
+                Poll::Ready(Ok(parsed)) => {
+                    if parsed? {
+                        return Poll::Ready(Ok(head));
                     }
-                    return Poll::Ready(Ok(head));
                 }
-            }
-            let is_begun = !self.connection.input.is_empty();
-            match if is_begun { self.poll_fill(READ_HEAD, cx) } else { self.poll_first(cx) } {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.closed())),
-                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.io_failure(&error))),
                 Poll::Pending if self.poll_answer_overdue(cx).is_ready() => {
                     return Poll::Ready(Err(Failure::AnswerTimeout));
@@ -166,8 +187,11 @@ impl Exchange {
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         self.poll_write(cx);
         loop {
-            let Answer::Body { decoder, .. } = &mut self.answer else { return Poll::Ready(None) };
-            match decoder.decode(&mut self.connection.input)? {
+            let Connection { answer, input, .. } = &mut *self.0;
+            let Answer::Body { decoder, .. } = answer else { return Poll::Ready(None) };
+            let room = input.capacity();
+            match decoder.decode(input)? {
+                Decoded::Data(piece) if piece.len() == room => return Poll::Ready(Some(Ok(piece))),
                 Decoded::Data(piece) => return Poll::Ready(Some(Ok(compact(piece)))),
                 Decoded::End => return Poll::Ready(None),
                 Decoded::NeedMore => {}
@@ -177,15 +201,15 @@ impl Exchange {
             let wanted = decoder.remaining().map_or(READ_BODY, room);
             let Poll::Ready(read) = self.poll_fill(wanted, cx) else {
                 // Silence is counted from the first time that nothing was there: a client that takes its time is not it.
-                return match self.poll_overdue(self.limits.read_timeout, cx) {
+                return match self.poll_overdue(self.0.limits.read_timeout, cx) {
                     Poll::Ready(()) => Poll::Ready(Some(Err(Failure::ReadTimeout))),
                     Poll::Pending => Poll::Pending,
                 };
             };
-            self.connection.watchdog.set(None);
+            self.0.watchdog.set(None);
             match read {
                 Ok(0) => {
-                    let Answer::Body { decoder, .. } = &mut self.answer else { return Poll::Ready(None) };
+                    let Answer::Body { decoder, .. } = &mut self.0.answer else { return Poll::Ready(None) };
                     decoder.end_of_input()?;
                 }
                 Ok(_) => {}
@@ -196,23 +220,23 @@ impl Exchange {
 
     /// Whether the answer ended with its head: nothing of a body is to come.
     pub fn is_ended(&self) -> bool {
-        matches!(&self.answer, Answer::Body { decoder, .. } if decoder.is_ended())
+        matches!(&self.0.answer, Answer::Body { decoder, .. } if decoder.is_ended())
     }
 
     /// The trailer section, once the body has ended.
     pub fn take_trailers(&mut self) -> Option<Fields> {
-        match &mut self.answer {
+        match &mut self.0.answer {
             Answer::Body { decoder, .. } => decoder.take_trailers(),
             Answer::Awaited { .. } => None,
         }
     }
 
     /// Gives the connection back if it can carry another exchange.
-    pub(super) fn into_reusable(self) -> Option<Connection> {
-        let Answer::Body { decoder, persists } = &self.answer else { return None };
+    pub(super) fn into_reusable(self) -> Option<Box<Connection>> {
+        let Self(mut connection) = self;
+        let Answer::Body { decoder, persists } = &connection.answer else { return None };
         // RFC 9112 §9.2: bytes after the answer belong to no request; the connection is not used again.
-        let clean = decoder.is_ended() && *persists && self.request_ended && !self.deaf;
-        let mut connection = self.connection;
+        let clean = decoder.is_ended() && *persists && connection.request_ended && !connection.deaf;
         (clean && connection.out.is_empty() && connection.input.is_empty()).then(|| {
             connection.input = BytesMut::new();
             connection.watchdog.set(None);
@@ -222,21 +246,60 @@ impl Exchange {
 
     /// After a 101: the bare connection and what came behind the head.
     pub fn into_upgraded(self) -> (Stream, Bytes) {
-        (self.connection.stream, self.connection.input.freeze())
+        let Connection { stream, input, .. } = *self.0;
+        (stream, input.freeze())
     }
 
-    fn final_head(&mut self, head: &ResponseHead) -> Result<(), Failure> {
-        let framing = head.framing(&self.method)?;
-        let persists = head.keep_alive() && framing != AnswerFraming::UntilClose;
-        self.answer = Answer::Body { decoder: BodyDecoder::for_answer(framing), persists };
-        self.connection.watchdog.set(None);
-        Ok(())
+    /// Reads a head that lies at the front of the input; `false` while it is not whole.
+    fn parse_input(&mut self, head: &mut ResponseHead) -> Result<bool, Failure> {
+        let Connection { input, limits, answer, .. } = &mut *self.0;
+        answer.began();
+        let Parsed::Complete(length) = head.parse(input, limits.head_bytes, limits.fields)? else { return Ok(false) };
+        input.advance(length);
+        self.head_came(head)?;
+        Ok(true)
     }
 
-    fn answer_started(&mut self) {
-        if let Answer::Awaited { any_byte } = &mut self.answer {
-            *any_byte = true;
+    /// Reads the answer's first bytes, and its head where they lie; `false` if it is not whole.
+    fn poll_first(&mut self, head: &mut ResponseHead, cx: &mut Context<'_>) -> Poll<io::Result<Result<bool, Failure>>> {
+        let Connection { stream, input, limits, answer, .. } = &mut *self.0;
+        let parsed = ready!(scratch::poll_read(stream, cx, |bytes| {
+            if bytes.is_empty() {
+                return None;
+            }
+            answer.began();
+            let parsed = head.parse(bytes, limits.head_bytes, limits.fields);
+            let taken = if let Ok(Parsed::Complete(length)) = parsed { length } else { 0 };
+            // A buffer of just that size: what is behind the head is mostly the body, and goes on in it.
+            *input = BytesMut::from(&bytes[taken..]);
+            Some(parsed)
+        }))?;
+        Poll::Ready(Ok(match parsed {
+            None => Err(self.closed()),
+            Some(Ok(Parsed::Complete(_))) => self.head_came(head).map(|()| true),
+            Some(Ok(Parsed::Partial)) => Ok(false),
+            Some(Err(bad)) => Err(bad.into()),
+        }))
+    }
+
+    /// Reads on where a head was begun.
+    fn poll_on(&mut self, head: &mut ResponseHead, cx: &mut Context<'_>) -> Poll<io::Result<Result<bool, Failure>>> {
+        Poll::Ready(Ok(match ready!(self.poll_fill(READ_HEAD, cx))? {
+            0 => Err(self.closed()),
+            _ => self.parse_input(head),
+        }))
+    }
+
+    /// A final head tells how its body is framed.
+    fn head_came(&mut self, head: &ResponseHead) -> Result<(), Failure> {
+        if head.is_interim() {
+            return Ok(());
         }
+        let framing = head.framing(&self.0.method)?;
+        let persists = head.keep_alive() && framing != AnswerFraming::UntilClose;
+        self.0.answer = Answer::Body { decoder: BodyDecoder::for_answer(framing), persists };
+        self.0.watchdog.set(None);
+        Ok(())
     }
 
     /// Writes what is queued; every byte that the backend takes shows that it is alive.
@@ -244,7 +307,7 @@ impl Exchange {
     /// A backend may answer (413, 401) and close before it has read the request: its answer counts (RFC 9112 §9.5). So a
     /// write that fails ends nothing but the writing; the next read gives that answer, or the end of the connection.
     pub fn poll_write(&mut self, cx: &mut Context<'_>) {
-        let Connection { stream, out, watchdog, .. } = &mut self.connection;
+        let Connection { stream, out, watchdog, .. } = &mut *self.0;
         if out.is_empty() {
             return;
         }
@@ -255,20 +318,12 @@ impl Exchange {
         }
         if matches!(flushed, Poll::Ready(Err(_))) {
             *out = OutQueue::default();
-            self.deaf = true;
+            self.0.deaf = true;
         }
     }
 
-    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Connection { stream, input, .. } = &mut self.connection;
-        scratch::poll_read(stream, cx, |bytes| {
-            input.extend_from_slice(bytes);
-            bytes.len()
-        })
-    }
-
     fn poll_fill(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Connection { stream, input, .. } = &mut self.connection;
+        let Connection { stream, input, .. } = &mut *self.0;
         input.reserve(wanted);
         pin!(stream.read_buf(input)).poll(cx)
     }
@@ -276,16 +331,16 @@ impl Exchange {
     /// The answer is waited for once the backend has the whole request, or while it takes no more of it; a client that
     /// is still sending has its own deadlines.
     fn poll_answer_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.request_ended && !self.deaf && self.connection.out.is_empty() {
-            self.connection.watchdog.set(None);
+        if !self.0.request_ended && !self.0.deaf && self.0.out.is_empty() {
+            self.0.watchdog.set(None);
             return Poll::Pending;
         }
-        self.poll_overdue(self.limits.answer_timeout, cx)
+        self.poll_overdue(self.0.limits.answer_timeout, cx)
     }
 
     /// Ready when `timeout` has passed since the backend was first waited for.
     fn poll_overdue(&mut self, timeout: Option<Duration>, cx: &mut Context<'_>) -> Poll<()> {
-        let watchdog = &mut self.connection.watchdog;
+        let watchdog = &mut self.0.watchdog;
         if !watchdog.is_set() {
             watchdog.set(timeout.map(|timeout| Instant::now() + timeout));
         }
@@ -293,7 +348,7 @@ impl Exchange {
     }
 
     fn closed(&self) -> Failure {
-        match self.answer {
+        match self.0.answer {
             Answer::Awaited { any_byte: false } => Failure::Closed { reused: self.is_reused() },
             _ => Failure::Closed { reused: false },
         }

@@ -39,8 +39,10 @@ struct Pool {
 }
 
 struct Idle {
-    connection: Connection,
-    until: Instant,
+    connection: Box<Connection>,
+    /// Closed once this has come; set by the first sweep that finds it.
+    until: Option<Instant>,
+    timeout: Duration,
     _counted: Counted,
 }
 
@@ -71,7 +73,7 @@ pub(super) fn resting() -> i64 {
 }
 
 /// The most recently used connection to that server that is still quiet.
-pub(super) fn take(server: ServerId) -> Option<Connection> {
+pub(super) fn take(server: ServerId) -> Option<Box<Connection>> {
     POOL.with_borrow_mut(|pool| {
         let list = pool.http1.get_mut(&server)?;
         while let Some(mut idle) = list.pop() {
@@ -84,11 +86,11 @@ pub(super) fn take(server: ServerId) -> Option<Connection> {
 }
 
 /// Keeps a connection for `timeout`, at most `most` of them to that server.
-pub(super) fn keep(server: ServerId, connection: Connection, timeout: Duration, most: usize) {
+pub(super) fn keep(server: ServerId, connection: Box<Connection>, timeout: Duration, most: usize) {
     POOL.with_borrow_mut(|pool| {
         let list = pool.http1.entry(server).or_default();
         if list.len() < most {
-            list.push(Idle { connection, until: Instant::now() + timeout, _counted: Counted::new() });
+            list.push(Idle { connection, until: None, timeout, _counted: Counted::new() });
         }
         pool.begin_sweeping();
     });
@@ -129,7 +131,9 @@ async fn sweep() {
         let now = Instant::now();
         let empty = POOL.with_borrow_mut(|pool| {
             pool.http1.retain(|_, list| {
-                list.retain_mut(|idle| idle.until > now && idle.connection.is_quiet());
+                list.retain_mut(|idle| {
+                    *idle.until.get_or_insert(now + idle.timeout) > now && idle.connection.is_quiet()
+                });
                 !list.is_empty()
             });
             pool.http2.retain(|_, list| {

@@ -219,7 +219,8 @@ impl BodyDecoder {
 fn take_up_to(left: &mut u64, input: &mut BytesMut) -> Bytes {
     let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
     *left -= length as u64;
-    input.split_to(length).freeze()
+    // A buffer that is wanted whole need not be shared.
+    if length == input.capacity() { std::mem::take(input).freeze() } else { input.split_to(length).freeze() }
 }
 
 impl BadBody {

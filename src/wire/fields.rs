@@ -1,17 +1,23 @@
 //! The field lines of one message, in the order and case in which they came.
 //!
-//! One arena of bytes and one list of places in it: reading a head costs no allocation once the arena has grown, and
-//! an unchanged line is written out byte for byte as it was read. Names compare ASCII-case-insensitively (RFC 9110 §5.1).
+//! One arena of bytes and one list of places in it: reading a head costs no allocation once the arena has grown. Lines
+//! stand in it as HTTP/1.1 writes them, so those that follow one another are written out as one piece. Names compare
+//! ASCII-case-insensitively (RFC 9110 §5.1).
 
 use std::ops::Range;
 
 use bytes::Bytes;
+
+use super::NameLengths;
 
 /// Field lines (RFC 9110 §5): names and values in arrival order. A field may stand on several lines.
 #[derive(Clone, Default)]
 pub struct Fields {
     text: Vec<u8>,
     lines: Vec<Line>,
+    /// Of each name that has ever been here, how long it was: most fields that are asked for are not there, and this says
+    /// so without a look at the lines.
+    lengths: NameLengths,
 }
 
 /// Where one line's name and value stand in the arena.
@@ -30,7 +36,7 @@ const ADDED_BYTES: usize = 128;
 impl Fields {
     /// No lines, no memory.
     pub const fn new() -> Self {
-        Self { text: Vec::new(), lines: Vec::new() }
+        Self { text: Vec::new(), lines: Vec::new(), lengths: NameLengths::NONE }
     }
 
     /// The same lines, with room for `lines` more of `bytes` in all.
@@ -38,6 +44,7 @@ impl Fields {
         let mut clone = Self {
             text: Vec::with_capacity(self.text.len() + bytes),
             lines: Vec::with_capacity(self.lines.len() + lines),
+            lengths: self.lengths,
         };
         clone.text.extend_from_slice(&self.text);
         clone.lines.extend_from_slice(&self.lines);
@@ -48,12 +55,11 @@ impl Fields {
     pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (name, value) = (name.as_ref(), value.as_ref());
         let start = self.text.len() as u32;
-        self.text.extend_from_slice(name);
-        self.text.extend_from_slice(value);
-        self.lines.push(Line {
+        write_line(&mut self.text, name, value);
+        self.push_line(Line {
             name: start,
             name_length: name.len() as u32,
-            value: start + name.len() as u32,
+            value: start + (name.len() + BETWEEN.len()) as u32,
             value_length: value.len() as u32,
         });
     }
@@ -70,12 +76,17 @@ impl Fields {
     /// Appends a line whose name and value are parts of `head`, which `adopt` has copied to the front of the arena.
     pub(super) fn push_part(&mut self, head: &[u8], name: &[u8], value: &[u8]) {
         debug_assert!(self.text.len() >= head.len());
-        self.lines.push(Line {
+        self.push_line(Line {
             name: offset_in(head, name) as u32,
             name_length: name.len() as u32,
             value: offset_in(head, value) as u32,
             value_length: value.len() as u32,
         });
+    }
+
+    fn push_line(&mut self, line: Line) {
+        self.lines.push(line);
+        self.lengths = self.lengths.with(line.name_length as usize);
     }
 
     /// Leaves exactly one line of that name, at the end.
@@ -87,6 +98,9 @@ impl Fields {
     /// Takes every line of that name out; says whether there was one.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let before = self.lines.len();
+        if !self.may_have(NameLengths::NONE.with(name.as_ref().len())) {
+            return false;
+        }
         let (text, name) = (&self.text, name.as_ref());
         self.lines.retain(|line| !line.is_named(name, text));
         self.lines.len() != before
@@ -102,18 +116,30 @@ impl Fields {
     pub fn clear(&mut self) {
         self.text.clear();
         self.lines.clear();
+        self.lengths = NameLengths::NONE;
+    }
+
+    /// Whether a name of one of these lengths may be there; if not, none of them is.
+    pub fn may_have(&self, lengths: NameLengths) -> bool {
+        self.lengths.meet(lengths)
     }
 
     /// The value of the first line of that name.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        self.lines.iter().find(|line| line.is_named(name, &self.text)).map(|line| line.value(&self.text))
+        self.lines_like(name).iter().find(|line| line.is_named(name, &self.text)).map(|line| line.value(&self.text))
     }
 
     /// The values of every line of that name, in order.
     pub fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
         let text = &self.text;
-        self.lines.iter().filter(move |line| line.is_named(name.as_bytes(), text)).map(|line| line.value(text))
+        let lines = self.lines_like(name.as_bytes()).iter();
+        lines.filter(move |line| line.is_named(name.as_bytes(), text)).map(|line| line.value(text))
+    }
+
+    /// All lines if one of this name may be among them, else none.
+    fn lines_like(&self, name: &[u8]) -> &[Line] {
+        if self.may_have(NameLengths::NONE.with(name.len())) { &self.lines } else { &[] }
     }
 
     /// Whether a line of that name is there.
@@ -165,8 +191,9 @@ impl Fields {
     /// Gives back memory beyond what the lines need; for fields that are kept.
     pub fn shrink(&mut self) {
         let mut exact = Self {
-            text: Vec::with_capacity(self.iter().map(|(name, value)| name.len() + value.len()).sum()),
+            text: Vec::with_capacity(self.iter().map(|(name, value)| written_length(name, value)).sum()),
             lines: Vec::with_capacity(self.lines.len()),
+            lengths: NameLengths::NONE,
         };
         for (name, value) in self.iter() {
             exact.push(name, value);
@@ -176,10 +203,22 @@ impl Fields {
 
     /// Writes every line as HTTP/1.1 does: `name: value CRLF` (RFC 9112 §5).
     pub fn write_http1(&self, out: &mut Vec<u8>) {
-        out.reserve(self.iter().map(|(name, value)| name.len() + value.len() + 4).sum());
-        for (name, value) in self.iter() {
-            write_line(out, name, value);
+        out.reserve(self.text.len());
+        let mut run = 0..0;
+        for line in &self.lines {
+            let place = line.written(&self.text);
+            match &place {
+                Some(place) if place.start == run.end => run.end = place.end,
+                _ => {
+                    out.extend_from_slice(&self.text[run]);
+                    run = place.unwrap_or_else(|| {
+                        write_line(out, line.name(&self.text), line.value(&self.text));
+                        0..0
+                    });
+                }
+            }
         }
+        out.extend_from_slice(&self.text[run]);
     }
 }
 
@@ -195,6 +234,16 @@ impl Line {
 
     fn value(self, text: &[u8]) -> &[u8] {
         &text[self.value as usize..(self.value + self.value_length) as usize]
+    }
+
+    /// Where it stands just as `write_line` writes it; a line that was read may have had other space round its value.
+    fn written(self, text: &[u8]) -> Option<Range<usize>> {
+        let (name, value) = (self.name as usize, self.value as usize);
+        let end = value + self.value_length as usize;
+        let is_plain = value.checked_sub(BETWEEN.len()) == Some(name + self.name_length as usize)
+            && text.get(value - BETWEEN.len()..value) == Some(BETWEEN)
+            && text.get(end..end + LINE_END.len()) == Some(LINE_END);
+        is_plain.then(|| name..end + LINE_END.len())
     }
 }
 
@@ -234,11 +283,20 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
 
 /// Writes one field line as HTTP/1.1 does.
 pub fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(written_length(name, value));
     out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
+    out.extend_from_slice(BETWEEN);
     out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(LINE_END);
 }
+
+fn written_length(name: &[u8], value: &[u8]) -> usize {
+    name.len() + BETWEEN.len() + value.len() + LINE_END.len()
+}
+
+/// What stands between a name and its value, and behind that.
+const BETWEEN: &[u8] = b": ";
+const LINE_END: &[u8] = b"\r\n";
 
 /// The members of a comma-separated list without the white space round them; empty ones are left out (RFC 9110 §5.6.1.2).
 /// For lists of tokens: a comma inside a quoted string is not looked for.

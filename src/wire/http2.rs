@@ -154,7 +154,7 @@ impl ResponseHead {
         let mut head = Self {
             version: Version::Http2,
             status,
-            reason: reason_for(status).as_bytes().to_vec(),
+            reason: reason_for(status).as_bytes().into(),
             fields: Fields::new(),
         };
         for (name, value) in fields {

@@ -1,11 +1,11 @@
 //! The response head of a backend, read strictly: what is ambiguous is a bad gateway, not a guess.
 
-use std::mem::MaybeUninit;
+use std::{borrow::Cow, mem::MaybeUninit};
 
 use http::{Method, StatusCode};
 use httparse::Status;
 
-use super::fields::list_members;
+use super::fields::{list_members, offset_in};
 use super::framing::{Coding, coding_of, is_plain_length, is_unregistered, length_of};
 use super::request::FIELDS_MAX;
 use super::text::bare_line_feed;
@@ -19,7 +19,7 @@ pub struct ResponseHead {
     /// Three digits, 100 to 999.
     pub status: u16,
     /// The reason phrase as it came; empty is fine (RFC 9112 §4).
-    pub reason: Vec<u8>,
+    pub reason: Cow<'static, [u8]>,
     /// All field lines as they came, but that a Content-Length said more than once in the same way stands once.
     pub fields: Fields,
 }
@@ -90,7 +90,7 @@ impl ResponseHead {
     pub fn clear(&mut self) {
         self.version = Version::Http11;
         self.status = 0;
-        self.reason.clear();
+        self.reason = Cow::Borrowed(b"");
         self.fields.clear();
     }
 
@@ -99,15 +99,20 @@ impl ResponseHead {
         let (Some(minor), Some(status @ 100..)) = (response.version, response.code) else {
             return Err(BadAnswer::StatusLine);
         };
-        // As in a request: all line ends are CRLF if there are as many CR as lines.
-        if memchr::memchr_iter(b'\r', head).count() != response.headers.len() + 2 {
+        // httparse takes a bare line feed for a line end, too: each line has its CRLF if there is one before each name, and
+        // behind the last.
+        let follows_line_end =
+            |line: &httparse::Header| head[..offset_in(head, line.name.as_bytes())].ends_with(b"\r\n");
+        if !response.headers.iter().all(follows_line_end) || !head.ends_with(b"\r\n\r\n") {
             return Err(BadAnswer::FieldSyntax);
         }
         self.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
         self.status = status;
         // httparse gives no reason that is not ASCII. `HTTP/1.1 200` has 12 bytes, a space comes before the reason.
         let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
-        self.reason.extend_from_slice(head.get(13..end).unwrap_or_default());
+        let reason = head.get(13..end).unwrap_or_default();
+        let usual = reason_for(status).as_bytes();
+        self.reason = if reason == usual { Cow::Borrowed(usual) } else { Cow::Owned(reason.to_vec()) };
 
         self.fields.adopt(head, response.headers.len());
         let mut lengths = 0;

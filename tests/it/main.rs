@@ -42,6 +42,7 @@ mod streams;
 mod support;
 mod tls;
 mod tunnels;
+mod unsafe_methods;
 mod upstreams;
 mod websocket_http2;
 mod zlib;

@@ -39,7 +39,7 @@ pub(crate) fn as_whole(head: &ResponseHead) -> Option<(ResponseHead, Place)> {
     }
     let mut whole = head.clone();
     whole.status = 200;
-    whole.reason = crate::wire::response::reason_for(200).into();
+    whole.reason = crate::wire::response::reason_for(200).as_bytes().into();
     for name in ["content-range", "transfer-encoding"] {
         whole.fields.remove(name);
     }

@@ -1,7 +1,7 @@
 //! What a request says that matters to a cache, collected in one pass over its fields.
 
 use super::directives::RequestDirectives;
-use crate::wire::{Fields, RequestHead};
+use crate::wire::{Fields, NameLengths, RequestHead};
 
 /// Which of the fields that matter are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,12 +12,17 @@ pub(crate) struct Wants {
     pub(crate) range: bool,
     /// If-Match or If-Unmodified-Since.
     pub(crate) precondition: bool,
+    /// If-None-Match or If-Modified-Since.
+    pub(crate) condition: bool,
 }
 
 impl Wants {
-    /// One pass; names are told apart by their length first.
+    /// One pass at most; names are told apart by their length first.
     pub(crate) fn of(fields: &Fields) -> Self {
         let mut wants = Self::default();
+        if !fields.may_have(LENGTHS) {
+            return wants;
+        }
         for (name, _) in fields.iter() {
             let is = |word: &[u8]| name.eq_ignore_ascii_case(word);
             match name.len() {
@@ -26,6 +31,8 @@ impl Wants {
                 8 if is(b"if-match") => wants.precondition = true,
                 13 if is(b"cache-control") => wants.cache_control = true,
                 13 if is(b"authorization") => wants.authorization = true,
+                13 if is(b"if-none-match") => wants.condition = true,
+                17 if is(b"if-modified-since") => wants.condition = true,
                 19 if is(b"if-unmodified-since") => wants.precondition = true,
                 _ => {}
             }
@@ -43,3 +50,6 @@ impl Wants {
         }
     }
 }
+
+const LENGTHS: NameLengths =
+    NameLengths::of(&["range", "pragma", "if-match", "cache-control", "authorization", "if-unmodified-since"]);

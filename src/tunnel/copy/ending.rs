@@ -59,11 +59,13 @@ impl Tunnel {
         }
     }
 
-    /// A client whose backend has vanished without a Close frame is told so (1014), and has the time to answer.
+    /// A client whose backend has vanished without a Close frame is told so (1014), and has the time to answer. One whose own
+    /// bytes were no frames has failed the connection itself, and a backend may leave without a word (RFC 6455 §7.1.7).
     fn tell_of_lost_backend(&mut self) {
         let Some(reason @ (CloseReason::BackendGone | CloseReason::BackendError)) = self.reason else { return };
         let farewell = self.terms.farewell(reason);
-        if self.closing.is_none() && self.up.is_deaf() && self.down.tell_of_loss(&farewell) {
+        let is_to_blame = self.up.not_frames().is_some();
+        if self.closing.is_none() && !is_to_blame && self.up.is_deaf() && self.down.tell_of_loss(&farewell) {
             let cut_at = self.cut_at();
             let until = earlier(after(Instant::now(), self.terms.close), cut_at);
             self.closing = Some(Box::new(Closing { until, cut_at, waits_for_frame: false, farewell }));
@@ -174,10 +176,16 @@ impl Tunnel {
     }
 
     pub(super) fn shut_both(&mut self, cx: &mut Context<'_>) -> Ended {
-        for stream in [&mut self.client, &mut self.backend] {
-            // Said as well as it can be; the connection is dropped next.
-            let _ = Pin::new(stream).poll_shutdown(cx);
+        let ends = [(&mut self.client, &self.up, &self.down), (&mut self.backend, &self.down, &self.up)];
+        for (stream, from, towards) in ends {
+            // The drop that comes next says as much, where nothing can be left to be read.
+            if !(towards.is_shut() || (stream.is_bare() && from.is_read_out())) {
+                // Said as well as it can be.
+                let _ = Pin::new(stream).poll_shutdown(cx);
+            }
         }
+        let now = Instant::now();
+        self.note_activity(now);
         self.settle();
         // Both directions end for a reason that was noted; a tunnel that had none would have ended by our own hand.
         let reason = self.reason.unwrap_or(CloseReason::ShutdownCut);
@@ -190,7 +198,7 @@ impl Tunnel {
                 self.open.note_not_frames(reason);
             }
         }
-        let duration = self.open.live().since.elapsed();
+        let duration = now.saturating_duration_since(self.open.live().since);
         let ended = Ended { reason, by, farewell, totals: self.open.totals(), duration };
         self.open.end(&ended);
         ended

@@ -35,7 +35,7 @@ fn switch() -> ResponseHead {
     ResponseHead {
         version: Version::Http11,
         status: 101,
-        reason: b"Switching Protocols".to_vec(),
+        reason: b"Switching Protocols".into(),
         fields: [
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),

@@ -47,8 +47,8 @@ fn limits() -> AnswerLimits {
 fn begin(method: Method, framing: Framing) -> (Exchange, Backend) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (read, write) = theirs.into_split();
-    let connection = Connection::new(Stream::Unix(ours));
-    (Exchange::begin(connection, &request(method, framing), limits()), Backend { read, write })
+    let connection = Connection::new(Stream::Unix(ours), OutQueue::default(), limits());
+    (Exchange::begin(connection, &request(method, framing)), Backend { read, write })
 }
 
 async fn head(exchange: &mut Exchange) -> Result<ResponseHead, Failure> {
@@ -78,7 +78,7 @@ async fn an_exchange_that_ended_whole_gives_its_connection_back() {
     assert_eq!(body(&mut exchange).await.unwrap(), b"hello");
     assert!(exchange.is_ended());
     let connection = exchange.into_reusable().unwrap();
-    assert!(Exchange::begin(connection, &request(Method::GET, Framing::None), limits()).is_reused());
+    assert!(Exchange::begin(connection, &request(Method::GET, Framing::None)).is_reused());
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn only_silence_on_a_kept_connection_may_be_repeated() {
 
     for (said, repeatable) in [("", true), ("HTTP/1.1 2", false), ("HTTP/1.1 103 Early Hints\r\n\r\n", false)] {
         let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
-        exchange.connection.exchanges += 1;
+        exchange.0.exchanges += 1;
         backend.say(said).await;
         drop(backend);
         let failure = loop {
@@ -186,7 +186,7 @@ async fn a_backend_that_takes_no_more_of_the_body_is_given_up() {
     while poll_fn(|cx| Poll::Ready(exchange.poll_send_ready(cx))).await.is_ready() {
         exchange.send(Bytes::from_static(&PIECE));
     }
-    assert!(exchange.connection.out.len() >= SEND_MAX && exchange.connection.out.len() < 2 * SEND_MAX);
+    assert!(exchange.0.out.len() >= SEND_MAX && exchange.0.out.len() < 2 * SEND_MAX);
     assert!(matches!(head(&mut exchange).await, Err(Failure::AnswerTimeout)));
 }
 
@@ -222,9 +222,9 @@ async fn a_head_and_the_body_that_is_there_leave_together() {
     send(&mut exchange, b"hello").await;
     send(&mut exchange, b"world").await;
     exchange.end(None);
-    assert_eq!(exchange.connection.out.sent(), 0);
+    assert_eq!(exchange.0.out.sent(), 0);
     exchange.poll_write(&mut Context::from_waker(Waker::noop()));
-    assert!(exchange.connection.out.is_empty());
+    assert!(exchange.0.out.is_empty());
     assert!(backend.heard(64).await.ends_with("\r\n\r\nhelloworld"));
 }
 
@@ -232,7 +232,7 @@ async fn a_head_and_the_body_that_is_there_leave_together() {
 async fn an_exchange_holds_no_buffer_before_its_answer_begins() {
     let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
     assert!(poll_fn(|cx| Poll::Ready(exchange.poll_head(cx))).await.is_pending());
-    assert_eq!(exchange.connection.input.capacity(), 0);
+    assert_eq!(exchange.0.input.capacity(), 0);
     backend.say("HTTP/1.1 200 OK\r\nContent-Le").await;
     assert!(poll_fn(|cx| Poll::Ready(exchange.poll_head(cx))).await.is_pending());
     backend.say("ngth: 2\r\n\r\nhi").await;

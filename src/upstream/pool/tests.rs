@@ -1,13 +1,17 @@
 use tokio::{io::AsyncWriteExt, net::UnixStream};
 
 use super::*;
-use crate::net::Stream;
+use crate::{
+    net::{OutQueue, Stream},
+    upstream::AnswerLimits,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn connection() -> (Connection, UnixStream) {
+fn connection() -> (Box<Connection>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    (Connection::new(Stream::Unix(ours)), theirs)
+    let limits = AnswerLimits { head_bytes: 4096, fields: 64, answer_timeout: None, read_timeout: None };
+    (Connection::new(Stream::Unix(ours), OutQueue::default(), limits), theirs)
 }
 
 #[tokio::test]

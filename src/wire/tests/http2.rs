@@ -107,7 +107,7 @@ fn an_answer_over_http2_is_framed_by_its_length_or_its_stream() {
     map.append("connection", HeaderValue::from_static("close"));
     map.append("transfer-encoding", HeaderValue::from_static("chunked"));
     let head = ResponseHead::from_http2(404, &map);
-    assert_eq!((head.status, head.reason.as_slice(), head.version), (404, &b"Not Found"[..], Version::Http2));
+    assert_eq!((head.status, &*head.reason, head.version), (404, &b"Not Found"[..], Version::Http2));
     assert_eq!(head.fields, [("x-a", "b")].into_iter().collect::<Fields>());
     assert_eq!(head.framing(&Method::GET), Ok(AnswerFraming::Chunked));
     assert_eq!(head.framing(&Method::HEAD), Ok(AnswerFraming::None));

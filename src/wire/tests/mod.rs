@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod bodies;
+mod fields;
 mod hop;
 mod http2;
+mod lookups;
 mod request_bodies;
 mod requests;
 mod requests_random;

@@ -171,3 +171,45 @@ async fn a_tunnel_that_opens_during_a_drain_is_closed_at_once() {
     drop((client, backend));
     assert_eq!(tunnel.await.unwrap().reason, CloseReason::Drain);
 }
+
+/// Asks all to go in ten seconds, and to be gone ten seconds later.
+fn drain_later(tunnels: &Tunnels) {
+    let turn = Instant::now() + Duration::from_secs(10);
+    let pace = Pace::new(1_000_000, turn.into_std());
+    tunnels.drain_all(Drain { reason: CloseReason::Drain, pace, cut_at: turn + Duration::from_secs(10) });
+}
+
+const PATIENT: Terms = Terms { close: Duration::from_secs(60), ..TERMS };
+
+#[tokio::test(start_paused = true)]
+async fn what_closes_before_its_turn_is_cut_no_later_than_the_drain_says() {
+    let mut story = pipe_story(1024, Terms { idle: Duration::from_secs(5), ..PATIENT });
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    drain_later(&story.tunnels);
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::Idle, 20));
+    assert_eq!(read_to_end(&mut story.client).await, b"\x88\x06\x03\xf4idle");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_hurries_what_is_closing_already() {
+    let story = pipe_story(1024, Terms { idle: Duration::from_secs(5), ..PATIENT });
+    let began = Instant::now();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    drain_later(&story.tunnels);
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::Idle, 26));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kick_during_a_drain_takes_no_longer_than_the_drain() {
+    let story = pipe_story(1024, PATIENT);
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    drain_later(&story.tunnels);
+    tokio::task::yield_now().await;
+    story.tunnels.all().for_each(|live| live.end(crate::tunnel::kick(None).unwrap()));
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::Kicked, 20));
+}
