@@ -24,8 +24,9 @@
 //! | may it be stored, is it fresh, what does Vary say | [`cache::policy`] |
 //! | what makes two requests the same | [`cache::key`] |
 //! | purging, looking inside, explaining | [`admin`]; `gateway::{purge, explain}`; [`cli`] |
-//! | what is open, and closing it | [`admin`] (`connections`, `drain`); [`tunnel::tunnels`]; `gateway::watch` |
-//! | how many tunnels, how many handshakes | [`tunnel::permits`] |
+//! | what is open, and closing it | [`admin`] (`connections`, `drain`); [`tunnel::tunnels`]; `gateway::{watch, observed}` |
+//! | which servers are down, full or taken out | `upstream::server`; `admin::drain` |
+//! | how many tunnels, how many handshakes | [`tunnel::permits`]; of a server: `upstream::server` |
 //! | why, in words and numbers | [`cache::policy::explain`] |
 //! | one fetch for everybody who asks | [`cache::fill`]; the asking: `gateway::fetch` |
 //! | a fetch whose client has left, a refresh | `gateway::background` |

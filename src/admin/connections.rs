@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{AdminState, answer::Answer, request::Request, selection::Selection};
 use crate::{
     clock::Now,
-    tunnel::{Closed, Kind, Live, Order, RECENT_MAX, Tunnels, kick, wire::Tally},
+    tunnel::{Closed, Live, Order, RECENT_MAX, Tunnels, kick, wire::Tally},
 };
 
 pub(super) const ABOUT: &str = "?route=&upstream=&backend=&client=&state=&kind=&age=1m&idle=10s&limit=100&after=: what is open: WebSockets, and HTTP answers of some age";
@@ -161,12 +161,10 @@ fn row(live: &Live, tunnels: &Tunnels, clock: Clock) -> Map<String, Value> {
     ] {
         row.insert(key.to_owned(), value);
     }
-    if live.about.kind == Kind::WebSocket {
-        let totals = live.totals();
-        row.insert("idle_seconds".to_owned(), seconds(clock.now.saturating_duration_since(live.last_activity())));
-        row.insert("up".to_owned(), counters(&totals.up));
-        row.insert("down".to_owned(), counters(&totals.down));
-    }
+    let totals = live.totals();
+    row.insert("idle_seconds".to_owned(), seconds(clock.now.saturating_duration_since(live.last_activity())));
+    row.insert("up".to_owned(), counters(live, &totals.up));
+    row.insert("down".to_owned(), counters(live, &totals.down));
     row
 }
 
@@ -184,12 +182,8 @@ fn closed_row(closed: &Closed, tunnels: &Tunnels) -> Value {
     ] {
         row.insert(key.to_owned(), value);
     }
-    let counters = |tally: &Tally| match live.about.kind {
-        Kind::WebSocket => counters(tally),
-        Kind::Http => json!({ "bytes": tally.bytes }),
-    };
-    row.insert("up".to_owned(), counters(&ended.totals.up));
-    row.insert("down".to_owned(), counters(&ended.totals.down));
+    row.insert("up".to_owned(), counters(live, &ended.totals.up));
+    row.insert("down".to_owned(), counters(live, &ended.totals.down));
     row.into()
 }
 
@@ -202,15 +196,18 @@ fn who(live: &Live, tunnels: &Tunnels) -> Map<String, Value> {
         ("kind", about.kind.label().into()),
         ("route", tunnels.route_of(live).into()),
         ("upstream", tunnels.upstream_of(live).into()),
-        ("backend", about.backend.as_deref().into()),
+        ("backend", live.backend().as_deref().into()),
         ("client", about.client.map(|client| client.to_string()).into()),
         ("user_agent", text(&about.user_agent).into()),
-        ("subprotocol", text(&about.subprotocol).into()),
+        ("subprotocol", text(&live.subprotocol()).into()),
     ];
     facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-fn counters(tally: &Tally) -> Value {
+fn counters(live: &Live, tally: &Tally) -> Value {
+    if !live.is_tunnel() {
+        return json!({ "bytes": tally.bytes });
+    }
     json!({
         "bytes": tally.bytes,
         "frames": tally.frames,

@@ -53,6 +53,7 @@ static ENDPOINTS: &[Endpoint] = &[
         about: connections::ABOUT_CLOSED,
         answer: connections::closed,
     },
+    Endpoint { method: Method::GET, path: "/drain", about: drain::ABOUT_LIST, answer: drain::list },
     Endpoint { method: Method::POST, path: "/drain", about: drain::ABOUT, answer: drain::drain },
 ];
 

@@ -30,6 +30,7 @@ use crate::{
     cache::Cache,
     metrics::{Counter, Registry},
     tunnel::Tunnels,
+    upstream::Upstream,
     wire::{RequestHead, ResponseHead, Url},
 };
 use connection::Waits;
@@ -54,6 +55,8 @@ pub struct AdminState {
     pub explain: Explain,
     /// What is open.
     pub tunnels: Tunnels,
+    /// Where requests go: what servers there are, and to which nothing is to go.
+    pub upstreams: Vec<Arc<Upstream>>,
     /// How tunnels are told to go when the order does not say it.
     pub drain: DrainPace,
     /// Facts for the front page, as (name, value).

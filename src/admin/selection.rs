@@ -63,14 +63,12 @@ impl Selection {
         }
         holds(self.route.as_ref(), |name| tunnels.route_of(live) == name)
             && holds(self.upstream.as_ref(), |name| tunnels.upstream_of(live) == name)
-            && holds(self.backend.as_ref(), |server| live.about.backend.as_deref() == Some(server))
+            && holds(self.backend.as_ref(), |server| live.is_at(server))
             && holds(self.client.as_ref(), |net| live.about.client.is_some_and(|ip| net.contains(&ip.to_canonical())))
             && holds(self.state.as_ref(), |state| live.state() == *state)
             && holds(self.kind.as_ref(), |kind| live.about.kind == *kind)
             && holds(self.age.as_ref(), |age| now.saturating_duration_since(live.since) >= *age)
-            && holds(self.idle.as_ref(), |idle| {
-                live.about.kind == Kind::WebSocket && now.saturating_duration_since(live.last_activity()) >= *idle
-            })
+            && holds(self.idle.as_ref(), |idle| now.saturating_duration_since(live.last_activity()) >= *idle)
     }
 }
 
@@ -82,7 +80,7 @@ fn named(request: &Request, key: &str, names: &[Arc<str>]) -> Result<Option<Stri
 }
 
 /// Whether the configuration has this name.
-pub(super) fn is_known(key: &str, name: &str, names: &[Arc<str>]) -> Result<(), String> {
+fn is_known(key: &str, name: &str, names: &[Arc<str>]) -> Result<(), String> {
     match names.iter().any(|own| **own == *name) {
         true => Ok(()),
         false => Err(format!("no {key} is named `{name}`")),

@@ -56,7 +56,8 @@ pub(super) enum Command {
     /// Close connections of a running gateway, with a code and a reason
     #[command(after_help = KICK_EXAMPLES)]
     Kick(Kick),
-    /// Close a running gateway's tunnels one after another, the longest silent first
+    /// Take a route, an upstream or a server of a running gateway out of service, and back: its tunnels go one after
+    /// another, the longest silent first
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Drain),
     /// Print the version
@@ -250,7 +251,7 @@ pub(super) struct Filters {
     /// Of clients with this address, or of this network
     #[arg(long, value_name = "ADDRESS")]
     pub(super) client: Option<String>,
-    /// open, draining or closing
+    /// connecting, open, draining or closing
     #[arg(long, value_name = "WORD")]
     pub(super) state: Option<String>,
     /// websocket or http
@@ -294,6 +295,9 @@ pub(super) struct Kick {
 pub(super) struct Drain {
     #[command(flatten)]
     pub(super) which: Drained,
+    /// Take it back: what it took before comes to it again
+    #[arg(long, conflicts_with_all = ["rate", "within"])]
+    pub(super) undo: bool,
     /// Tunnels in a second [default: `drain_rate` of the configuration]
     #[arg(long, value_name = "COUNT")]
     pub(super) rate: Option<u32>,
@@ -311,18 +315,21 @@ pub(super) struct Drain {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Drained {
-    /// Every tunnel
+    /// Every tunnel: new ones get 503 from now on
     #[arg(long)]
     pub(super) all: bool,
-    /// Those of a route
+    /// Those of a route: new ones get 503; requests go on
     #[arg(long, value_name = "NAME")]
     pub(super) route: Option<String>,
-    /// Those of an upstream
+    /// Those of an upstream: new ones get 503; requests go on
     #[arg(long, value_name = "NAME")]
     pub(super) upstream: Option<String>,
-    /// Those of a server, as the configuration has it
+    /// Those of a server, as the configuration has it: new ones, and all requests, go to the other servers
     #[arg(long, value_name = "ADDRESS")]
     pub(super) server: Option<String>,
+    /// Nothing: print what is drained
+    #[arg(long, conflicts_with_all = ["undo", "rate", "within"])]
+    pub(super) list: bool,
 }
 
 /// `tidegate version`.
@@ -441,9 +448,12 @@ const DRAIN_EXAMPLES: &str = "\
 Examples:
   tidegate drain --server 10.0.0.5:3000
   tidegate drain --route chat --rate 50 --within 2m
+  tidegate drain --server 10.0.0.5:3000 --undo
   tidegate drain --all
+  tidegate drain --list
 
-It returns at once; `tidegate connections --state draining` shows who is left. New tunnels are let in meanwhile.";
+It returns at once; `tidegate connections --state draining` shows who is left. Nothing new comes to what is
+drained until it is taken back with --undo, or the gateway is started anew.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -251,6 +251,7 @@ fn websocket(settled: &RouteWebSocket) -> raw::WebSocket {
             OnChange::Keep => raw::OnChange::Keep,
             OnChange::Drain => raw::OnChange::Drain,
         }),
+        on_backend_down: set(settled.on_backend_down),
         observe: set(settled.observe),
     }
 }

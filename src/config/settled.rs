@@ -502,6 +502,8 @@ pub struct RouteWebSocket {
     pub session_code: u16,
     /// What a reload does with tunnels whose configuration has changed.
     pub on_change: OnChange,
+    /// What becomes of tunnels whose server is down.
+    pub on_backend_down: OnBackendDown,
     /// Whether frame headers are read.
     pub observe: bool,
 }
@@ -510,6 +512,15 @@ pub struct RouteWebSocket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnChange {
     /// They go on as they were opened.
+    Keep,
+    /// They are closed at the drain's pace.
+    Drain,
+}
+
+/// What becomes of tunnels whose server takes no connections any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnBackendDown {
+    /// They go on for as long as their own connections do.
     Keep,
     /// They are closed at the drain's pace.
     Drain,

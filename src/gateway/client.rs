@@ -6,6 +6,7 @@
 use std::{
     future::poll_fn,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -46,6 +47,9 @@ pub(super) enum ClientFault {
 /// One request's client.
 pub(super) trait Client: Send {
     fn info(&self) -> &ClientInfo;
+
+    /// A server is asked for the answer.
+    fn asking(&mut self, _server: &Arc<str>) {}
 
     /// The next piece of the request body.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ClientFault>>>;
@@ -102,6 +106,11 @@ pub(super) trait Client: Send {
 
     /// The answer can't be completed: it must not look whole to the client (RFC 9112 §8, RFC 9113 §8.1).
     fn abandon(&mut self);
+
+    /// The same, though nothing is wrong: the gateway does not want it to go on.
+    fn break_off(&mut self) {
+        self.abandon();
+    }
 }
 
 /// Writes everything that is queued.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     cache::FillFailed,
     clock::Now,
-    tunnel::{CloseReason, NoPermit},
+    tunnel::{CloseReason, NoPermit, PermitLimit},
     upstream::Failure,
     wire::{Refusal, RequestHead, ResponseHead, Version, response::reason_for},
 };
@@ -79,7 +79,7 @@ impl Fault {
     /// moment.
     fn retry_after(&self) -> Option<u64> {
         let least = match self {
-            Self::Draining | Self::Backend(Failure::TakenOut) => Duration::ZERO,
+            Self::Draining | Self::Ended(CloseReason::Drain) | Self::Backend(Failure::TakenOut) => Duration::ZERO,
             Self::NoPermit(refused) => refused.after,
             _ => return None,
         };
@@ -99,6 +99,7 @@ impl Fault {
             Self::NoTunnel => "No WebSockets are served here.",
             Self::Draining => "This server is stopping.",
             Self::Ended(_) => "This request was ended by the server's operator.",
+            Self::NoPermit(NoPermit { limit: PermitLimit::Drained, .. }) => "The application is being worked on.",
             Self::NoPermit(_) => "Too many connections are open or come at once.",
         }
     }
@@ -120,7 +121,10 @@ impl From<ClientFault> for Fault {
 pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts: &mut Facts, fault: &Fault) {
     facts.failure = fault.label();
     if client.started() {
-        return client.abandon();
+        return match fault {
+            Fault::Ended(_) => client.break_off(),
+            _ => client.abandon(),
+        };
     }
     if matches!(fault, Fault::Client(ClientFault::Gone | ClientFault::SendTimeout)) {
         // Nobody is there to be told: the status is for the log and the counters.

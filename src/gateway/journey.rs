@@ -16,6 +16,7 @@ use super::{
     failure::{self, Fault, OwnAnswer},
     fields::Way,
     is_ask,
+    observed::{Observed, Track},
     watch::Asker,
 };
 use crate::{
@@ -122,7 +123,9 @@ impl Gateway {
     pub(super) async fn send<C: Client>(&self, client: &mut C, request: &RequestHead, answered: Answered) -> Instant {
         let Answered { facts, route, upstream } = answered;
         let asker = Asker { request, client: client.info().client.map(|_| facts.client), route, upstream };
-        let (outcome, row) = self.watched(asker, async { Ok(flush(client).await?) }).await;
+        let track = Track::default();
+        let observed = &mut Observed::new(client, &track);
+        let (outcome, row) = self.watched(asker, &track, async { Ok(flush(observed).await?) }).await;
         self.close_row(row, &outcome, client);
         self.end(client, request, facts, outcome).await
     }
@@ -139,16 +142,19 @@ impl Gateway {
             Ok(Course::Forward { route, upstream, errand }) => {
                 let asker = Asker { request, client: client.info().client.map(|_| way.client), route, upstream };
                 let mut visit = Visit { request, way, route, upstream, facts };
+                let track = Track::default();
+                let observed = &mut Observed::new(client, &track);
                 let work = async {
                     if let Some(errand) = errand {
-                        self.ask(client, &mut visit, errand).await
+                        self.ask(observed, &mut visit, errand).await
                     } else if self.is_purge(&visit) {
-                        Box::pin(self.purge(client, &mut visit)).await
+                        Box::pin(self.purge(observed, &mut visit)).await
                     } else {
-                        Box::pin(self.relay(client, &mut visit)).await
+                        Box::pin(self.relay(observed, &mut visit)).await
                     }
                 };
-                let (outcome, row) = self.watched(asker, work).await;
+                let (outcome, row) = self.watched(asker, &track, work).await;
+                self.follow_fallen(upstream);
                 self.close_row(row, &outcome, client);
                 facts = visit.facts;
                 outcome

@@ -5,7 +5,7 @@
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
 //! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, and goes on in the
 //! `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
-//! `facts` what is counted, and `watch` makes an answer that stays open known. For operators: `purge` takes answers of a
+//! `facts` what is counted, and `watch` makes an answer that stays open known, as its `observed` client tells of it. For operators: `purge` takes answers of a
 //! URL out, `explain` tells in words what would become of a request.
 
 mod answer;
@@ -23,6 +23,7 @@ mod http1;
 mod http2;
 mod journey;
 mod metrics;
+mod observed;
 mod opening;
 mod parts;
 mod purge;
@@ -57,11 +58,11 @@ use crate::{
     access_log::AccessLog,
     cache::{self, Cache},
     clock::Now,
-    config::{Config, Route, RouteAction},
+    config::{Config, OnBackendDown, Route, RouteAction},
     metrics::Registry,
     net::{ClientInfo, Stream},
     route::RouteTable,
-    tunnel::{CloseReason, Drain, Pace, Permits, Stopper, Terms, Tunnels},
+    tunnel::{CloseReason, Drain, Live, Pace, Permits, Stopper, Terms, Tunnels, fates},
     upstream::{self, Outgoing, Upstream},
     wire::{Framing, HeadLimits, RequestHead},
 };
@@ -169,18 +170,22 @@ impl Gateway {
         })
     }
 
+    /// The upstreams, for operators.
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
     /// What is open, for operators.
     pub fn tunnels(&self) -> &Tunnels {
         &self.tunnels
     }
 
-    /// From now on: idle connections close, busy ones close after their answer, tunnels are told to go one after another.
+    /// From now on: idle connections close, busy ones close after their answer, and what comes
+    /// to no end by itself, tunnels above all, is told to go one after another.
     pub fn drain(&self) {
         self.stopper.drain();
-        let now = Instant::now();
         let (rate, most) = (self.config.limits.drain_rate, self.config.timeouts.tunnel_drain);
-        let pace = Pace::new(rate, now.into_std());
-        let count = self.tunnels.drain_all(Drain { reason: CloseReason::Drain, pace, cut_at: now + most });
+        let count = self.tunnels.drain_all(self.usual_drain(CloseReason::Drain));
         if count > 0 {
             let needed = Duration::from_secs(count as u64) / rate.max(1);
             tracing::info!(tunnels = count, rate, "draining: tunnels are told to go; the last one in {needed:.1?}");
@@ -190,6 +195,39 @@ impl Gateway {
                 );
             }
         }
+    }
+
+    /// Lets the open tunnels follow a new configuration, under which nothing else is done here: those that it leaves as
+    /// they are notice nothing, the others go as their routes say, at the drain's pace. Says how many go.
+    pub fn follow(&self, new: &Config) -> usize {
+        let count = self.tunnels.follow(&fates(&self.config, new), self.usual_drain(CloseReason::RouteChanged));
+        if count > 0 {
+            tracing::info!(tunnels = count, "tunnels are told to go: their routes have changed");
+        }
+        count
+    }
+
+    /// Tunnels of servers that have gone down since this was last asked go too, where their route says so.
+    fn follow_fallen(&self, upstream: usize) {
+        let fallen = self.upstreams[upstream].take_fallen();
+        if fallen.is_empty() {
+            return;
+        }
+        let goes = |live: &Live| {
+            let says = |route: &Route| route.websocket.on_backend_down == OnBackendDown::Drain;
+            live.is_tunnel()
+                && live.upstream as usize == upstream
+                && self.config.routes.get(live.route as usize).is_some_and(says)
+                && fallen.iter().any(|server| live.is_at(server))
+        };
+        let count = self.tunnels.drain(goes, &mut self.usual_drain(CloseReason::Drain));
+        tracing::info!(tunnels = count, servers = ?fallen, "tunnels are told to go: their servers are down");
+    }
+
+    fn usual_drain(&self, reason: CloseReason) -> Drain {
+        let now = Instant::now();
+        let pace = Pace::new(self.config.limits.drain_rate, now.into_std());
+        Drain { reason, pace, cut_at: now + self.config.timeouts.tunnel_drain }
     }
 
     /// From now on: tunnels end at once; what else is left is dropped with its connection.

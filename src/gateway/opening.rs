@@ -41,6 +41,8 @@ pub(super) struct Opening {
     may_reuse: bool,
     /// The server that was asked last.
     server: Option<Arc<str>>,
+    /// The client has been told of it.
+    is_told: bool,
     /// A connection was found, and the body is to go up with the head.
     is_new: bool,
     state: State,
@@ -79,6 +81,7 @@ impl Opening {
             tried: Vec::new(),
             may_reuse: sending != Sending::Upgrade,
             server: None,
+            is_told: false,
             is_new: false,
             state: State::Unsent(request),
         }
@@ -116,6 +119,10 @@ impl Opening {
             if !std::mem::take(&mut self.is_new) {
                 break;
             }
+        }
+        if let Some(server) = self.server.as_ref().filter(|_| !self.is_told) {
+            client.asking(server);
+            self.is_told = true;
         }
         if client.queued() > 0
             && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
@@ -185,6 +192,7 @@ impl Opening {
         let purpose = if self.sending == Sending::Upgrade { Purpose::Tunnel } else { Purpose::Exchange };
         let chosen = self.upstream.choose(&self.affinity, &self.tried, purpose)?;
         self.server = Some(chosen.name());
+        self.is_told = false;
         if self.may_reuse
             && let Some(exchange) = chosen.begin_kept(&request)
         {

@@ -11,14 +11,16 @@ use super::{
     failure::{self, Fault, OwnAnswer},
     fields::Lane,
     journey::Begun,
+    observed::{Observed, Track},
     opening::Sending,
     transfer::Transfer,
+    watch::{Asker, unless_asked},
 };
 use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, About, BadSwitch, HandshakeResult, Permit, PermitLimit, StopPhase},
+    tunnel::{self, About, BadSwitch, Connecting, HandshakeResult, Permit, PermitLimit, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
@@ -39,11 +41,11 @@ pub(super) type OpenTunnel = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) struct Agreed {
     chosen: Chosen,
     permit: Permit,
+    connecting: Connecting,
     backend: Stream,
     backend_first: Bytes,
     facts: Facts,
     route: usize,
-    upstream: usize,
     subprotocol: Box<str>,
     /// How long the session lasts that the backend has let it in with.
     session: Option<Duration>,
@@ -75,7 +77,9 @@ pub(super) async fn serve<C: TunnelClient>(
         }
     };
     let mut visit = Visit { request, way, route, upstream, facts };
-    let outcome = match gateway.shake_hands(client, &mut visit).await {
+    let shaken = gateway.shake_hands(client, &mut visit).await;
+    gateway.follow_fallen(upstream);
+    let outcome = match shaken {
         Ok(Handshake::Switched(switched)) => return gateway.switch(client, visit, *switched).await,
         Ok(Handshake::Refused) => Ok(()),
         Ok(Handshake::Declined(transfer, head)) => {
@@ -109,6 +113,7 @@ struct Switched {
     transfer: Transfer,
     head: ResponseHead,
     permit: Permit,
+    connecting: Connecting,
     session: Option<Duration>,
 }
 
@@ -141,12 +146,21 @@ impl Gateway {
             let message = "This page's origin may not open a WebSocket here.";
             return Ok(self.refuse(client, visit, OwnAnswer { status: foreign.status(), message, fields: &[] }).await);
         }
+        let route = visit.route;
         let address = client.info().client.map(|_| visit.way.client);
-        let permit = self.permits.take(visit.route, address, visit.facts.now.instant).map_err(Fault::NoPermit)?;
+        let permit = self.permits.take(route, address, visit.facts.now.instant).map_err(Fault::NoPermit)?;
+        let refused = |limit| Fault::NoPermit(self.permits.refuse(route, limit));
+        let asker = Asker { request: visit.request, client: address, route, upstream: visit.upstream };
+        let (about, since) = (asker.about(tunnel::Kind::WebSocket), visit.facts.now.instant.into());
+        let connecting = self.tunnels.connect(route, visit.upstream, about, since);
+        let mut connecting = connecting.map_err(|tunnel::Drained| refused(PermitLimit::Drained))?;
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
-        let opened = self.open(client, visit, outgoing, Sending::Upgrade).await;
+        let track = Track::default();
+        let observed = &mut Observed::new(client, &track);
+        let opening = self.open(observed, visit, outgoing, Sending::Upgrade);
+        let opened = unless_asked(&mut connecting, &track, opening).await;
         let (transfer, mut head) = opened.map_err(|fault| match fault {
-            Fault::Backend(Failure::Full) => Fault::NoPermit(self.permits.refuse(visit.route, PermitLimit::Server)),
+            Fault::Backend(Failure::Full) => refused(PermitLimit::Server),
             fault => fault,
         })?;
         // RFC 8441 §5, RFC 9110 §9.3.6: over HTTP/2 a 2xx would say that the tunnel is open.
@@ -158,7 +172,7 @@ impl Gateway {
         }
         let verified = tunnel::verify_switch(&head, handshake.key()).and_then(|()| self.session_of(&mut head, visit));
         match verified {
-            Ok(session) => Ok(Handshake::Switched(Box::new(Switched { transfer, head, permit, session }))),
+            Ok(session) => Ok(Handshake::Switched(Box::new(Switched { transfer, head, permit, connecting, session }))),
             Err(fault) => {
                 tracing::warn!(reason = fault.label(), server = ?visit.facts.server, "a backend's 101 does not answer the handshake");
                 Err(Failure::BadSwitch.into())
@@ -196,7 +210,7 @@ impl Gateway {
         mut visit: Visit<'_>,
         switched: Switched,
     ) -> Option<Agreed> {
-        let Switched { transfer, mut head, permit, session } = switched;
+        let Switched { transfer, mut head, permit, connecting, session } = switched;
         self.switch_fields(&mut head, &visit);
         let subprotocol = About::text(head.fields.get("sec-websocket-protocol"));
         super::fields::set_sticky_cookie(&mut head, visit.request, &transfer.chosen);
@@ -210,8 +224,8 @@ impl Gateway {
         let Transfer { mut chosen, exchange, .. } = transfer;
         chosen.count();
         let (backend, backend_first) = exchange.into_upgraded()?;
-        let Visit { route, upstream, facts, .. } = visit;
-        Some(Agreed { chosen, permit, backend, backend_first, facts, route, upstream, subprotocol, session })
+        let Visit { route, facts, .. } = visit;
+        Some(Agreed { chosen, permit, connecting, backend, backend_first, facts, route, subprotocol, session })
     }
 
     /// Of the backend's 101 the client gets what belongs to the handshake, under our own hop fields.
@@ -233,19 +247,12 @@ impl Agreed {
         client: C,
         request: RequestHead,
     ) -> Option<OpenTunnel> {
-        let Self { chosen, permit, backend, backend_first, facts, route, upstream, subprotocol, session } = self;
+        let Self { chosen, permit, connecting, backend, backend_first, facts, route, subprotocol, session } = self;
         let has_address = client.info().client.is_some();
-        let about = About {
-            kind: tunnel::Kind::WebSocket,
-            client: has_address.then_some(facts.client),
-            backend: facts.server.clone(),
-            user_agent: About::text(request.fields.get("user-agent")),
-            subprotocol,
-        };
         let (stream, client_first) = client.into_stream()?;
+        let open = connecting.open(facts.server.as_ref(), subprotocol);
         // What the log says at the end is kept for nothing but the log.
         let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
-        let open = gateway.tunnels.open(route, upstream, about);
         let terms = &gateway.terms[route];
         let terms = session.map_or_else(|| Arc::clone(terms), |left| Arc::new(terms.with_session(left)));
         Some(Box::pin(tunnel::run(stream, client_first, backend, backend_first, terms, open, move |ended| {
@@ -308,7 +315,7 @@ impl Logged {
 
 fn result_of(fault: &Fault) -> HandshakeResult {
     match fault {
-        Fault::Draining | Fault::NoPermit(_) => HandshakeResult::Limited,
+        Fault::Draining | Fault::Ended(_) | Fault::NoPermit(_) => HandshakeResult::Limited,
         Fault::Backend(Failure::BadSwitch) => HandshakeResult::BadSwitch,
         Fault::Client(ClientFault::Gone) => HandshakeResult::ClientGone,
         _ => HandshakeResult::BackendFailed,

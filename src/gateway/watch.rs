@@ -1,6 +1,7 @@
-//! Answers that stay open for long are known to operators, and can be cut by them.
+//! Answers that stay open for long are known to operators, and can be ended by them, as can handshakes.
 //!
-//! What most answers pay for it is a look whether they are there at once; one that is not sets a timer.
+//! What most answers pay for it is a look whether they are there at once, and a few relaxed stores; one that is not sets a
+//! timer.
 
 use std::{
     future::{Future, poll_fn},
@@ -16,9 +17,10 @@ use super::{
     Gateway,
     client::{Client, ClientFault},
     failure::Fault,
+    observed::Track,
 };
 use crate::{
-    tunnel::{About, CloseReason, Ended, Kind, OpenAnswer, Totals},
+    tunnel::{About, CloseReason, Connecting, Ended, Kind, OpenAnswer, Totals},
     wire::RequestHead,
 };
 
@@ -33,10 +35,12 @@ pub(super) struct Asker<'r> {
 }
 
 impl Gateway {
-    /// Does the work of an answer; after a while it is a row, and then it may be cut. Gives the row to be closed.
+    /// Does the work of an answer, which leaves a track; after a while it is a row, and then it may be ended. Gives the row
+    /// to be closed.
     pub(super) async fn watched(
         &self,
         asker: Asker<'_>,
+        track: &Track,
         work: impl Future<Output = Result<(), Fault>>,
     ) -> (Result<(), Fault>, Option<OpenAnswer>) {
         let mut work = pin!(work);
@@ -54,21 +58,18 @@ impl Gateway {
                     ready!(timer.poll(cx));
                 }
             }
-            row.get_or_insert_with(|| self.row(asker)).poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
+            let row = row.get_or_insert_with(|| self.row(asker));
+            row.note(&track.progress());
+            row.poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
         })
         .await;
         (outcome, row)
     }
 
     fn row(&self, asker: Asker<'_>) -> OpenAnswer {
-        let about = About {
-            kind: Kind::Http,
-            client: asker.client,
-            user_agent: About::text(asker.request.fields.get("user-agent")),
-            ..About::default()
-        };
         let now = Instant::now();
-        self.tunnels.list_answer(asker.route, asker.upstream, about, now.checked_sub(ROW_AFTER).unwrap_or(now))
+        let since = now.checked_sub(ROW_AFTER).unwrap_or(now);
+        self.tunnels.list_answer(asker.route, asker.upstream, asker.about(Kind::Http), since)
     }
 
     /// Takes the row out, if there is one, with how its answer ended.
@@ -85,6 +86,32 @@ impl Gateway {
         (totals.up.bytes, totals.down.bytes) = (client.received(), client.sent());
         let duration = row.live().since.elapsed();
         row.end(Ended { reason, by: reason.by(), farewell: None, totals, duration });
+    }
+}
+
+/// Does the work of a handshake, unless somebody does not want it to go on.
+pub(super) async fn unless_asked<T>(
+    row: &mut Connecting,
+    track: &Track,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
+            return Poll::Ready(outcome);
+        }
+        if let Some(backend) = track.progress().backend {
+            row.note_backend(&backend);
+        }
+        row.poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
+    })
+    .await
+}
+
+impl Asker<'_> {
+    /// For the row of what it has asked for.
+    pub(super) fn about(&self, kind: Kind) -> About {
+        About { kind, client: self.client, user_agent: About::text(self.request.fields.get("user-agent")) }
     }
 }
 

@@ -48,6 +48,7 @@ pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
         bases: Arc::new(move |url| of_bases.bases_of(url)),
         explain: Arc::new(move |request, answer| of_explain.explain(request, answer)),
         tunnels: handler.tunnels().clone(),
+        upstreams: handler.upstreams().to_vec(),
         drain,
         info: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
     };

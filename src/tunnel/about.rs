@@ -1,6 +1,6 @@
-//! Who is at the two ends of an open connection: what operators are told of it beside its numbers.
+//! Who is at the client's end of a connection: what operators are told of it beside its numbers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 /// What a row of the list is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -12,19 +12,15 @@ pub enum Kind {
     Http,
 }
 
-/// Who is at the two ends of a connection. Texts are the client's and the backend's own, cut to a bound.
+/// Who has asked for a connection. Texts are the client's own, cut to a bound.
 #[derive(Clone, Debug, Default)]
 pub struct About {
     /// What it is.
     pub kind: Kind,
     /// The client's address as believed; `None` on a Unix socket.
     pub client: Option<IpAddr>,
-    /// The server of the upstream; `None` while it is not known.
-    pub backend: Option<Arc<str>>,
     /// The request's `User-Agent`; empty if it has none.
     pub user_agent: Box<str>,
-    /// The subprotocol that both sides have agreed to (RFC 6455 §1.9); empty if there is none.
-    pub subprotocol: Box<str>,
 }
 
 impl About {

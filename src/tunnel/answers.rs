@@ -1,11 +1,13 @@
 //! HTTP answers that stay open, as rows beside the tunnels: streams of events, long polls, large downloads.
 //!
-//! A row is made when an answer has been open for a while; most never are. A drain leaves them alone, for what a client
-//! has half of can't be moved elsewhere; an operator may cut them.
+//! A row is made when an answer has been open for a while; most never are. What has a length comes to its end by itself,
+//! and what has not begun may be a POST's: a drain leaves both alone. An answer without a length may go on for ever, as a
+//! stream of events does; a drain ends it in its turn, and its client comes back elsewhere. HTTP has no word for that, so
+//! its end is a cut, which must not look whole (RFC 9112 §8, RFC 9113 §8.1).
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::time::Instant;
@@ -13,56 +15,71 @@ use tokio::time::Instant;
 use super::{
     about::About,
     close::{CloseReason, Ended},
-    live::{Live, Request},
+    live::{Live, State},
     recent::Closed,
-    tunnels::{Shared, Tunnels},
+    row::{Due, Row},
+    tunnels::Tunnels,
 };
 use crate::{clock::Now, metrics::GaugeFamilyGuard};
 
 /// An HTTP answer on the list, held by the task that gives it. It leaves the list and the gauge with its drop.
 pub struct OpenAnswer {
-    shared: Arc<Shared>,
-    live: Arc<Live>,
-    place: u32,
+    row: Row,
+    due: Due,
     _held: GaugeFamilyGuard<usize>,
+}
+
+/// How far an answer has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The server that was asked last.
+    pub backend: Option<Arc<str>>,
+    /// Body bytes from the client.
+    pub up: u64,
+    /// Body bytes for the client.
+    pub down: u64,
+    /// It has begun, and its head gave it no length.
+    pub is_endless: bool,
 }
 
 impl Tunnels {
     /// Puts an HTTP answer that has been open since then on the list.
     pub fn list_answer(&self, route: usize, upstream: usize, about: About, since: Instant) -> OpenAnswer {
         let shared = Arc::clone(&self.shared);
-        let (place, live) = shared.list.lock().add(route as u32, upstream as u32, about, since);
+        let added = shared.list.lock().add(route as u32, upstream as u32, about, since);
         let _held = shared.metrics.answers.hold(route);
-        OpenAnswer { shared, live, place, _held }
+        OpenAnswer { row: Row::new(shared, added), due: None, _held }
     }
 }
 
 impl OpenAnswer {
-    /// Ready when somebody wants its end, with the reason; otherwise the task is woken then.
-    pub fn poll_asked(&self, cx: &Context<'_>) -> Poll<CloseReason> {
-        self.live.listen(cx.waker());
-        match self.live.take_request() {
-            None => Poll::Pending,
-            Some(Request::End(order)) => Poll::Ready(order.reason),
-            Some(Request::Cut) => Poll::Ready(CloseReason::ShutdownCut),
+    /// Ready when it is to end, with the reason; otherwise the task is woken then.
+    pub fn poll_asked(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let asked = self.row.poll_asked(&mut self.due, cx);
+        self.live().note_state(if self.due.is_some() { State::Draining } else { State::Open });
+        let reason = ready!(asked);
+        self.live().note_state(State::Closing);
+        Poll::Ready(reason)
+    }
+
+    /// Tells others how far it has come.
+    pub fn note(&self, progress: &Progress) {
+        let (live, was_endless) = (self.live(), self.live().is_endless());
+        live.note_progress(progress);
+        if progress.is_endless && !was_endless {
+            // A drain may have passed it over until now.
+            self.row.shared.list.lock().tell(live);
         }
     }
 
     /// Remembers how it ended.
     pub fn end(self, ended: Ended) {
         let at = Now::read().unix;
-        self.shared.recent.push(Closed { live: Arc::clone(&self.live), ended, at });
+        self.row.shared.recent.push(Closed { live: Arc::clone(&self.row.live), ended, at });
     }
 
     /// The record that others see.
     pub fn live(&self) -> &Live {
-        &self.live
-    }
-}
-
-impl Drop for OpenAnswer {
-    fn drop(&mut self) {
-        self.shared.list.lock().remove(self.place);
-        self.live.hang_up();
+        &self.row.live
     }
 }

@@ -75,7 +75,7 @@ pub struct Ended {
     pub farewell: Option<Farewell>,
     /// What has passed.
     pub totals: Totals,
-    /// From the 101 to the end.
+    /// From the handshake to the end.
     pub duration: Duration,
 }
 

@@ -25,8 +25,8 @@ use super::{
     close::{CloseReason, Ended, Party, Side},
     direction::{Direction, Step},
     live::{Order, Request, State},
+    open::Open,
     terms::Terms,
-    tunnels::Open,
     wire::{Farewell, HELD_BYTES_MAX, Observer},
 };
 use crate::net::Stream;
@@ -119,6 +119,7 @@ impl Tunnel {
         match self.open.live().take_request() {
             None => {}
             Some(Request::End(order)) => self.obey(order),
+            Some(Request::Stay) => self.stay(),
             Some(Request::Cut) => return Poll::Ready(self.cut(cx, CloseReason::ShutdownCut)),
         }
         loop {

@@ -1,4 +1,4 @@
-//! One open tunnel as others see it: what it is, what has passed, and the way to tell it to go.
+//! One tunnel, or one HTTP answer that stays open, as others see it: what it is, what has passed, and the way to tell it to go.
 //!
 //! The tunnel itself is the only writer of its numbers: its last activity with one relaxed store, everything else under a
 //! lock that only a reader of this one tunnel contends for; both when it begins to move after a rest, and then about once
@@ -6,7 +6,10 @@
 //! To see whether anything is asked of it costs the tunnel one relaxed load.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
+    },
     task::Waker,
     time::Duration,
 };
@@ -15,12 +18,13 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    about::About,
+    about::{About, Kind},
+    answers::Progress,
     close::{CloseReason, Side},
     wire::{Farewell, Tally},
 };
 
-/// One open tunnel.
+/// One tunnel, from its handshake on, or one HTTP answer that stays open.
 #[derive(Debug)]
 pub struct Live {
     /// Never used again in this process.
@@ -29,9 +33,9 @@ pub struct Live {
     pub route: u32,
     /// Index of the upstream.
     pub upstream: u32,
-    /// Who is at its ends.
+    /// Who has asked for it.
     pub about: About,
-    /// When it opened.
+    /// When its request came.
     pub since: Instant,
     /// Milliseconds from then to the last activity.
     active: AtomicU64,
@@ -40,7 +44,9 @@ pub struct Live {
     is_asked: AtomicBool,
     /// Microseconds, of the client and of the backend; zero while there is none.
     round_trips: [AtomicU32; 2],
-    totals: Mutex<Totals>,
+    /// It does not come to an end by itself.
+    is_endless: AtomicBool,
+    known: Mutex<Known>,
     asked: Mutex<Asked>,
 }
 
@@ -53,9 +59,21 @@ pub struct Totals {
     pub down: Tally,
 }
 
+/// What becomes known as it goes on.
+#[derive(Debug, Default)]
+struct Known {
+    totals: Totals,
+    /// The server of the upstream.
+    backend: Option<Arc<str>>,
+    /// What both sides have agreed to (RFC 6455 §1.9); empty if that is nothing.
+    subprotocol: Box<str>,
+}
+
 /// Where a tunnel stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
+    /// Its handshake is under way.
+    Connecting,
     /// Bytes pass.
     Open,
     /// It will be told to go when its turn comes.
@@ -88,11 +106,15 @@ struct Asked {
 #[derive(Debug)]
 pub(super) enum Request {
     End(Box<Order>),
+    /// What was asked before is asked no longer.
+    Stay,
     Cut,
 }
 
 impl Live {
     pub(super) fn new(id: u64, route: u32, upstream: u32, about: About, since: Instant) -> Self {
+        let is_tunnel = about.kind == Kind::WebSocket;
+        let state = if is_tunnel { State::Connecting } else { State::Open };
         Self {
             id,
             route,
@@ -100,10 +122,11 @@ impl Live {
             about,
             since,
             active: AtomicU64::new(0),
-            state: AtomicU8::new(State::Open as u8),
+            state: AtomicU8::new(state as u8),
             is_asked: AtomicBool::new(false),
             round_trips: Default::default(),
-            totals: Mutex::default(),
+            is_endless: AtomicBool::new(is_tunnel),
+            known: Mutex::default(),
             asked: Mutex::default(),
         }
     }
@@ -111,8 +134,9 @@ impl Live {
     /// Where it stands.
     pub fn state(&self) -> State {
         match self.state.load(Ordering::Relaxed) {
-            0 => State::Open,
-            1 => State::Draining,
+            0 => State::Connecting,
+            1 => State::Open,
+            2 => State::Draining,
             _ => State::Closing,
         }
     }
@@ -124,7 +148,32 @@ impl Live {
 
     /// What has passed, up to about a second ago.
     pub fn totals(&self) -> Totals {
-        *self.totals.lock()
+        self.known.lock().totals
+    }
+
+    /// The server of the upstream; `None` while it is not known.
+    pub fn backend(&self) -> Option<Arc<str>> {
+        self.known.lock().backend.clone()
+    }
+
+    /// Whether that is its server.
+    pub fn is_at(&self, server: &str) -> bool {
+        self.known.lock().backend.as_deref() == Some(server)
+    }
+
+    /// The subprotocol that both sides have agreed to (RFC 6455 §1.9); empty if there is none.
+    pub fn subprotocol(&self) -> Box<str> {
+        self.known.lock().subprotocol.clone()
+    }
+
+    /// Whether it is, or is to become, a tunnel.
+    pub fn is_tunnel(&self) -> bool {
+        self.about.kind == Kind::WebSocket
+    }
+
+    /// Whether it does not come to an end by itself: a tunnel, or an answer without a length.
+    pub fn is_endless(&self) -> bool {
+        self.is_endless.load(Ordering::Relaxed)
     }
 
     /// The last round trip of a Ping of ours to the client.
@@ -150,6 +199,22 @@ impl Live {
         };
         asked.order = Some(Box::new(order));
         self.wake(asked);
+    }
+
+    /// Takes an order to drain back, unless it is being carried out.
+    pub(super) fn stay(&self) {
+        let mut asked = self.asked.lock();
+        if asked.order.take_if(|order| order.reason == CloseReason::Drain).is_some() {
+            self.wake(asked);
+        }
+    }
+
+    /// Whoever looks next sees what is asked, be it that another has seen it already.
+    pub(super) fn remind(&self) {
+        let asked = self.asked.lock();
+        if asked.order.is_some() || asked.cut {
+            self.is_asked.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Ends it at once.
@@ -193,7 +258,11 @@ impl Live {
         let asked = self.asked.lock();
         self.is_asked.store(false, Ordering::Relaxed);
         // The order stays, to be compared with later ones.
-        if asked.cut { Some(Request::Cut) } else { asked.order.clone().map(Request::End) }
+        Some(match &asked.order {
+            _ if asked.cut => Request::Cut,
+            Some(order) => Request::End(order.clone()),
+            None => Request::Stay,
+        })
     }
 
     #[inline]
@@ -211,9 +280,32 @@ impl Live {
     }
 
     pub(super) fn note_traffic(&self, up: &Tally, down: &Tally) {
-        let mut totals = self.totals.lock();
+        let totals = &mut self.known.lock().totals;
         totals.up.add(up);
         totals.down.add(down);
+    }
+
+    pub(super) fn note_backend(&self, server: &Arc<str>) {
+        self.known.lock().backend = Some(Arc::clone(server));
+    }
+
+    /// What its handshake has come to.
+    pub(super) fn note_agreed(&self, backend: Option<&Arc<str>>, subprotocol: Box<str>) {
+        let mut known = self.known.lock();
+        known.backend = backend.cloned();
+        known.subprotocol = subprotocol;
+    }
+
+    /// How far an answer has come.
+    pub(super) fn note_progress(&self, progress: &Progress) {
+        let mut known = self.known.lock();
+        known.backend.clone_from(&progress.backend);
+        let totals = &mut known.totals;
+        if (totals.up.bytes, totals.down.bytes) != (progress.up, progress.down) {
+            (totals.up.bytes, totals.down.bytes) = (progress.up, progress.down);
+            self.note_activity(Instant::now());
+        }
+        self.is_endless.fetch_or(progress.is_endless, Ordering::Relaxed);
     }
 
     fn round_trip(&self, side: Side) -> Option<Duration> {
@@ -239,11 +331,12 @@ impl Order {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 3] = [Self::Open, Self::Draining, Self::Closing];
+    pub const ALL: [Self; 4] = [Self::Connecting, Self::Open, Self::Draining, Self::Closing];
 
     /// The metric label.
     pub fn label(self) -> &'static str {
         match self {
+            Self::Connecting => "connecting",
             Self::Open => "open",
             Self::Draining => "draining",
             Self::Closing => "closing",

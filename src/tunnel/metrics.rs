@@ -62,7 +62,7 @@ pub enum HandshakeResult {
     Invalid,
     /// The Origin was not let in (403).
     Origin,
-    /// A limit or a drain stood against it (429, 503).
+    /// A limit, a drain or an operator stood against it (503).
     Limited,
     /// The backend answered otherwise, and its answer was passed on.
     Declined,
@@ -86,7 +86,7 @@ impl Metrics {
                 let names = routes();
                 registry.gauge_family(
                     "tidegate_websocket_connections",
-                    "Tunnels open now: `open`; `draining`, which will be told to go in their turn; `closing`, which have been told and have not gone yet.",
+                    "Tunnels now: `connecting`, whose handshake is under way; `open`; `draining`, which will be told to go in their turn; `closing`, which have been told and have not gone yet.",
                     &["route", "upstream", "state"],
                     move |place: &Place| {
                         let state = place.state.label().to_owned();
@@ -129,7 +129,7 @@ impl Metrics {
                 let names = routes();
                 registry.histogram_family(
                     "tidegate_websocket_connection_duration_seconds",
-                    "How long tunnels were open, counted at their end.",
+                    "How long tunnels were there, from the handshake on, counted at their end.",
                     &["route"],
                     TUNNEL_SECONDS,
                     move |route: &usize| vec![name(&names, *route)],

@@ -47,6 +47,8 @@ pub enum PermitLimit {
     HandshakesPerClient,
     /// `max_tunnels` of the servers; the places are the upstream's own.
     Server,
+    /// No limit, but an operator who drains.
+    Drained,
 }
 
 /// A handshake that has to come again later.
@@ -61,7 +63,7 @@ pub struct NoPermit {
 struct Shared {
     total_max: Option<u64>,
     routes: Vec<Limits>,
-    book: Mutex<Book>,
+    book: Arc<Mutex<Book>>,
     refused: Arc<Family<(usize, PermitLimit)>>,
     uncounted: Counter,
 }
@@ -105,7 +107,7 @@ impl Permits {
         let names: Vec<Arc<str>> = routes.iter().map(|(name, _)| Arc::clone(name)).collect();
         let refused = registry.family(
             "tidegate_websocket_refused_total",
-            "Handshakes answered with 503 because a limit stood against them, by the limit's key.",
+            "Handshakes answered with 503 because a limit stood against them, by the limit's key; `drained`: an operator drains.",
             &["route", "limit"],
             move |(route, limit): &(usize, PermitLimit)| {
                 vec![names.get(*route).map(ToString::to_string).unwrap_or_default(), limit.label().to_owned()]
@@ -115,15 +117,21 @@ impl Permits {
             "tidegate_websocket_clients_uncounted_total",
             "Handshakes let in without the limits of single clients, because too many clients came at once to tell them apart. When this rises, an attack comes from very many addresses.",
         );
-        let book = Book {
+        let book = Arc::new(Mutex::new(Book {
             total: 0,
             routes: vec![Use::default(); routes.len()],
             clients: HashMap::default(),
             prune_from: PRUNE_FROM_FIRST,
             pruned: None,
-        };
+        }));
+        let places = Arc::clone(&book);
+        registry.gauge_from(
+            "tidegate_websocket_places_taken",
+            "Places of tunnels that are taken, handshakes under way among them: what `tunnels` of [limits] bounds.",
+            move || places.lock().total as f64,
+        );
         let routes = routes.iter().map(|(_, websocket)| Limits::new(websocket)).collect();
-        Self { shared: Arc::new(Shared { total_max, routes, book: Mutex::new(book), refused, uncounted }) }
+        Self { shared: Arc::new(Shared { total_max, routes, book, refused, uncounted }) }
     }
 
     /// A place for one more tunnel of this route and client, or the limit that refuses it. A refused handshake costs its
@@ -251,6 +259,7 @@ impl PermitLimit {
             Self::Handshakes => "handshakes_per_second",
             Self::HandshakesPerClient => "handshakes_per_second_per_client",
             Self::Server => "max_tunnels",
+            Self::Drained => "drained",
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What a new configuration means for the tunnels that are open: pure, over two configurations.
+//! What a new configuration means for the tunnels that are open: pure, over two configurations; and how that is carried out.
 //!
 //! A tunnel has made its choice of a backend and its handshake; what else its route does to requests is nothing to it. So
 //! it is touched only by what it was opened for: which requests, which servers, which terms.
 
-use super::Terms;
+use super::{Drain, Terms, Tunnels};
 use crate::config::{Config, OnChange, Route, RouteAction, Upstream};
 
 /// What becomes of a route's tunnels.
@@ -18,6 +18,14 @@ pub enum Fate {
 /// For each route of `old` what becomes of its tunnels under `new`. Routes are known by their names.
 pub fn fates(old: &Config, new: &Config) -> Vec<Fate> {
     old.routes.iter().map(|route| fate(old, route, new)).collect()
+}
+
+impl Tunnels {
+    /// Carries out what is to become of the tunnels of each route. Says how many are told to go; the others notice nothing.
+    pub fn follow(&self, fates: &[Fate], mut drain: Drain) -> usize {
+        let goes = |route: u32| fates.get(route as usize) == Some(&Fate::Drain);
+        self.drain(|live| live.is_tunnel() && goes(live.route), &mut drain)
+    }
 }
 
 fn fate(old: &Config, before: &Route, new: &Config) -> Fate {

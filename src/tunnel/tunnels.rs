@@ -9,18 +9,15 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    about::{About, Kind},
-    close::{CloseReason, CodeClass, Ended, Side},
-    live::{Live, Order, State, Totals},
-    metrics::{Course, HandshakeResult, Metrics, Place},
-    pace::Pace,
+    about::About,
+    list::{Drain, Ending, List, Part},
+    live::{Live, Order},
+    metrics::{HandshakeResult, Metrics},
+    open::Connecting,
     recent::{Closed, Recent},
-    wire::{Counts, NotFrames},
+    row::Row,
 };
-use crate::{
-    clock::Now,
-    metrics::{GaugeFamilyGuard, Registry},
-};
+use crate::metrics::Registry;
 
 /// All tunnels. Cheap to clone.
 #[derive(Clone)]
@@ -36,45 +33,9 @@ pub(super) struct Shared {
     upstreams: Vec<Arc<str>>,
 }
 
-#[derive(Default)]
-pub(super) struct List {
-    /// By place; places are used again.
-    places: Vec<Option<Arc<Live>>>,
-    free: Vec<u32>,
-    opened: u64,
-    ending: Ending,
-}
-
-/// What becomes of tunnels that open from now on.
-#[derive(Default)]
-enum Ending {
-    #[default]
-    No,
-    /// They are told to go in their turn.
-    Drain(Drain),
-    /// They are cut.
-    Cut,
-}
-
-/// How many tunnels are told to go, how fast, and how.
-#[derive(Clone, Debug)]
-pub struct Drain {
-    /// For log and metrics.
-    pub reason: CloseReason,
-    /// When the next one is told.
-    pub pace: Pace,
-    /// What has not ended by then is cut.
-    pub cut_at: Instant,
-}
-
-/// One open tunnel, held by itself. It leaves the list and the gauge with its drop, whatever ends it.
-pub struct Open {
-    shared: Arc<Shared>,
-    live: Arc<Live>,
-    held: GaugeFamilyGuard<Place>,
-    place: u32,
-    ended: bool,
-}
+/// Why there is no place for a handshake: its route or its upstream is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained;
 
 impl Tunnels {
     /// None is open yet. Declares the metrics; `routes` and `upstreams` are the names for the indices that are counted with.
@@ -110,16 +71,24 @@ impl Tunnels {
         self.shared.metrics.handshakes.add((route, result), 1);
     }
 
-    /// Counts a tunnel as open from now on.
-    pub fn open(&self, route: usize, upstream: usize, about: About) -> Open {
-        let metrics = &self.shared.metrics;
-        metrics.handshakes.add((route, HandshakeResult::Opened), 1);
-        let (place, live) = self.shared.list.lock().add(route as u32, upstream as u32, about, Instant::now());
-        let held = metrics.connections.hold(Place { route, upstream, state: live.state() });
-        Open { shared: Arc::clone(&self.shared), live, held, place, ended: false }
+    /// Puts a tunnel on the list whose handshake has come at that moment.
+    ///
+    /// # Errors
+    /// An operator drains what it would belong to.
+    pub fn connect(&self, route: usize, upstream: usize, about: About, since: Instant) -> Result<Connecting, Drained> {
+        let shared = Arc::clone(&self.shared);
+        let added = {
+            let mut list = shared.list.lock();
+            let (route, upstream) = (route as u32, upstream as u32);
+            if list.is_barred(route, upstream) {
+                return Err(Drained);
+            }
+            list.add(route, upstream, about, since)
+        };
+        Ok(Connecting::new(Row::new(shared, added)))
     }
 
-    /// How many are open.
+    /// How many are on the list.
     pub fn count(&self) -> usize {
         let list = self.shared.list.lock();
         list.places.len() - list.free.len()
@@ -167,23 +136,62 @@ impl Tunnels {
         pages.flatten().map(|(_, live)| live)
     }
 
-    /// Asks tunnels to go, at the drain's pace, the longest silent first. Says how many, and when the last is told.
+    /// Asks those that come to no end by themselves to go, at the drain's pace, the longest silent first. Says how many.
     pub fn drain(&self, which: impl Fn(&Live) -> bool, drain: &mut Drain) -> usize {
         let now = Instant::now();
         let silent: Vec<(Duration, Arc<Live>)> = self
             .all()
-            .filter(|live| live.about.kind == Kind::WebSocket && which(live))
+            .filter(|live| live.is_endless() && which(live))
             .map(|live| (now.saturating_duration_since(live.last_activity()), live))
             .collect();
         let count = silent.len();
-        let Drain { reason, cut_at, .. } = *drain;
+        let (reason, cut_at) = (drain.reason, Some(drain.cut_at));
         for (at, live) in drain.pace.plan(silent, fastrand::f64) {
-            live.end(Order { reason, farewell: None, at: at.into(), cut_at: Some(cut_at) });
+            live.end(Order { reason, farewell: None, at: at.into(), cut_at });
         }
         count
     }
 
-    /// Asks all tunnels to go, and those that open later as well. Says how many there are.
+    /// The same of a part, to which nothing new comes until it is taken back. Says how many there are now.
+    pub fn drain_part(&self, part: &Part, mut drain: Drain) -> usize {
+        {
+            let mut list = self.shared.list.lock();
+            list.drained.retain(|(other, _)| other != part);
+            list.drained.push((part.clone(), drain.clone()));
+        }
+        let count = self.drain(|live| part.has(live), &mut drain);
+        let mut list = self.shared.list.lock();
+        if let Some((_, later)) = list.drained.iter_mut().find(|(other, _)| other == part) {
+            *later = drain;
+        }
+        count
+    }
+
+    /// Takes a part back: new tunnels come to it again, and those stay whose turn to go has not come. Says whether it was
+    /// drained.
+    pub fn take_back(&self, part: &Part) -> bool {
+        let was_drained = {
+            let mut list = self.shared.list.lock();
+            let before = list.drained.len();
+            list.drained.retain(|(other, _)| other != part);
+            list.drained.len() < before
+        };
+        if was_drained {
+            for live in self.all().filter(|live| part.has(live)) {
+                live.stay();
+                // What else drains it still does.
+                self.shared.list.lock().tell(&live);
+            }
+        }
+        was_drained
+    }
+
+    /// What is drained and was not taken back.
+    pub fn drained(&self) -> Vec<Part> {
+        self.shared.list.lock().drained.iter().map(|(part, _)| part.clone()).collect()
+    }
+
+    /// Asks all to go that come to no end by themselves, and those that come later as well. Says how many there are.
     pub fn drain_all(&self, mut drain: Drain) -> usize {
         {
             let mut list = self.shared.list.lock();
@@ -204,104 +212,6 @@ impl Tunnels {
     pub fn cut_all(&self) {
         self.shared.list.lock().ending = Ending::Cut;
         self.all().for_each(|live| live.cut());
-    }
-}
-
-impl List {
-    pub(super) fn add(&mut self, route: u32, upstream: u32, about: About, since: Instant) -> (u32, Arc<Live>) {
-        let is_tunnel = about.kind == Kind::WebSocket;
-        let live = Arc::new(Live::new(self.opened, route, upstream, about, since));
-        self.opened += 1;
-        match &mut self.ending {
-            // What a client has half of can't be moved elsewhere.
-            Ending::Drain(_) if !is_tunnel => {}
-            Ending::No => {}
-            Ending::Drain(drain) => {
-                let at = drain.pace.next(fastrand::f64()).into();
-                live.end(Order { reason: drain.reason, farewell: None, at, cut_at: Some(drain.cut_at) });
-            }
-            Ending::Cut => live.cut(),
-        }
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            (self.places.len() - 1) as u32
-        });
-        self.places[place as usize] = Some(Arc::clone(&live));
-        (place, live)
-    }
-
-    pub(super) fn remove(&mut self, place: u32) {
-        self.places[place as usize] = None;
-        self.free.push(place);
-        if self.free.len() == self.places.len() {
-            // None is left: nor is the memory that many once took.
-            (self.places, self.free) = Default::default();
-        }
-    }
-}
-
-impl Open {
-    pub(super) fn live(&self) -> &Live {
-        &self.live
-    }
-
-    /// Tells the record and the metrics what has passed since they were told last.
-    pub(super) fn settle(&self, up: Option<&Counts>, down: Option<&Counts>) {
-        let nothing = Counts::default();
-        let (up, down) = (up.unwrap_or(&nothing), down.unwrap_or(&nothing));
-        self.live.note_traffic(&up.tally, &down.tally);
-        self.shared.metrics.traffic(self.live.route as usize, Course::Up, up);
-        self.shared.metrics.traffic(self.live.route as usize, Course::Down, down);
-    }
-
-    pub(super) fn set_state(&mut self, state: State) {
-        if self.live.state() != state {
-            self.live.note_state(state);
-            let place = Place { state, ..self.place() };
-            self.held = self.shared.metrics.connections.hold(place);
-        }
-    }
-
-    pub(super) fn note_round_trip(&self, side: Side, took: Duration) {
-        self.live.note_round_trip(side, took);
-        self.shared.metrics.round_trip.observe_duration((self.live.route as usize, side), took);
-    }
-
-    /// One direction's bytes are not read as frames any more.
-    pub(super) fn note_not_frames(&self, reason: NotFrames) {
-        self.shared.metrics.not_frames.add((self.live.route as usize, reason), 1);
-    }
-
-    pub(super) fn totals(&self) -> Totals {
-        self.live.totals()
-    }
-
-    /// How the tunnel ended.
-    pub(super) fn end(&mut self, ended: &Ended) {
-        self.shared.metrics.duration.observe_duration(self.live.route as usize, ended.duration);
-        self.count_end(ended.reason, ended.code());
-        let at = Now::read().unix;
-        self.shared.recent.push(Closed { live: Arc::clone(&self.live), ended: ended.clone(), at });
-    }
-
-    fn count_end(&mut self, reason: CloseReason, code: Option<u16>) {
-        self.shared.metrics.closed.add((self.live.route as usize, reason, CodeClass::of(code)), 1);
-        self.ended = true;
-    }
-
-    fn place(&self) -> Place {
-        Place { route: self.live.route as usize, upstream: self.live.upstream as usize, state: self.live.state() }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.shared.list.lock().remove(self.place);
-        self.live.hang_up();
-        if !self.ended {
-            // Nobody but a runtime that goes down drops a tunnel before its end.
-            self.count_end(CloseReason::ShutdownCut, None);
-        }
     }
 }
 

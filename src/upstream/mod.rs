@@ -191,10 +191,14 @@ impl Upstream {
         tried.len() <= self.config.retries && self.left(tried).any(|server| !server.is_out())
     }
 
-    /// Keeps requests and tunnels away from a server of this name, or lets them come again. Says whether it has one.
-    pub fn set_out(&self, name: &str, is_out: bool) -> bool {
-        let named = self.servers.iter().filter(|server| *server.name == *name);
-        named.map(|server| server.set_out(is_out)).count() > 0
+    /// Whether it has a server of this name, which is its address as configured.
+    pub fn has(&self, name: &str) -> bool {
+        self.servers.iter().any(|server| *server.name == *name)
+    }
+
+    /// Keeps requests and tunnels away from a server of this name, or lets them come again.
+    pub fn set_out(&self, name: &str, is_out: bool) {
+        self.servers.iter().filter(|server| *server.name == *name).for_each(|server| server.set_out(is_out));
     }
 
     /// The servers that are down, if one of them has gone down since this was last asked.

@@ -138,7 +138,7 @@ async fn filters_and_pages() {
     for (query, problem) in [
         ("?rout=chat", "unknown parameter `rout`"),
         ("?route=caht", "no route is named `caht`"),
-        ("?state=gone", "`state` is none of open, draining, closing"),
+        ("?state=gone", "`state` is none of connecting, open, draining, closing"),
         ("?client=me", "`me` is neither an IP address nor a network"),
         ("?age=long", "`age`: "),
         ("?limit=1001", "`limit` is no number from 1 to 1000"),
@@ -221,12 +221,15 @@ async fn a_kick_takes_its_filter_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_drain_closes_a_route_at_its_pace_and_lets_new_tunnels_in() {
+async fn a_drain_closes_a_route_at_its_pace_and_keeps_new_tunnels_out_until_it_is_taken_back() {
     let (origin, gateway, mut clients) = with_tunnels(5, 1, "").await;
     for (object, problem) in [
         (json!({}), "expected exactly one of all, route, upstream, server"),
         (json!({ "route": "nope" }), "no route is named `nope`"),
         (json!({ "all": false }), "`all` is not true"),
+        (json!({ "server": "10.0.0.1:1" }), "no server is named `10.0.0.1:1`"),
+        (json!({ "all": true, "undo": 1 }), "`undo` is not true"),
+        (json!({ "all": true, "undo": true, "rate": 1 }), "`undo` goes with neither"),
         (json!({ "all": true, "rate": 0 }), "`rate` is no number"),
         (json!({ "all": true, "speed": 1 }), "unknown key `speed`"),
     ] {
@@ -243,6 +246,16 @@ async fn a_drain_closes_a_route_at_its_pace_and_lets_new_tunnels_in() {
         assert_eq!((close.close_code(), &close.payload[2..]), (Some(1012), &b"drain"[..]));
     }
     assert!(began.elapsed() > Duration::from_millis(600), "{:?}", began.elapsed());
+    let mut refused = gateway.connect().await;
+    refused.send(handshake("/chat", &[])).await;
+    let answer = refused.answer().await;
+    assert_eq!((answer.status, answer.has("Retry-After")), (503, true), "{}", answer.told());
+    let limit = [("route", "chat"), ("limit", "drained")];
+    assert_eq!(gateway.metric("tidegate_websocket_refused_total", &limit).await, 1.0);
+    assert_eq!(say(&gateway, "GET", "/drain").await.1, json!({ "drained": [{ "route": "chat" }] }));
+    let back = json!({ "route": "chat", "undo": true });
+    assert_eq!(order(&gateway, "/drain", &back).await.1, json!({ "taken_back": true }));
+    assert_eq!(order(&gateway, "/drain", &back).await.1, json!({ "taken_back": false }));
     gateway.connect().await.upgrade("/chat", &[]).await;
     assert_eq!(rows(&gateway, "/connections?state=open&route=rest").await.len(), 1);
     let (_, said) = order(&gateway, "/drain", &json!({ "server": origin.address.to_string() })).await;
@@ -290,6 +303,9 @@ async fn the_command_line_lists_kicks_and_drains() {
     let told = run(&["drain", "--route", "rest", "--rate", "100"]).await;
     assert_eq!(told, (0, "2 tunnels told to close, the last in 0.0 s\n".to_owned(), String::new()));
     assert_eq!(clients[3].frame().await.close_code(), Some(1012));
+    assert_eq!(run(&["drain", "--list"]).await.1, "route rest\n");
+    assert_eq!(run(&["drain", "--route", "rest", "--undo"]).await.1, "taken back\n");
+    assert_eq!(run(&["drain", "--list"]).await.1, "nothing is drained\n");
     let (code, _, problem) = run(&["kick", "--route", "none"]).await;
     assert_eq!((code, problem.as_str()), (1, "error: no route is named `none`\n"));
     drop(clients);
@@ -412,6 +428,53 @@ async fn places_for_tunnels_are_bounded_and_come_back_whatever_the_way_out() {
 }
 
 #[tokio::test]
+async fn a_handshake_under_way_is_a_row_that_may_be_closed() {
+    let hangs = script(|mut talk| async move {
+        talk.gone().await;
+        talk.close().await
+    });
+    let origin = Origin::new().on("/hangs", hangs).otherwise(websocket_echo()).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let hang = async || {
+        let mut client = gateway.connect().await;
+        client.send(handshake("/hangs", &[("User-Agent", "story/2")])).await;
+        client
+    };
+    let all_gone = async || {
+        rows_become(&gateway, "/connections", 0).await;
+        gateway.metric_becomes("tidegate_websocket_connections", &[], 0.0).await;
+        gateway.metric_becomes("tidegate_websocket_places_taken", &[], 0.0).await;
+    };
+    let mut kicked = hang().await;
+    let row = eventually("the row with its server", async || {
+        let row = rows_become(&gateway, "/connections?state=connecting", 1).await.remove(0);
+        (row["backend"] == *origin.address).then_some(row)
+    })
+    .await;
+    assert_eq!((&row["kind"], &row["user_agent"]), (&json!("websocket"), &json!("story/2")), "{row}");
+    gateway.metric_becomes("tidegate_websocket_connections", &[("state", "connecting")], 1.0).await;
+    gateway.metric_becomes("tidegate_websocket_places_taken", &[], 1.0).await;
+    assert_eq!(say(&gateway, "DELETE", &format!("/connections/{}", row["id"])).await.1["kicked"], 1);
+    assert_eq!(kicked.answer().await.status, 503);
+    all_gone().await;
+
+    let leaves = hang().await;
+    rows_become(&gateway, "/connections?state=connecting", 1).await;
+    drop(leaves);
+    all_gone().await;
+
+    let mut drained = hang().await;
+    rows_become(&gateway, "/connections?state=connecting", 1).await;
+    assert_eq!(order(&gateway, "/drain", &json!({ "all": true })).await.1["draining"], 1);
+    let answer = drained.answer().await;
+    assert_eq!((answer.status, answer.has("Retry-After")), (503, true), "{}", answer.told());
+    all_gone().await;
+    assert_eq!(gateway.metric("tidegate_websocket_connections_closed_total", &[]).await, 0.0, "none was open");
+    let limited = [("result", "limited")];
+    assert_eq!(gateway.metric("tidegate_websocket_handshakes_total", &limited).await, 2.0);
+}
+
+#[tokio::test]
 async fn handshakes_past_the_rate_are_told_when_to_come_again() {
     let origin = Origin::new().otherwise(websocket_echo()).start().await;
     let gateway =
@@ -475,7 +538,11 @@ async fn answers_that_stay_open_are_rows_and_may_be_cut() {
     let stream = found.iter().find(|row| row["user_agent"] == "EventSource").unwrap();
     assert_eq!((&stream["client"], &stream["state"]), (&json!("127.0.0.1"), &json!("open")), "{stream}");
 
-    // What a client has half of is not drained.
+    let backend = json!(origin.address.to_string());
+    assert!(found.iter().all(|row| row["backend"] == backend), "{found:?}");
+    assert_eq!((&stream["up"], &stream["down"]), (&json!({ "bytes": 0 }), &json!({ "bytes": 9 })), "{stream}");
+
+    // Requests still come to what is drained so, and would come back to it.
     assert_eq!(order(&gateway, "/drain", &json!({ "all": true })).await.1["draining"], 0);
     drop(leaves);
     rows_become(&gateway, "/connections", 2).await;

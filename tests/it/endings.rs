@@ -88,6 +88,9 @@ async fn ended(gateway: &Gateway, reason: &str) -> serde_json::Value {
     let line = gateway.logged(reason, |line| line["ws.close_reason"] == reason).await;
     gateway.metric_becomes("tidegate_websocket_connections_closed_total", &[("reason", reason)], 1.0).await;
     gateway.metric_becomes("tidegate_websocket_connections", &[], 0.0).await;
+    gateway.metric_becomes("tidegate_websocket_places_taken", &[], 0.0).await;
+    let listed = gateway.ask_admin("/connections").await.text();
+    assert!(listed.contains("\"connections\":[]"), "{listed}");
     assert_eq!(line["event"], "tunnel_close");
     line
 }
@@ -333,6 +336,33 @@ async fn a_broken_tls_record() {
     tls.get_mut().0.write_all(b"this is no TLS record at all").await.unwrap();
     client.until_closed().await;
     ended(&gateway, "client-io-error").await;
+}
+
+#[tokio::test]
+async fn a_broken_tls_record_of_the_backend() {
+    let authority = Authority::new();
+    let directory = tempfile::tempdir().unwrap();
+    authority.write(&directory.path().join("ca.pem"));
+    let breaks = script(|mut talk| async move {
+        let switching = talk.switching(&[]);
+        talk.send(switching).await;
+        talk.frame().await;
+        let Socket::Tls(tls) = &mut talk.wire.socket else { unreachable!("made with TLS") };
+        tls.get_mut().0.write_all(b"this is no TLS record at all").await.unwrap();
+        talk.gone().await;
+        talk.close().await
+    });
+    let origin = Origin::new().otherwise(breaks).start_tls(&authority.issue(&["origin.test"])).await;
+    let text = format!(
+        "[upstreams.app]\nservers = [\"{}\"]\ntls = {{ server_name = \"origin.test\", ca = \"DIR/ca.pem\" }}\n\
+         [[routes]]\nupstream = \"app\"\n",
+        origin.address
+    );
+    let gateway = Gateway::in_directory(directory, &text).await;
+    let mut client = tunnel(&gateway, "/ws").await;
+    client.send_frame(&Frame::text("go")).await;
+    closes(&mut client, 1014, "backend-io-error").await;
+    ended(&gateway, "backend-io-error").await;
 }
 
 #[tokio::test]

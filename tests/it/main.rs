@@ -32,6 +32,7 @@ mod ranges_fill;
 mod ranges_parts;
 mod refreshes;
 mod refuses;
+mod reloads;
 mod routes;
 mod rules;
 mod servers;

@@ -1,6 +1,10 @@
 //! Tunnels and the servers of an upstream: how many each may have, and what becomes of them when one is taken out.
 
-use crate::support::*;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{operators::order, support::*};
 
 /// Two servers that echo and tell who they are; the upstream `app` has both, with these further keys.
 async fn pair(keys: &str, more: &str) -> (Origin, Origin, Gateway) {
@@ -22,6 +26,7 @@ async fn named(name: &'static str) -> Origin {
             echo_frames(talk).await
         }))
         .on("/who", reply(200).field("Cache-Control", "no-store").body(name))
+        .on("/events", events())
         .on("/declines", reply(403).body("no"))
         .on("/breaks", script(|talk| async move { talk.reset() }))
         .start()
@@ -99,4 +104,118 @@ async fn a_server_s_own_bound_stands_before_the_upstream_s_and_places_come_back_
         gateway.metric_becomes("tidegate_websocket_connections", &[], 0.0).await;
     }
     tunnel(&gateway).await;
+}
+
+/// An endless stream of events, of which there is one.
+fn events() -> Responder {
+    script(|mut talk| async move {
+        talk.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        talk.chunk("data: 1\n\n").await;
+        talk.gone().await;
+        talk.close().await
+    })
+}
+
+#[tokio::test]
+async fn a_server_that_is_taken_out_is_given_nothing_until_it_is_taken_back() {
+    let (one, other, gateway) = pair("", "").await;
+    let mut tunnels = [tunnel(&gateway).await, tunnel(&gateway).await];
+    tunnels.sort_by_key(|(_, server)| server != "one");
+    let mut streams = [gateway.connect().await, gateway.connect().await];
+    for stream in &mut streams {
+        stream.send("GET /events HTTP/1.1\r\nHost: example.test\r\n\r\n").await;
+        assert_eq!((stream.head().await.status, stream.chunk().await), (200, b"data: 1\n\n".to_vec()));
+    }
+    gateway.metric_becomes("tidegate_http_long_answers", &[], 2.0).await;
+    let (_, said) = order(&gateway, "/drain", &json!({ "server": one.address })).await;
+    assert_eq!(said["draining"], 2, "a tunnel and a stream: {said}");
+    assert_eq!(tunnels[0].0.frame().await.close_code(), Some(1012));
+    gateway.metric_becomes("tidegate_http_long_answers", &[], 1.0).await;
+    for _ in 0..3 {
+        assert_eq!(tunnel(&gateway).await.1, "other");
+        assert_eq!(gateway.get("/who").await.text(), "other");
+    }
+    order(&gateway, "/drain", &json!({ "server": other.address })).await;
+    is_refused(&gateway).await;
+    let answer = gateway.get("/who").await;
+    assert_eq!((answer.status, answer.has("Retry-After")), (503, true), "{}", answer.told());
+    assert_eq!(tunnels[1].0.frame().await.close_code(), Some(1012));
+    order(&gateway, "/drain", &json!({ "server": one.address, "undo": true })).await;
+    assert_eq!(tunnel(&gateway).await.1, "one");
+    assert_eq!(gateway.get("/who").await.text(), "one");
+}
+
+#[tokio::test]
+async fn who_waits_for_its_turn_to_go_stays_when_the_drain_is_taken_back() {
+    let (one, _other, gateway) = pair("", "").await;
+    let mut tunnels = Vec::new();
+    for _ in 0..20 {
+        tunnels.push(tunnel(&gateway).await);
+    }
+    let (_, said) = order(&gateway, "/drain", &json!({ "server": one.address, "rate": 1, "within": "1h" })).await;
+    assert_eq!(said["draining"], 10, "{said}");
+    gateway.metric_becomes("tidegate_websocket_connections", &[("state", "draining")], 9.0).await;
+    order(&gateway, "/drain", &json!({ "server": one.address, "undo": true })).await;
+    gateway.metric_becomes("tidegate_websocket_connections", &[("state", "draining")], 0.0).await;
+    let open = gateway.metric("tidegate_websocket_connections", &[("state", "open")]).await;
+    assert!(open >= 17.0, "{open}");
+    for (client, _) in tunnels.iter_mut().rev().take(5) {
+        client.send_frame(&Frame::text("still here")).await;
+        assert_eq!(client.frame().await, Frame::text("still here"));
+    }
+}
+
+#[tokio::test]
+async fn tunnels_of_a_server_that_is_down_go_where_their_route_says_so() {
+    let origin = Origin::new().otherwise(websocket_echo()).start_unix().await;
+    let text = format!(
+        "upstream = \"{}\"\n[[routes]]\nmatch = {{ path = \"/goes\" }}\nwebsocket = {{ on_backend_down = \"drain\" }}\n",
+        origin.address
+    );
+    let gateway = Gateway::with(&text).await;
+    let (mut goes, mut stays) = (gateway.connect().await, gateway.connect().await);
+    goes.upgrade("/goes", &[]).await;
+    stays.upgrade("/stays", &[]).await;
+    // It listens no more; what is open stays open.
+    std::fs::remove_file(origin.address.strip_prefix("unix:").unwrap()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/").await.status, 502);
+    }
+    let close = goes.frame().await;
+    assert_eq!((close.close_code(), &close.payload[2..]), (Some(1012), &b"drain"[..]));
+    stays.send_frame(&Frame::text("still here")).await;
+    assert_eq!(stays.frame().await, Frame::text("still here"));
+}
+
+/// An answer that says how long it is and takes its time, longer than it takes to be a row.
+fn download() -> Responder {
+    script(|mut talk| async move {
+        talk.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: no-store\r\n\r\na").await;
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        talk.send("b").await;
+        talk.close().await
+    })
+}
+
+#[tokio::test]
+async fn at_a_stop_streams_are_ended_and_what_has_a_length_is_not() {
+    let origin = Origin::new().on("/events", events()).on("/download", download()).start().await;
+    let text = "[limits]\ndrain_rate = 1000\n[timeouts]\nshutdown = \"1m\"\ntunnel_drain = \"1m\"\n";
+    let listen = free_address();
+    let text = format!("{text}[[listener]]\naddress = \"{listen}\"\nh2c = true\n");
+    let gateway = Gateway::before_with(&origin, &text).await;
+    let (mut stream, mut file) = (gateway.connect().await, gateway.connect().await);
+    stream.send("GET /events HTTP/1.1\r\nHost: example.test\r\n\r\n").await;
+    assert_eq!((stream.head().await.status, stream.chunk().await), (200, b"data: 1\n\n".to_vec()));
+    let mut http2 = Http2::prior_knowledge(listen).await;
+    let (answer, _) = http2.start("GET", "/events", &[], true).await;
+    let reset = tokio::spawn(whole(answer));
+    file.send("GET /download HTTP/1.1\r\nHost: example.test\r\n\r\n").await;
+    gateway.metric_becomes("tidegate_http_long_answers", &[], 3.0).await;
+    gateway.signal(Signal::Term);
+    let rest = stream.until_closed().await;
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "a cut must not look like an end: {}", show(&rest));
+    assert_eq!(reset.await.unwrap().unwrap_err().reason(), Some(h2::Reason::CANCEL));
+    assert_eq!(file.answer().await.text(), "ab");
+    assert!(gateway.exited().await.success());
 }

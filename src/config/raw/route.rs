@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::RouteCache;
 use crate::config::{
-    HostPattern,
+    HostPattern, OnBackendDown,
     shape::{Either, Named, Names, OneOrMany, OrOff},
     text::{Edited, FieldName, FieldValue, Label, Method, Origin, PathPrefix, UpstreamText},
     value::{Period, Placed, Size, Text, Whole, Wrong},
@@ -111,6 +111,9 @@ settings! {
         session_code: Whole<1000, 4999> = { Whole(1008) },
         /// What becomes of tunnels when a reload changes their route, its upstream or what it asks of them.
         on_change: OnChange = { OnChange::Keep },
+        /// What becomes of tunnels when their server is down: three connections to it in a row have failed, whoever they were
+        /// for. One that an operator drains loses its tunnels whatever stands here.
+        on_backend_down: OnBackendDown = { OnBackendDown::Keep },
         /// Whether frame headers are read. `false` copies blindly: only bytes are counted, the other limits here do nothing,
         /// and what the gateway ends it ends without Close frames.
         observe: bool = { true },
@@ -122,6 +125,14 @@ settings! {
 pub(in crate::config) enum OnChange {
     Keep,
     Drain,
+}
+
+choice! {
+    /// What becomes of tunnels whose server is down.
+    OnBackendDown {
+        "keep" => OnBackendDown::Keep: "they go on for as long as their own connections do",
+        "drain" => OnBackendDown::Drain: "they are closed, at the drain's pace, to be opened anew elsewhere",
+    }
 }
 
 choice! {

@@ -167,6 +167,7 @@ impl Context<'_> {
                 raw::OnChange::Keep => OnChange::Keep,
                 raw::OnChange::Drain => OnChange::Drain,
             },
+            on_backend_down: table.on_backend_down.value,
             observe: table.observe.value,
         }
     }

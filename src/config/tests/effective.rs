@@ -123,6 +123,7 @@ close_timeout = "0"
 close_code = 4000
 session_field = "X-Session-Ends"
 session_code = 4401
+on_backend_down = "drain"
 on_change = "drain"
 [[routes]]
 match = { path = "/f" }

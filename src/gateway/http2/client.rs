@@ -51,6 +51,8 @@ pub(super) struct Http2Client {
     ended: Option<Option<HeaderMap>>,
     end_sent: bool,
     failed: bool,
+    /// What is said of an answer that is not whole.
+    reset: Reason,
     bodiless: bool,
     is_head: bool,
     body_ended: bool,
@@ -82,6 +84,7 @@ impl Http2Client {
             ended: None,
             end_sent: false,
             failed: false,
+            reset: Reason::INTERNAL_ERROR,
             bodiless: false,
             is_head: false,
             body_ended: false,
@@ -132,8 +135,8 @@ impl Http2Client {
             return;
         }
         match &mut self.send {
-            Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
-            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
+            Some(send) => send.send_reset(self.reset),
+            None => self.respond.send_reset(self.reset),
         }
     }
 
@@ -344,6 +347,12 @@ impl Client for Http2Client {
 
     fn abandon(&mut self) {
         self.failed = true;
+    }
+
+    /// RFC 9113 §7: what ends early, and not by an error.
+    fn break_off(&mut self) {
+        self.failed = true;
+        self.reset = Reason::CANCEL;
     }
 }
 

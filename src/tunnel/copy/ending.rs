@@ -88,6 +88,13 @@ impl Tunnel {
         }
     }
 
+    /// Nobody asks it to end any more.
+    pub(super) fn stay(&mut self) {
+        if self.closing.is_none() && self.ordered.take().is_some() {
+            self.open.set_state(State::Open);
+        }
+    }
+
     /// Does what was asked, when it is time. Gives the reason to cut the tunnel if it was to have ended before.
     pub(super) fn follow_order(&mut self, now: Instant) -> Option<CloseReason> {
         let order = self.ordered.as_ref()?;

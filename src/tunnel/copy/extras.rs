@@ -9,8 +9,8 @@ use crate::tunnel::{
     beats::{Beat, Pulse},
     close::{CloseReason, Side},
     direction::Moved,
+    open::Open,
     terms::Terms,
-    tunnels::Open,
     wire::{Allowance, Sieve, ping_frame},
 };
 

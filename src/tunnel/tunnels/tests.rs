@@ -1,6 +1,14 @@
 //! The list: who is on it, who is told when.
 
 use super::*;
+use crate::tunnel::{CloseReason, Kind, Open, Pace, Progress};
+
+impl Tunnels {
+    /// A tunnel whose handshake is over.
+    pub(in crate::tunnel) fn open(&self, route: usize, upstream: usize, about: About) -> Open {
+        self.connect(route, upstream, about, Instant::now()).unwrap().open(None, "".into())
+    }
+}
 
 fn tunnels() -> Tunnels {
     Tunnels::new(&Registry::new(), &["app".into()], &["app".into()])
@@ -12,7 +20,7 @@ fn drain(rate: u32) -> Drain {
 }
 
 fn told(open: &Open) -> Option<Instant> {
-    match open.live.take_request() {
+    match open.live().take_request() {
         Some(crate::tunnel::live::Request::End(order)) => Some(order.at),
         _ => None,
     }
@@ -23,10 +31,10 @@ fn places_are_used_again_and_identities_are_not() {
     let tunnels = tunnels();
     let first = tunnels.open(0, 0, About::default());
     let second = tunnels.open(0, 0, About::default());
-    assert_eq!((first.live.id, second.live.id, tunnels.count()), (0, 1, 2));
+    assert_eq!((first.live().id, second.live().id, tunnels.count()), (0, 1, 2));
     drop(first);
     let third = tunnels.open(0, 0, About::default());
-    assert_eq!((third.live.id, third.place, tunnels.count()), (2, 0, 2));
+    assert_eq!((third.live().id, tunnels.page(0).0[0].0, tunnels.count()), (2, 0, 2));
     drop((second, third));
     assert_eq!(tunnels.count(), 0);
     assert_eq!(tunnels.shared.list.lock().places.capacity(), 0);
@@ -36,9 +44,9 @@ fn places_are_used_again_and_identities_are_not() {
 fn pages_show_each_tunnel_once() {
     let tunnels = tunnels();
     let mut open: Vec<Open> = (0..1000).map(|_| tunnels.open(0, 0, About::default())).collect();
-    open.retain(|open| open.live.id % 3 != 0);
+    open.retain(|open| open.live().id % 3 != 0);
     let seen: Vec<u64> = tunnels.all().map(|live| live.id).collect();
-    assert_eq!(seen, open.iter().map(|open| open.live.id).collect::<Vec<_>>());
+    assert_eq!(seen, open.iter().map(|open| open.live().id).collect::<Vec<_>>());
     let (page, next) = tunnels.page(100_000);
     assert!(page.is_empty() && next.is_none());
 }
@@ -48,9 +56,9 @@ async fn a_drain_tells_the_longest_silent_first_and_those_that_come_later_last()
     let tunnels = tunnels();
     let open: Vec<Open> = (0..3).map(|_| tunnels.open(0, 0, About::default())).collect();
     tokio::time::advance(Duration::from_secs(1)).await;
-    open[0].live.note_activity(Instant::now());
+    open[0].live().note_activity(Instant::now());
     tokio::time::advance(Duration::from_secs(1)).await;
-    open[1].live.note_activity(Instant::now());
+    open[1].live().note_activity(Instant::now());
     assert_eq!(tunnels.drain_all(drain(10)), 3);
     let late = tunnels.open(0, 0, About::default());
     let moments = [&open[2], &open[0], &open[1], &late].map(|open| told(open).unwrap());
@@ -75,6 +83,47 @@ fn after_a_cut_no_tunnel_begins() {
     let before = tunnels.open(0, 0, About::default());
     tunnels.cut_all();
     for open in [before, tunnels.open(0, 0, About::default())] {
-        assert!(matches!(open.live.take_request(), Some(crate::tunnel::live::Request::Cut)));
+        assert!(matches!(open.live().take_request(), Some(crate::tunnel::live::Request::Cut)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_drained_with_all_once_it_is_known_to_have_no_end() {
+    let tunnels = tunnels();
+    tunnels.drain_all(drain(10));
+    let since = Instant::now();
+    let answer = tunnels.list_answer(0, 0, About { kind: Kind::Http, ..About::default() }, since);
+    assert!(answer.live().take_request().is_none());
+    answer.note(&Progress { down: 7, ..Progress::default() });
+    assert!(answer.live().take_request().is_none() && answer.live().totals().down.bytes == 7);
+    answer.note(&Progress { down: 7, is_endless: true, ..Progress::default() });
+    assert!(answer.live().take_request().is_some());
+}
+
+#[test]
+fn what_is_drained_takes_no_handshake_until_it_is_taken_back_and_its_tunnels_stay_then() {
+    let tunnels = Tunnels::new(&Registry::new(), &["a".into(), "b".into()], &["app".into()]);
+    let open = tunnels.open(1, 0, About::default());
+    let part = Part::Route(1);
+    assert_eq!((tunnels.drain_part(&part, drain(10)), tunnels.drain_part(&part, drain(10))), (1, 1));
+    assert!(told(&open).is_some() && tunnels.drained() == [part.clone()]);
+    let connect = |route| tunnels.connect(route, 0, About::default(), Instant::now());
+    assert!(connect(0).is_ok() && connect(1).is_err());
+    assert!(tunnels.take_back(&part) && !tunnels.take_back(&part));
+    assert!(matches!(open.live().take_request(), Some(crate::tunnel::live::Request::Stay)));
+    assert!(connect(1).is_ok());
+    // What else drains it goes on.
+    tunnels.drain_part(&part, drain(10));
+    tunnels.drain_all(drain(10));
+    tunnels.take_back(&part);
+    assert!(told(&open).is_some());
+}
+
+#[test]
+fn a_tunnel_that_opens_to_a_drained_server_is_told_to_go() {
+    let tunnels = tunnels();
+    let connecting = tunnels.connect(0, 0, About::default(), Instant::now()).unwrap();
+    let server: Arc<str> = "10.0.0.1:1".into();
+    assert_eq!(tunnels.drain_part(&Part::Server(server.clone()), drain(10)), 0, "nobody knows yet where it leads");
+    assert!(told(&connecting.open(Some(&server), "".into())).is_some());
 }

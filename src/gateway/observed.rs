@@ -1,0 +1,136 @@
+//! A client whose answer can be watched from outside while it is given.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::client::{BodyLength, Client, ClientFault};
+use crate::{
+    cache::{Answer, CacheStatus},
+    net::ClientInfo,
+    tunnel::Progress,
+    wire::{Fields, ResponseHead},
+};
+
+/// How far an answer has come, written by its client and read between two steps of the work, by the same task.
+#[derive(Default)]
+pub(super) struct Track {
+    received: AtomicU64,
+    sent: AtomicU64,
+    is_endless: AtomicBool,
+    backend: Mutex<Option<Arc<str>>>,
+}
+
+/// A client that leaves a track of its answer. All else is the client's own.
+pub(super) struct Observed<'c, C> {
+    client: &'c mut C,
+    track: &'c Track,
+}
+
+impl Track {
+    /// As far as it has come.
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            backend: self.backend.lock().clone(),
+            up: self.received.load(Ordering::Relaxed),
+            down: self.sent.load(Ordering::Relaxed),
+            is_endless: self.is_endless.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl<'c, C: Client> Observed<'c, C> {
+    pub(super) fn new(client: &'c mut C, track: &'c Track) -> Self {
+        Self { client, track }
+    }
+}
+
+impl<C: Client> Client for Observed<'_, C> {
+    fn info(&self) -> &ClientInfo {
+        self.client.info()
+    }
+
+    fn asking(&mut self, server: &Arc<str>) {
+        *self.track.backend.lock() = Some(server.clone());
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ClientFault>>> {
+        let piece = self.client.poll_body(cx);
+        self.track.received.store(self.client.received(), Ordering::Relaxed);
+        piece
+    }
+
+    fn take_trailers(&mut self) -> Option<Fields> {
+        self.client.take_trailers()
+    }
+
+    fn limit_body(&mut self, bytes: u64) {
+        self.client.limit_body(bytes);
+    }
+
+    fn received(&self) -> u64 {
+        self.client.received()
+    }
+
+    fn interim(&mut self, head: &ResponseHead) {
+        self.client.interim(head);
+    }
+
+    fn start(&mut self, head: &ResponseHead, length: BodyLength) {
+        self.track.is_endless.store(length == BodyLength::Unknown, Ordering::Relaxed);
+        self.client.start(head, length);
+    }
+
+    fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
+        self.track.is_endless.store(answer.length.is_none() && !not_modified, Ordering::Relaxed);
+        self.client.start_stored(answer, not_modified, age, status);
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        self.client.push(piece);
+    }
+
+    fn finish(&mut self, trailers: Option<&Fields>) {
+        self.client.finish(trailers);
+    }
+
+    fn queued(&self) -> usize {
+        self.client.queued()
+    }
+
+    fn queue_max(&self) -> usize {
+        self.client.queue_max()
+    }
+
+    fn sent(&self) -> u64 {
+        self.client.sent()
+    }
+
+    fn started(&self) -> bool {
+        self.client.started()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
+        self.track.sent.store(self.client.sent(), Ordering::Relaxed);
+        self.client.poll_flush(cx)
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<ClientFault> {
+        self.client.poll_gone(cx)
+    }
+
+    fn abandon(&mut self) {
+        self.client.abandon();
+    }
+
+    fn break_off(&mut self) {
+        self.client.break_off();
+    }
+}

@@ -1,0 +1,135 @@
+//! The list itself: who is on it, and what those are told that come later.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    about::{About, Kind},
+    close::CloseReason,
+    live::{Live, Order},
+    pace::Pace,
+};
+
+#[derive(Default)]
+pub(super) struct List {
+    /// By place; places are used again.
+    pub(super) places: Vec<Option<Arc<Live>>>,
+    pub(super) free: Vec<u32>,
+    opened: u64,
+    pub(super) ending: Ending,
+    /// What operators have drained and not taken back; each part once.
+    pub(super) drained: Vec<(Part, Drain)>,
+}
+
+/// What becomes of those that come from now on.
+#[derive(Default)]
+pub(super) enum Ending {
+    #[default]
+    No,
+    /// They are told to go in their turn.
+    Drain(Drain),
+    /// They are cut.
+    Cut,
+}
+
+/// How many are told to go, how fast, and how.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// For log and metrics.
+    pub reason: CloseReason,
+    /// When the next one is told.
+    pub pace: Pace,
+    /// What has not ended by then is cut.
+    pub cut_at: Instant,
+}
+
+/// What an operator drains. A route and an upstream stay open to requests, so it is their tunnels alone that go; from a
+/// server requests are kept away too, so those of its answers go as well that come to no end by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Every tunnel.
+    All,
+    /// The tunnels of the route at this index.
+    Route(u32),
+    /// The tunnels to the upstream at this index.
+    Upstream(u32),
+    /// What leads to a server of this name.
+    Server(Arc<str>),
+}
+
+impl Drain {
+    /// For the next one.
+    pub(super) fn order(&mut self) -> Order {
+        let at = self.pace.next(fastrand::f64()).into();
+        Order { reason: self.reason, farewell: None, at, cut_at: Some(self.cut_at) }
+    }
+}
+
+impl Part {
+    /// Whether it is drained with this part.
+    pub(super) fn has(&self, live: &Live) -> bool {
+        let is_tunnel = live.about.kind == Kind::WebSocket;
+        match self {
+            Self::All => is_tunnel,
+            Self::Route(route) => is_tunnel && live.route == *route,
+            Self::Upstream(upstream) => is_tunnel && live.upstream == *upstream,
+            Self::Server(server) => live.is_endless() && live.is_at(server),
+        }
+    }
+
+    /// Whether no new tunnel of this route and upstream may come. From a server its upstream keeps them away.
+    fn bars(&self, route: u32, upstream: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Route(own) => *own == route,
+            Self::Upstream(own) => *own == upstream,
+            Self::Server(_) => false,
+        }
+    }
+}
+
+impl List {
+    /// Whether no new tunnel of this route and upstream may come.
+    pub(super) fn is_barred(&self, route: u32, upstream: u32) -> bool {
+        self.drained.iter().any(|(part, _)| part.bars(route, upstream))
+    }
+
+    pub(super) fn add(&mut self, route: u32, upstream: u32, about: About, since: Instant) -> (u32, Arc<Live>) {
+        let live = Arc::new(Live::new(self.opened, route, upstream, about, since));
+        self.opened += 1;
+        self.tell(&live);
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            (self.places.len() - 1) as u32
+        });
+        self.places[place as usize] = Some(Arc::clone(&live));
+        (place, live)
+    }
+
+    pub(super) fn remove(&mut self, place: u32) {
+        self.places[place as usize] = None;
+        self.free.push(place);
+        if self.free.len() == self.places.len() {
+            // None is left: nor is the memory that many once took.
+            (self.places, self.free) = Default::default();
+        }
+    }
+
+    /// Tells one what the others have been told that it belongs to.
+    pub(super) fn tell(&mut self, live: &Live) {
+        match &mut self.ending {
+            Ending::Drain(drain) if live.is_endless() => live.end(drain.order()),
+            Ending::No | Ending::Drain(_) => {}
+            Ending::Cut => live.cut(),
+        }
+        self.tell_drained(live);
+    }
+
+    /// The same of what operators have drained: by now more may be known of it.
+    pub(super) fn tell_drained(&mut self, live: &Live) {
+        for (_, drain) in self.drained.iter_mut().filter(|(part, _)| part.has(live)) {
+            live.end(drain.order());
+        }
+    }
+}
