@@ -57,14 +57,21 @@ impl Gateway {
         if let Some(chosen) = chosen {
             fields::set_sticky_cookie(&mut head, visit.request, chosen);
         }
-        if let Some(status) = status.filter(|_| self.config.cache.status_field) {
+        if let Some(status) = status {
+            self.add_status(&mut head, status);
+        }
+        client.start(&head, length);
+    }
+
+    /// Adds Cache-Status, where it is on.
+    pub(super) fn add_status(&self, head: &mut ResponseHead, status: CacheStatus) {
+        if self.config.cache.status_field {
             TEXT.with_borrow_mut(|text| {
                 text.clear();
                 status.write(text);
                 head.fields.push("Cache-Status", text);
             });
         }
-        client.start(&head, length);
     }
 
     /// Sends a body that is still arriving, at this client's pace.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, net::IpAddr, time::Duration};
 
-use super::{Gateway, Visit, facts::Facts, fields::Way, is_ask};
+use super::{Gateway, Visit, facts::Facts, fields::Way, is_ask, settled::Why};
 use crate::{
     cache::{
         CacheStatus, Exchange, Lookup, Reason,
@@ -150,11 +150,13 @@ impl Gateway {
         }
         match (answer, reason) {
             (Some(head), Some(reason)) => {
-                let passes = matches!(looked, Lookup::Pass(_)).then_some(reason);
+                let passes = matches!(looked, Lookup::Pass(_) | Lookup::Marked { .. }).then_some(reason);
                 self.answer_explained(visit, head, reason, passes, story);
             }
             (Some(_), None) => story.push(("answer", "not asked for: the stored one is given".to_owned())),
-            (None, Some(reason)) => story.push(("cache_status", status_of(forwarded(reason, false, None)))),
+            (None, Some(reason)) => {
+                story.push(("cache_status", status_of(Why { reason, detail: None }.forwarded(false, None))))
+            }
             (None, None) => {}
         }
     }
@@ -175,7 +177,7 @@ impl Gateway {
         // The store has bounds of its own.
         explained.refused = self.cache.storable(&exchange, head).err().or(passes);
         let refused = explained.refused;
-        story.push(("cache_status", status_of(forwarded(reason, refused.is_none(), refused))));
+        story.push(("cache_status", status_of(Why { reason, detail: None }.forwarded(refused.is_none(), refused))));
         let left = explained.lifetime.saturating_sub(explained.age);
         story.extend(terms(&explained, answered, i64::try_from(left).unwrap_or(i64::MAX)));
     }
@@ -206,12 +208,9 @@ fn told(looked: &Lookup) -> (String, Option<Reason>) {
         Lookup::Range { reason, .. } => because("miss, of a range", reason),
         Lookup::Miss(reason) => because("miss", reason),
         Lookup::Pass(reason) => because("pass", reason),
+        Lookup::Marked { .. } => because("pass", &Reason::Uncacheable),
         Lookup::GatewayTimeout => ("504: only-if-cached, and nothing is stored that would do".to_owned(), None),
     }
-}
-
-fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
-    CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
 }
 
 fn status_of(status: CacheStatus) -> String {

@@ -1,6 +1,6 @@
 //! What is known of one request when it ends: the access log's line and the counters' labels come from here.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use http::Method;
 
@@ -36,8 +36,8 @@ pub(super) struct Facts {
     /// The client's address as believed (behind trusted proxies: what they say).
     pub(super) client: IpAddr,
     pub(super) route: Option<usize>,
-    /// The server that was asked last.
-    pub(super) server: Option<Arc<str>>,
+    /// The server that was asked last: its place among those of the route's upstream.
+    pub(super) server: Option<usize>,
     pub(super) status: u16,
     pub(super) cache: CacheWord,
     pub(super) failure: &'static str,
@@ -84,7 +84,7 @@ impl Facts {
                 pair[0] = HEXADECIMAL[usize::from(byte >> 4)];
                 pair[1] = HEXADECIMAL[usize::from(byte & 15)];
             }
-            String::from_utf8_lossy(&digits).into_owned()
+            std::str::from_utf8(&digits).unwrap_or_default().to_owned()
         })
     }
 }
@@ -140,7 +140,7 @@ impl Gateway {
             received: 0,
             duration: Duration::ZERO,
             route: facts.route.map_or("", |route| &self.config.routes[route].name),
-            upstream: facts.server.as_deref(),
+            upstream: self.server_name(facts).map(|name| &**name),
             cache: facts.cache.label(),
             failure: facts.failure,
             referer: request.fields.get("referer").unwrap_or_default(),

@@ -3,8 +3,8 @@
 //! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record. The lane
 //! is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
 //! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
-//! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, and goes on in the
-//! `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
+//! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, comes to something
+//! `settled`, and goes on in the `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
 //! `facts` what is counted, and `watch` makes an answer that stays open known. For operators: `purge` takes answers of a
 //! URL out, `explain` tells in words what would become of a request.
 
@@ -28,6 +28,7 @@ mod parts;
 mod purge;
 mod ranged;
 mod relay;
+mod settled;
 mod transfer;
 mod upgrade;
 mod watch;
@@ -50,6 +51,7 @@ use self::{
     fields::Way,
     metrics::Metrics,
     opening::{Opened, Opening, Sending},
+    transfer::Transfer,
     upgrade::OpenTunnel,
     watch::Asker,
 };
@@ -204,6 +206,7 @@ impl Gateway {
             Ok(Some((route, upstream))) => {
                 let mut visit = Visit { request, way, route, upstream, facts };
                 let asker = Asker { request, client: client.info().client.map(|_| visit.way.client), route, upstream };
+                let (mut watchdog, now) = (client.lend_watchdog(), visit.facts.now);
                 let work = async {
                     if is_ask(request) {
                         self.ask(client, &mut visit).await
@@ -213,7 +216,8 @@ impl Gateway {
                         Box::pin(self.relay(client, &mut visit)).await
                     }
                 };
-                let (outcome, row) = self.watched(asker, work).await;
+                let (outcome, row) = self.watched(asker, &mut watchdog, now, work).await;
+                client.return_watchdog(watchdog);
                 if let Some(row) = row {
                     self.close_row(row, &outcome, client);
                 }
@@ -269,21 +273,34 @@ impl Gateway {
     fn opening(&self, visit: &Visit<'_>, outgoing: Outgoing, sending: Sending, now: Now) -> Opening {
         let upstream = &self.upstreams[visit.upstream];
         let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
-        Opening::new(upstream, outgoing, affinity, sending, now.instant)
+        Opening::new(upstream, outgoing, affinity, sending, now)
     }
 
-    /// Sends a request to the visit's upstream and waits for the head of the answer.
+    /// Sends a request to the visit's upstream, `now`, and waits for the head of the answer.
     async fn open<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
         outgoing: Outgoing,
         sending: Sending,
+        now: Now,
     ) -> Opened<Fault> {
-        let mut opening = self.opening(visit, outgoing, sending, Now::read());
+        let mut opening = self.opening(visit, outgoing, sending, now);
         let opened = opening.with_client(client).await;
         visit.facts.server = opening.server();
         opened
+    }
+
+    /// A request that went to the backend at `requested`, for the cache's decisions about its answer.
+    fn exchange<'v>(&'v self, visit: &Visit<'v>, requested: Now, transfer: &Transfer) -> cache::Exchange<'v> {
+        let policy = &self.policies[visit.route];
+        cache::Exchange { request: visit.request, policy, requested, answered: transfer.answered }
+    }
+
+    /// The address of the server that was asked last, as configured.
+    fn server_name(&self, facts: &Facts) -> Option<&Arc<str>> {
+        let RouteAction::Forward { upstream } = self.config.routes[facts.route?].action else { return None };
+        Some(self.upstreams[upstream].server_name(facts.server?))
     }
 
     fn count_limit(&self, fault: &Fault) {
@@ -303,6 +320,13 @@ impl Visit<'_> {
 
     /// The key of the request's answer: scheme, authority and target, as the route's shape has them; the fields that are
     /// part of it; what a trusted proxy says of the way; and the route, where fields chose it.
+    fn key(&self, gateway: &Gateway) -> Vec<u8> {
+        let mut key = Vec::new();
+        self.write_key(gateway, &mut key);
+        key
+    }
+
+    /// The same into `key`, which is cleared first.
     fn write_key(&self, gateway: &Gateway, key: &mut Vec<u8>) {
         let (route, request) = (self.route(gateway), self.request);
         let shape = &route.cache.key;

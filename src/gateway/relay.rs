@@ -7,13 +7,13 @@ use http::Method;
 
 use super::{
     Gateway, Visit,
-    ask::Why,
     client::Client,
     facts::CacheWord,
     failure::Fault,
     fetch::keep,
     fields::{Lane, is_unkeyed},
     opening::Sending,
+    settled::Why,
     transfer::Transfer,
 };
 use crate::{
@@ -21,7 +21,6 @@ use crate::{
         self, Leader, Plan, Purge, Purged, Reason,
         policy::{same_origin_target, tags::invalidated_groups},
     },
-    clock::Now,
     wire::{Framing, ResponseHead},
 };
 
@@ -32,14 +31,14 @@ impl Gateway {
         let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
         let purges = self.cache.purge_count();
-        let (transfer, head) = self.open(client, visit, outgoing, sending).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, sending, visit.facts.now).await?;
         self.invalidate(visit, &head);
         if visit.request.method == Method::POST
             && head.fields.contains("content-location")
             && let Some((leader, plan)) = self.for_get(visit, &transfer, &head, purges)
         {
             let why = Why { reason: Reason::Method, detail: None };
-            let settled = Box::pin(keep(leader, plan, transfer, head)).await;
+            let settled = keep(leader, plan, transfer, head);
             return Box::pin(self.answer_settled(client, visit, settled, why)).await.map(drop);
         }
         self.stream(client, visit, transfer, head, None, Vec::new()).await
@@ -60,12 +59,12 @@ impl Gateway {
         if !visit.route(self).cache.enabled || transfer.is_uploading() || is_poisoned {
             return None;
         }
-        let (policy, now) = (&self.policies[visit.route], visit.facts.now);
-        let exchange = cache::Exchange { request: visit.request, policy, requested: now, answered: Now::read() };
-        let plan = self.cache.storable_for_get(&exchange, head).ok()?;
-        let mut key = Vec::new();
-        visit.write_key(self, &mut key);
-        Some((self.cache.begin_answered(&key, visit.request, now, purges), self.edited(visit.route, plan)))
+        let now = visit.facts.now;
+        let plan = self.cache.storable_for_get(&self.exchange(visit, now, transfer), head).ok()?;
+        Some((
+            self.cache.begin_answered(&visit.key(self), visit.request, now, purges),
+            plan.edit(self.edits(visit.route)),
+        ))
     }
 
     /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).

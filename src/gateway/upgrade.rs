@@ -137,7 +137,7 @@ impl Gateway {
         let address = client.info().client.map(|_| visit.way.client);
         let permit = self.permits.take(visit.route, address, visit.facts.now.instant).map_err(Fault::NoPermit)?;
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
-        let (transfer, head) = self.open(client, visit, outgoing, Sending::Upgrade).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, Sending::Upgrade, visit.facts.now).await?;
         // RFC 8441 §5, RFC 9110 §9.3.6: over HTTP/2 a 2xx would say that the tunnel is open.
         if visit.request.version == Version::Http2 && (200..300).contains(&head.status) {
             return Err(Failure::BadSwitch.into());
@@ -148,7 +148,7 @@ impl Gateway {
         match tunnel::verify_switch(&head, handshake.key()) {
             Ok(()) => Ok(Handshake::Switched(Box::new(Switched { transfer, head, permit }))),
             Err(fault) => {
-                tracing::warn!(reason = fault.label(), server = ?visit.facts.server, "a backend's 101 does not answer the handshake");
+                tracing::warn!(reason = fault.label(), server = ?self.server_name(&visit.facts), "a backend's 101 does not answer the handshake");
                 Err(Failure::BadSwitch.into())
             }
         }
@@ -210,7 +210,7 @@ impl Agreed {
         let about = About {
             kind: tunnel::Kind::WebSocket,
             client: has_address.then_some(facts.client),
-            backend: facts.server.clone(),
+            backend: gateway.server_name(&facts).cloned(),
             user_agent: About::text(request.fields.get("user-agent")),
             subprotocol,
         };

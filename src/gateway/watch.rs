@@ -1,6 +1,6 @@
 //! Answers that stay open for long are known to operators, and can be cut by them.
 //!
-//! What most answers pay for it is a look whether they are there at once; one that is not sets a timer.
+//! What most answers pay for it is a look whether they are there at once; one that is not moves the connection's timer.
 
 use std::{
     future::{Future, poll_fn},
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
 use super::{
     Gateway,
@@ -18,6 +18,8 @@ use super::{
     failure::Fault,
 };
 use crate::{
+    clock::Now,
+    net::Watchdog,
     tunnel::{About, CloseReason, Ended, Kind, OpenAnswer, Totals},
     wire::RequestHead,
 };
@@ -33,26 +35,24 @@ pub(super) struct Asker<'r> {
 }
 
 impl Gateway {
-    /// Does the work of an answer; after a while it is a row, and then it may be cut. Gives the row to be closed.
+    /// Does the work of an answer that began `now`; after a while it is a row, and then it may be cut. Gives the row to be
+    /// closed. The watchdog is the connection's, which has no use for it meanwhile.
     pub(super) async fn watched(
         &self,
         asker: Asker<'_>,
+        watchdog: &mut Watchdog,
+        now: Now,
         work: impl Future<Output = Result<(), Fault>>,
     ) -> (Result<(), Fault>, Option<OpenAnswer>) {
         let mut work = pin!(work);
-        let mut timer = pin!(None::<Sleep>);
         let mut row = None;
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
             if row.is_none() {
-                if timer.is_none() {
-                    timer.set(Some(sleep(ROW_AFTER)));
-                }
-                if let Some(timer) = timer.as_mut().as_pin_mut() {
-                    ready!(timer.poll(cx));
-                }
+                watchdog.set(Some(now.instant + ROW_AFTER));
+                ready!(watchdog.poll_expired(cx));
             }
             row.get_or_insert_with(|| self.row(asker)).poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
         })

@@ -177,6 +177,11 @@ impl Upstream {
         Some(Chosen { upstream: self.clone(), server, result: CANCELLED, counted: false })
     }
 
+    /// The address of the server in this place, as configured.
+    pub fn server_name(&self, index: usize) -> &Arc<str> {
+        &self.servers[index].name
+    }
+
     /// Whether a request that could not be sent may be tried with another server.
     pub fn may_try_another(&self, tried: &[usize]) -> bool {
         tried.len() <= self.config.retries && tried.len() < self.servers.len()
@@ -247,11 +252,6 @@ impl Chosen {
     /// The server's place among the upstream's.
     pub fn index(&self) -> usize {
         self.server
-    }
-
-    /// The server's address as configured.
-    pub fn name(&self) -> Arc<str> {
-        self.server().name.clone()
     }
 
     /// `name=token` for a client that is to come back to this server, where the upstream is sticky by cookie.
