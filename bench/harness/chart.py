@@ -14,7 +14,7 @@ FONT = 'font-family="system-ui, sans-serif"'
 
 def draw(results, folder):
     folder.mkdir(exist_ok=True)
-    work, latency, memory = [], [], []
+    main, work, latency, memory = [], [], [], []
     for scenario in SCENARIOS:
         samples = results["scenarios"].get(scenario.name, {})
         if not report.rivals(samples):
@@ -24,13 +24,16 @@ def draw(results, folder):
             latency.append((scenario.title, {
                 name: report.middle(samples[name], "latency_us", "p99") for name in names if name in COLOURS}))
         else:
-            work.append((scenario.title, {
-                name: median(report.ratios(samples, name)) for name in report.rivals(samples) if name in COLOURS}))
+            group = {name: median(report.ratios(samples, name)) for name in report.rivals(samples) if name in COLOURS}
+            work.append((scenario.title, group))
+            if scenario.main:
+                main.append((scenario.title, group))
     for crowd in CROWDS:
         told = results["crowds"].get(crowd.name, {})
         if told:
             memory.append((crowd.title, {name: max(one["bytes_each"], 0) for name, one in told.items() if name in COLOURS}))
     charts = {
+        "main": ("Work per CPU second: how many times the peer's", main, "{:.2f}", 1.0),
         "work": ("Work per CPU second: how many times the peer's", work, "{:.2f}", 1.0),
         "latency": ("p99 at an equal rate, microseconds", latency, "{:,.0f}", None),
         "memory": ("Resident bytes for each connection at rest", memory, "{:,.0f}", None),

@@ -45,6 +45,7 @@ class Server:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 if self.child.poll() is not None or time.monotonic() > until:
+                    self.stop()
                     raise Failure(f"{self.name} does not listen on {port}")
                 time.sleep(0.05)
         return self
@@ -53,6 +54,9 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         self.child.terminate()
         try:
             self.child.wait(3)

@@ -3,11 +3,10 @@
 import contextlib
 import json
 import subprocess
-import threading
-import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
+from .gateway import CAPACITY_MIB
 from .machine import LOAD_CPU, ORIGIN_PORT, Failure, Server
-from .peers import CAPACITY_MIB, Ours
 from .scenarios import DRAIN, LIST, STAMPEDE, ZIPF, ZIPF_CAPACITY_MIB
 
 LOAD_TIMEOUT = 120
@@ -43,14 +42,16 @@ class Bench:
             yield alive
 
     def able(self, needs):
-        return [gateway for gateway in self.contestants if needs <= gateway.can]
+        return [gateway for gateway in self.contestants if needs <= gateway.can and not gateway.is_aside]
 
-    def load(self, gateway, words, tls=False):
+    def command(self, gateway, words):
+        """The load tool's, for this gateway."""
         port = gateway.tls_port if "--tls" in words else gateway.port
-        command = ["taskset", "-c", LOAD_CPU, self.tool, words[0], "--to", port, "--watch", gateway.server.pid,
-                   *words[1:]]
-        command = list(map(str, command))
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_TIMEOUT)
+        watch = ["--watch", gateway.server.pid] if gateway.server else []
+        return list(map(str, ["taskset", "-c", LOAD_CPU, self.tool, words[0], "--to", port, *watch, *words[1:]]))
+
+    def load(self, gateway, words):
+        done = subprocess.run(self.command(gateway, words), capture_output=True, text=True, timeout=LOAD_TIMEOUT)
         if done.returncode:
             raise Failure(f"{gateway.name}: {done.stderr.strip()}")
         return json.loads(done.stdout.splitlines()[-1])
@@ -74,8 +75,9 @@ class Bench:
             first = turn % max(len(contestants), 1)
             for gateway in contestants[first:] + contestants[:first]:
                 sample = self.load(gateway, [*words, "--seconds", seconds])
-                sample["per_cpu"] = sample["done"] / max(sample["cpu_seconds"], 0.01)
-                sample["held_bytes"] = sample["resident_bytes"] + gateway.stored_outside()
+                if gateway.server:
+                    sample["per_cpu"] = sample["done"] / max(sample["cpu_seconds"], 0.01)
+                    sample["held_bytes"] = sample["resident_bytes"] + gateway.stored_outside()
                 samples[gateway.name].append(sample)
                 self.complain(scenario, gateway, sample)
         return samples
@@ -142,37 +144,34 @@ class Bench:
         for gateway in self.able({"drain", "cache"}):
             with self.running([gateway]) as alive, self.forgiven("drain", gateway):
                 if alive:
-                    told[gateway.name] = self.disturb(gateway, DRAIN, gateway.drain, "ends")
+                    told[gateway.name], _ = self.disturb(gateway, ["--path", "/cached/1024"], DRAIN, gateway.drain, "ends")
         return told
 
     def listing(self):
-        """A healthy client's latency while the open connections are listed, again and again."""
+        """Latencies of messages while all connections are listed, again and again."""
         told = {}
-        for gateway in (gateway for gateway in self.contestants if isinstance(gateway, Ours)):
+        for gateway in self.able({"list"}):
             with self.running([gateway]) as alive, self.forgiven("list", gateway):
-                url = f"http://127.0.0.1:{gateway.admin_port}/connections"
-                if alive and is_there(url):
-                    told[gateway.name] = self.disturb(gateway, LIST, lambda: read_for(url, LIST["seconds"]), "stays")
+                if alive:
+                    act = lambda: gateway.list(LIST["seconds"])  # noqa: E731
+                    told[gateway.name], lists = self.disturb(gateway, ["--echo", 64], LIST, act, "stays")
+                    told[gateway.name]["lists"] = lists
         return told
 
-    def disturb(self, gateway, settings, act, word):
-        words = ["disturb", "--path", "/cached/1024"]
-        for name, value in settings.items():
-            words += [f"--{name}", value]
-        command = ["taskset", "-c", LOAD_CPU, self.tool, words[0], "--to", gateway.port,
-                   "--watch", gateway.server.pid, *words[1:]]
-        tool = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        with tool:
+    def disturb(self, gateway, words, settings, act, fate):
+        """What a healthy client saw before and during `act`, and what that returned."""
+        words = ["disturb", *words, *(word for name, value in settings.items() for word in (f"--{name}", value))]
+        tool = subprocess.Popen(self.command(gateway, words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with tool, ThreadPoolExecutor(1) as another:
             try:
                 if not tool.stdout.readline():
                     raise Failure("the tunnels could not be opened")
-                acting = threading.Thread(target=act)
-                acting.start()
-                output, _ = tool.communicate(f"{word}\n", timeout=DRAIN_LONGEST)
-                acting.join()
+                acting = another.submit(act)
+                output, _ = tool.communicate(f"{fate}\n", timeout=DRAIN_LONGEST)
+                acted = acting.result()
             finally:
                 tool.kill()
-        return json.loads(output)
+        return json.loads(output), acted
 
     @contextlib.contextmanager
     def forgiven(self, what, gateway):
@@ -182,19 +181,3 @@ class Bench:
         except (Failure, subprocess.TimeoutExpired, json.JSONDecodeError) as failure:
             self.tell(f"  {what}: {gateway.name} left out: {failure}")
 
-
-def is_there(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
-
-
-def read_for(url, seconds):
-    """Ten times a second, as somebody who watches would."""
-    pause = threading.Event()
-    for _ in range(int(seconds * 10)):
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
-            answer.read()
-        pause.wait(0.1)

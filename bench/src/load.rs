@@ -153,10 +153,16 @@ pub async fn ask(target: &Target, load: &Load, shared: &Rc<Shared>, question: Rc
 /// Messages there and back, one in flight on each tunnel.
 pub async fn echo(target: Target, load: Load, path: String, size: usize) -> io::Result<Value> {
     let shared = Shared::new(&target, &load);
+    talk(&target, &load, &shared, &path, size).await?;
+    measure(&target, &load, &shared).await
+}
+
+/// Opens tunnels and starts what sends messages through them.
+pub async fn talk(target: &Target, load: &Load, shared: &Rc<Shared>, path: &str, size: usize) -> io::Result<()> {
     let message = Bytes::from(frame::from_client(frame::BINARY, &vec![b'x'; size]));
     for _ in 0..load.connections {
         let tunnels = if target.http2 { load.streams } else { 1 };
-        for mut tunnel in open_tunnels(&target, &shared.dial, &path, tunnels).await? {
+        for mut tunnel in open_tunnels(target, &shared.dial, path, tunnels).await? {
             let (shared, message) = (shared.clone(), message.clone());
             spawn_local(async move {
                 repeat(&shared, async || {
@@ -167,7 +173,7 @@ pub async fn echo(target: Target, load: Load, path: String, size: usize) -> io::
             });
         }
     }
-    measure(&target, &load, &shared).await
+    Ok(())
 }
 
 /// Opens a tunnel and closes it again, over and over.

@@ -3,6 +3,7 @@
 
 mod crowd;
 mod dial;
+mod floor;
 mod frame;
 mod http1;
 mod http2;
@@ -14,7 +15,7 @@ mod scratch;
 mod tally;
 mod tunnel;
 
-use std::io;
+use std::{io, rc::Rc};
 
 use clap::Parser;
 use serde_json::Value;
@@ -22,7 +23,7 @@ use tokio::{runtime, task::LocalSet};
 
 use self::{
     crowd::Rest,
-    load::{Load, Target},
+    load::{Load, Shared, Target},
     question::{Question, Wanted},
 };
 
@@ -33,6 +34,14 @@ enum Command {
     Origin {
         #[arg(long)]
         port: u16,
+    },
+    /// The least that a gateway can do, to compare with.
+    Floor {
+        #[arg(long)]
+        port: u16,
+        /// The backend's port.
+        #[arg(long)]
+        backend: u16,
     },
     /// GET or POST, closed or open loop.
     Get {
@@ -93,6 +102,9 @@ enum Command {
         load: Load,
         #[command(flatten)]
         wanted: Wanted,
+        /// It sends messages of so many bytes instead of requests.
+        #[arg(long)]
+        echo: Option<usize>,
         #[arg(long)]
         tunnels: usize,
         #[arg(long, default_value = "/ws")]
@@ -111,6 +123,7 @@ fn main() -> io::Result<()> {
 async fn run(command: Command) -> io::Result<Value> {
     match command {
         Command::Origin { port } => origin::serve(port).await.map(|()| Value::Null),
+        Command::Floor { port, backend } => floor::serve(port, backend).map(|()| Value::Null),
         Command::Get { target, load, wanted } => load::get(target, load, Question::new(wanted)).await,
         Command::Echo { target, load, path, size } => load::echo(target, load, path, size).await,
         Command::Handshake { target, load, path } => load::handshake(target, load, path).await,
@@ -118,8 +131,14 @@ async fn run(command: Command) -> io::Result<Value> {
         Command::Stampede { target, connections, rounds, path } => {
             crowd::stampede(target, connections, rounds, path).await
         }
-        Command::Disturb { target, load, wanted, tunnels, tunnel_path } => {
-            crowd::disturb(target, load, Question::new(wanted), tunnels, tunnel_path).await
+        Command::Disturb { target, load, wanted, echo, tunnels, tunnel_path } => {
+            let shared = Shared::new(&target, &load);
+            let resting = crowd::rest(&target, tunnels, &tunnel_path).await?;
+            match echo {
+                Some(size) => load::talk(&target, &load, &shared, &tunnel_path, size).await?,
+                None => load::ask(&target, &load, &shared, Rc::new(Question::new(wanted))).await?,
+            }
+            crowd::disturb(&target, &load, &shared, resting).await
         }
     }
 }

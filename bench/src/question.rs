@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Args)]
 pub struct Wanted {
     /// The path, or the beginning of one for each object.
-    #[arg(long)]
+    #[arg(long, default_value = "/cached/1024")]
     path: String,
     /// Objects `PATH/0`, `PATH/1`, … are asked for, the first ones most (Zipf).
     #[arg(long)]

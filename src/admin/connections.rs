@@ -1,6 +1,7 @@
 //! Open connections and how the last ones ended: told, and closed. What is asked for is chosen by the filters of `selection`.
 //!
-//! A list is read a few hundred handles at a time and rendered on a thread of its own, so that no tunnel waits for it.
+//! A list is read a few hundred handles at a time and rendered a few rows at a time on a thread of its own, so that no tunnel
+//! waits for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,8 +32,10 @@ pub(super) fn list(state: &AdminState, request: &Request) -> Answer {
     let now = Instant::now();
     let (found, next) = state.tunnels.select(after, limit, |live| selection.wants(live, &state.tunnels, now));
     let clock = Clock::read();
-    let rows: Vec<Value> = found.iter().map(|live| row(live, &state.tunnels, clock).into()).collect();
-    Answer::json(StatusCode::OK, &json!({ "open": state.tunnels.count(), "connections": rows, "next": next }))
+    let rows = found.iter().map(|live| row(live, &state.tunnels, clock).into());
+    let rest = [("next", next.into()), ("open", state.tunnels.count().into())];
+    let rest = rest.into_iter().map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect();
+    Answer::rows(StatusCode::OK, "connections", rows, rest)
 }
 
 /// `GET /connections/closed`.
@@ -49,8 +52,8 @@ pub(super) fn closed(state: &AdminState, request: &Request) -> Answer {
     let now = Instant::now();
     let wants = |closed: &Closed| selection.wants(&closed.live, &state.tunnels, now);
     let found = state.tunnels.recent(limit.min(RECENT_MAX), wants);
-    let rows: Vec<Value> = found.iter().map(|closed| closed_row(closed, &state.tunnels)).collect();
-    Answer::json(StatusCode::OK, &json!({ "connections": rows }))
+    let rows = found.iter().map(|closed| closed_row(closed, &state.tunnels));
+    Answer::rows(StatusCode::OK, "connections", rows, Map::new())
 }
 
 /// `GET /connections/{id}`.

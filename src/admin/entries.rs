@@ -125,14 +125,14 @@ fn top_object(row: &TopEntry) -> Value {
         "status": row.status,
         "hits": row.hits,
         "body_bytes": row.body_bytes,
-        "bytes_saved": row.hits.saturating_mul(row.body_bytes),
+        "bytes_saved": row.bytes_saved,
     })
 }
 
 fn top_text(rows: &[TopEntry]) -> String {
     let mut text = format!("{:>10} {:>14} {:>12} {:>6} url\n", "hits", "bytes saved", "body", "status");
     for row in rows {
-        let (Readable { url, also }, saved) = (key::readable(&row.key), row.hits.saturating_mul(row.body_bytes));
+        let (Readable { url, also }, saved) = (key::readable(&row.key), row.bytes_saved);
         let also = if also.is_empty() { String::new() } else { format!(" ({})", also.join(", ")) };
         let _ = writeln!(text, "{:>10} {saved:>14} {:>12} {:>6} {url}{also}", row.hits, row.body_bytes, row.status);
     }

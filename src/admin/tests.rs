@@ -4,6 +4,7 @@ use std::{
 };
 
 use http::{Method, StatusCode};
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::oneshot,
@@ -60,6 +61,17 @@ fn asked(state: &AdminState, head: RequestHead, body: &[u8]) -> Answer {
 
 fn get(target: &str) -> Answer {
     ask(&state_that_is(Readiness::Ready), Method::GET, "127.0.0.1:9090", target)
+}
+
+#[test]
+fn rows_make_one_object_however_many_there_are() {
+    for count in [0, 1, 2, 100] {
+        let rows: Vec<_> = (0..count).map(|index| json!({ "id": index, "name": "\"" })).collect();
+        let rest = json!({ "next": null, "open": count }).as_object().unwrap().clone();
+        let answer = Answer::rows(StatusCode::OK, "ro\"ws", rows.iter().cloned(), rest);
+        let object: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(object, json!({ "ro\"ws": rows, "next": null, "open": count }));
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct TopEntry {
     pub value: u64,
     /// How often it was given.
     pub hits: u64,
+    /// Bytes of bodies that its backend was spared.
+    pub bytes_saved: u64,
     /// Bytes of the body.
     pub body_bytes: u64,
     /// Status of the answer.
@@ -61,7 +63,7 @@ pub struct TopEntry {
 pub enum TopBy {
     /// How often an answer was given.
     Hits,
-    /// Hits times the length of the body.
+    /// Bytes of the bodies that were given: of ranges the ranges alone, and none with a 304 or to HEAD.
     BytesSaved,
 }
 
@@ -125,7 +127,7 @@ impl EntryView {
 impl TopEntry {
     fn of(value: u64, key: &[u8], stored: &Stored) -> Self {
         let (hits, body_bytes, status) = (stored.hits(), stored.body.length(), stored.answer.head.status);
-        Self { value, hits, body_bytes, status, key: key.to_vec() }
+        Self { value, hits, bytes_saved: stored.given_bytes(), body_bytes, status, key: key.to_vec() }
     }
 }
 
@@ -133,7 +135,7 @@ impl TopBy {
     fn value(self, stored: &Stored) -> u64 {
         match self {
             Self::Hits => stored.hits(),
-            Self::BytesSaved => stored.hits().saturating_mul(stored.body.length()),
+            Self::BytesSaved => stored.given_bytes(),
         }
     }
 }

@@ -54,9 +54,9 @@ pub use look::{EntryView, TOP_MAX, TopBy, TopEntry};
 use metrics::{Metrics, Validation};
 pub use parts::{Gap, PartPlan, Parts, RangeAsk};
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
-use policy::{Headed, Reuse, Wants};
+use policy::{Headed, Reuse, Wants, conditional::Condition};
 use purge::Purges;
-pub use purge::{Purge, Purged};
+pub use purge::{Moment, Purge, Purged};
 pub use reason::Reason;
 pub use snapshot::{Restored, fingerprint};
 pub use status::CacheStatus;
@@ -78,6 +78,7 @@ pub struct Cache {
     account: Arc<Account>,
     metrics: Metrics,
     max_object: u64,
+    max_parts: usize,
     /// For work that goes on when a call has returned.
     itself: Weak<Cache>,
 }
@@ -105,7 +106,7 @@ pub enum Lookup {
         /// Which bytes; not the whole.
         wanted: Wanted,
     },
-    /// Answer from the store although it is stale, and refresh it meanwhile (RFC 5861 §3).
+    /// Answer from the store, with what of it is wanted, although it is stale, and refresh it meanwhile (RFC 5861 §3).
     StaleWhileRevalidate {
         /// The answer.
         stored: Arc<Stored>,
@@ -149,21 +150,29 @@ impl Cache {
         let metrics = Metrics::new(registry);
         let capacity = account::usable(config.capacity);
         let account = Account::new(capacity);
-        let store = Store::new(account::storable(capacity, config.max_object), &account, &metrics);
+        let storable = account::storable(capacity, config.max_object);
+        let store = Store::new(storable, config.max_variants, &account, &metrics);
         Metrics::observe(registry, &account, config.capacity, store.entries());
         let (flights, purges) = (Flights::new(), Purges::default());
-        let max_object = config.max_object;
-        Arc::new_cyclic(|itself| Self { store, flights, purges, account, metrics, max_object, itself: itself.clone() })
+        let (max_object, max_parts) = (config.max_object, config.max_parts);
+        Arc::new_cyclic(|itself| {
+            let itself = itself.clone();
+            Self { store, flights, purges, account, metrics, max_object, max_parts, itself }
+        })
     }
 
     /// What the store has for this request. No allocation and no copy on a hit.
     pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
-        let found = self.decide(|store| store.find(key, &request.fields), request, policy, now);
+        let wants = Wants::of(&request.fields);
+        let found = self.decide(|store| store.find(key, &request.fields), request, wants, policy, now);
         match &found {
-            Lookup::Hit { stored, .. } | Lookup::StaleWhileRevalidate { stored, .. } => {
-                self.count_given(stored, stored.body.length());
+            Lookup::Hit { stored, .. } => self.count_given(stored, request, wants, &Wanted::Whole),
+            Lookup::Part { stored, wanted, .. } => self.count_given(stored, request, wants, wanted),
+            Lookup::StaleWhileRevalidate { stored, .. } => {
+                let is_ranged = wants.range && request.method == http::Method::GET;
+                let wanted = if is_ranged { policy::range::evaluate(request, &stored.answer) } else { Wanted::Whole };
+                self.count_given(stored, request, wants, &wanted);
             }
-            Lookup::Part { stored, wanted, .. } => self.count_given(stored, wanted.bytes(stored.body.length())),
             Lookup::Miss(reason)
             | Lookup::Pass(reason)
             | Lookup::Revalidate { reason, .. }
@@ -185,26 +194,38 @@ impl Cache {
         policy: &Policy,
         now: Now,
     ) -> Option<(Arc<Stored>, u64, i64)> {
-        match self.decide(|store| store.find_present(key, &request.fields), request, policy, now) {
+        let wants = Wants::of(&request.fields);
+        match self.decide(|store| store.find_present(key, &request.fields), request, wants, policy, now) {
             Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
-                self.count_given(&stored, stored.body.length());
+                self.count_given(&stored, request, wants, &Wanted::Whole);
                 Some((stored, age, ttl))
             }
             _ => None,
         }
     }
 
-    fn count_given(&self, stored: &Stored, bytes: u64) {
-        stored.count_hit();
+    /// Counts that a request is given what is wanted of an answer: nothing of its body with a 304, or to HEAD.
+    fn count_given(&self, stored: &Stored, request: &RequestHead, wants: Wants, wanted: &Wanted) {
+        let is_bare = request.method == http::Method::HEAD
+            || (wants.condition && conditional::evaluate(request, &stored.answer) == Condition::NotModified);
+        let bytes = if is_bare { 0 } else { wanted.bytes(stored.body.length()) };
+        stored.count_hit(bytes);
         self.metrics.saved.count(bytes, stored.answer.took);
     }
 
     /// The same without counting: for whoever only wants to know.
     pub fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
-        self.decide(|store| store.peek(key, &request.fields), request, policy, now)
+        self.decide(|store| store.peek(key, &request.fields), request, Wants::of(&request.fields), policy, now)
     }
 
-    fn decide(&self, find: impl FnOnce(&Store) -> Found, request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
+    fn decide(
+        &self,
+        find: impl FnOnce(&Store) -> Found,
+        request: &RequestHead,
+        wants: Wants,
+        policy: &Policy,
+        now: Now,
+    ) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }
@@ -215,7 +236,6 @@ impl Cache {
         if !matches!(request.framing, Framing::None | Framing::Length(0)) {
             return Lookup::Pass(Reason::RequestBody);
         }
-        let wants = Wants::of(&request.fields);
         let directives = wants.directives(request, policy.client_cache_control);
         let absent = |lookup| if directives.only_if_cached { Lookup::GatewayTimeout } else { lookup };
         if wants.precondition {
@@ -325,13 +345,13 @@ impl Cache {
     /// The right to store the answer to a GET with Range, for which nobody else may wait. To be taken before the backend is
     /// asked: what is invalidated from then on is not stored.
     pub fn begin_unasked(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
-        fill::begin_unasked(self, key, request, now, self.purges.count())
+        fill::begin_unasked(self, key, request, now)
     }
 
-    /// The same for an answer that has come already: what one of the purges from number `since` on is about is not stored
-    /// (see [`Cache::purge_count`]).
-    pub fn begin_answered(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now, since: u64) -> Leader {
-        fill::begin_unasked(self, key, request, now, since)
+    /// The same for an answer that has come already, to a request that was sent at this moment: what has been purged since is
+    /// not stored, as it was made before that.
+    pub fn begin_answered(self: &Arc<Self>, key: &[u8], request: &RequestHead, now: Now, sent: &Moment) -> Leader {
+        fill::begin_answered(self, key, request, now, sent)
     }
 
     /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes

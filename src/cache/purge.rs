@@ -3,10 +3,13 @@
 //! A purge strikes what is stored, one flag for each answer, and only then takes it out of the table. A fetch that was
 //! under way when it came does not store what it would have struck: fetches for a URL are doomed at once; for the other
 //! kinds, which can't be told before the answer's head is there, purges are numbered and kept for a while, and a fetch
-//! remembers how many there were when it began.
+//! remembers how many there were when it began. A request that only turns out to be a fetch when its answer comes (a POST)
+//! is on no list that could be doomed; it remembers how many strikes there have been that may be about its key.
 
 use std::{
+    array,
     collections::VecDeque,
+    hash::BuildHasher,
     sync::atomic::{
         AtomicU64,
         Ordering::{Acquire, Release},
@@ -17,7 +20,7 @@ use parking_lot::Mutex;
 
 use super::{
     Answer, Cache,
-    key::{is_under, origin_of},
+    key::{base_of, is_under, origin_of},
 };
 use crate::clock::Now;
 
@@ -52,10 +55,23 @@ pub enum Purged {
 }
 
 /// The purges that a fetch under way may have to hear of, numbered from 0.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Purges {
     count: AtomicU64,
     latest: Mutex<VecDeque<Purged>>,
+    /// How often something was struck by its URL. Many bases share one count, so that it may be about another.
+    by_url: [AtomicU64; URL_COUNTS],
+    hasher: foldhash::fast::RandomState,
+}
+
+/// What had been purged when a request was sent, as far as it may be about its key.
+#[derive(Debug)]
+pub struct Moment {
+    /// How many purges there had been, but for those by URL.
+    pub(crate) since: u64,
+    /// Where its base is counted, and how often that had been struck.
+    place: usize,
+    by_url: u64,
 }
 
 impl Cache {
@@ -63,37 +79,52 @@ impl Cache {
     /// fresh, and no fetch that was under way stores one. It takes about a microsecond for each; where they are
     /// many, a thread of its own takes them out of the table afterwards.
     pub fn purge(&self, purge: &Purge) -> u64 {
-        let Purge { what, soft } = purge;
-        let struck = self.strike(what, *soft);
-        self.metrics.purges.add((what.kind(), *soft), 1);
-        self.metrics.purged.add((what.kind(), *soft), struck);
-        struck
+        self.strike_counted(&purge.what, purge.soft, None)
     }
 
-    /// How many purges there have been but for those by URL: one atomic read, for a request whose answer may turn out to be
-    /// worth storing.
-    pub fn purge_count(&self) -> u64 {
-        self.purges.count()
+    /// To be taken before a request is sent whose answer may turn out to be worth storing: a hash and two atomic reads.
+    pub fn moment(&self, key: &[u8]) -> Moment {
+        self.purges.moment(key)
     }
 
-    /// Forgets everything under this base of keys; fetches under way are not stored and take no further followers
-    /// (RFC 9111 §4.4).
-    pub fn invalidate(&self, base: &[u8]) {
-        if self.strike(&Purged::Url(base.to_vec()), false) > 0 {
+    /// An unsafe request has changed what is under this base of keys: it is forgotten, and what shares a group with it
+    /// (RFC 9111 §4.4, RFC 9875 §2.2.1). Fetches under way are not stored and take no further followers; but the request
+    /// itself, sent at this moment, may still store its own answer.
+    pub fn invalidate(&self, base: &[u8], mut sent: Option<&mut Moment>) {
+        let groups = self.store.groups_under(base);
+        if self.strike(&Purged::Url(base.to_vec()), false, sent.as_deref_mut()) > 0 {
             self.metrics.invalidations.add(1);
+        }
+        // What shares another group with one of those stays: groups do not cascade.
+        for name in groups {
+            self.invalidate_group(origin_of(base), &name, sent.as_deref_mut());
         }
     }
 
-    fn strike(&self, what: &Purged, soft: bool) -> u64 {
+    /// The same for a group of this origin, scheme and authority as a key begins (RFC 9875 §3). Counts as a purge.
+    pub fn invalidate_group(&self, origin: &[u8], name: &[u8], sent: Option<&mut Moment>) {
+        let what = Purged::Group { origin: origin.to_vec(), name: name.to_vec() };
+        self.strike_counted(&what, false, sent);
+    }
+
+    fn strike_counted(&self, what: &Purged, soft: bool, sent: Option<&mut Moment>) -> u64 {
+        let struck = self.strike(what, soft, sent);
+        self.metrics.purges.add((what.kind(), soft), 1);
+        self.metrics.purged.add((what.kind(), soft), struck);
+        struck
+    }
+
+    fn strike(&self, what: &Purged, soft: bool, sent: Option<&mut Moment>) -> u64 {
         let now = soft.then(Now::read);
         let struck = match what {
             Purged::Url(base) => self.flights.doom(base, || {
+                self.purges.note_url(base, sent);
                 self.store.unmark(base);
                 self.store.strike(what, now)
             }),
             _ => {
                 // In this order: an answer that is stored later knows of the purge, one that was stored before is found.
-                self.purges.note(what.clone());
+                self.purges.note(what.clone(), sent);
                 self.store.strike(what, now)
             }
         };
@@ -147,19 +178,55 @@ impl Purged {
     }
 }
 
+impl Default for Purges {
+    fn default() -> Self {
+        let by_url = array::from_fn(|_| AtomicU64::new(0));
+        Self { count: AtomicU64::new(0), latest: Mutex::default(), by_url, hasher: Default::default() }
+    }
+}
+
 impl Purges {
+    fn moment(&self, key: &[u8]) -> Moment {
+        let place = self.place_of(key);
+        Moment { since: self.count(), place, by_url: self.by_url[place].load(Acquire) }
+    }
+
+    /// Whether something was struck by its URL since, by others, that may be about the key of that moment. For an answer
+    /// that is on its way into the store to be told of all others, under the key's lock.
+    pub(crate) fn have_struck_since(&self, moment: &Moment) -> bool {
+        self.by_url[moment.place].load(Acquire) != moment.by_url
+    }
+
+    /// Under the key's lock. Whoever `sent` the request that it comes from need not hear of it.
+    fn note_url(&self, base: &[u8], sent: Option<&mut Moment>) {
+        let place = self.place_of(base);
+        self.by_url[place].fetch_add(1, Release);
+        if let Some(sent) = sent.filter(|sent| sent.place == place) {
+            sent.by_url += 1;
+        }
+    }
+
+    fn place_of(&self, key: &[u8]) -> usize {
+        (self.hasher.hash_one(base_of(key)) >> 48) as usize % URL_COUNTS
+    }
+
     /// How many there have been.
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Acquire)
     }
 
-    fn note(&self, what: Purged) {
+    /// Whoever `sent` the request that it comes from need not hear of it, if there was none before that he has to.
+    fn note(&self, what: Purged, sent: Option<&mut Moment>) {
         let mut latest = self.latest.lock();
         if latest.len() == KEPT {
             latest.pop_front();
         }
         latest.push_back(what);
-        self.count.store(self.count() + 1, Release);
+        let number = self.count();
+        self.count.store(number + 1, Release);
+        if let Some(sent) = sent.filter(|sent| sent.since == number) {
+            sent.since += 1;
+        }
     }
 
     /// Whether one of the purges from number `since` up to `until` is about this answer. Of purges that are too long ago to be
@@ -177,6 +244,10 @@ impl Purges {
 
 /// Purges remembered for the fetches under way.
 const KEPT: usize = 4096;
+
+/// Counts of strikes by URL. Whether one was about another URL that shares its count is not known: of a hundred changes
+/// while a POST is under way, one in twenty such answers is not stored for it.
+const URL_COUNTS: usize = 2048;
 
 /// Answers that are taken out of the table before a purge returns: some milliseconds.
 const SWEPT_AT_ONCE: u64 = 1024;

@@ -5,7 +5,7 @@
 //! Beside the table stands the index, which a look-up never touches; moka's listener, called for whatever leaves the table
 //! on whatever thread does its work, keeps it true and locks nothing else.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use moka::notification::RemovalCause;
 
@@ -79,11 +79,13 @@ pub(crate) struct Store {
     table: Table,
     index: Arc<Index>,
     account: Arc<Account>,
+    /// Variants of one key.
+    variants_max: usize,
 }
 
 impl Store {
     /// Room for `capacity` bytes of entries.
-    pub(crate) fn new(capacity: u64, account: &Arc<Account>, metrics: &Metrics) -> Self {
+    pub(crate) fn new(capacity: u64, variants_max: usize, account: &Arc<Account>, metrics: &Metrics) -> Self {
         let index = Arc::new(Index::new());
         let (rows, evictions) = (index.clone(), metrics.evictions.clone());
         let table: Table = moka::sync::Cache::<Arc<[u8]>, Entry>::builder()
@@ -98,7 +100,7 @@ impl Store {
                 resource.clear();
             })
             .build_with_hasher(foldhash::fast::RandomState::default());
-        Self { table, index, account: account.clone() }
+        Self { table, index, account: account.clone(), variants_max }
     }
 
     /// The answer for a request with these fields, which counts as asked for. Nothing is allocated when its nominated fields
@@ -170,7 +172,7 @@ impl Store {
             return None;
         }
         let before = self.resource(key);
-        let (resource, dropped) = Resource::with(before.as_deref(), key, stored.clone(), request);
+        let (resource, dropped) = Resource::with(before.as_deref(), key, stored.clone(), request, self.variants_max);
         self.place(resource, Some(stored), is_struck).then_some(dropped)
     }
 
@@ -234,6 +236,18 @@ impl Store {
             true
         });
         struck
+    }
+
+    /// The groups that answers under this base are in, each once.
+    pub(crate) fn groups_under(&self, base: &[u8]) -> BTreeSet<Box<[u8]>> {
+        let mut groups = BTreeSet::new();
+        self.visit(&Purged::Url(base.to_vec()), |resource| {
+            let variants = resource.variants();
+            let known = variants.iter().filter(|stored| !stored.is_struck());
+            groups.extend(known.flat_map(|stored| stored.answer.groups.iter().cloned()));
+            true
+        });
+        groups
     }
 
     /// The keys that have to be swept after a purge, in portions.

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{
             AtomicBool, AtomicU64,
-            Ordering::{AcqRel, Acquire, Relaxed},
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
 };
@@ -23,6 +23,13 @@ use super::{
 };
 use crate::{clock::Now, wire::Fields};
 
+/// How often an answer was given from the store, and the bytes of bodies that went out with that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(crate) hits: u64,
+    pub(crate) bytes: u64,
+}
+
 /// One stored answer, whole or some parts of it; immutable but for how often it was given, who refreshes it, and that it is
 /// given no longer.
 #[derive(Debug)]
@@ -36,6 +43,9 @@ pub struct Stored {
     /// Who refreshes it, once it is stale.
     pub(super) refresh: RefreshGate,
     hits: AtomicU64,
+    /// Of as many whole bodies as there were hits, the bytes that were not given (modulo 2⁶⁴): so that only a hit that gives
+    /// less than the whole counts twice.
+    unsent: AtomicU64,
     struck: AtomicBool,
     charge: Charge,
 }
@@ -59,12 +69,12 @@ pub(crate) struct Resource {
 impl Stored {
     /// A whole answer.
     pub(crate) fn new(answer: Arc<Answer>, body: Arc<Body>, charge: Charge) -> Arc<Self> {
-        Self::given(answer, body, None, charge, 0)
+        Self::given(answer, body, None, charge, Given::default())
     }
 
     /// The same body under a head that a validation has renewed.
     pub(crate) fn renewed(&self, answer: Answer, charge: Charge) -> Arc<Self> {
-        Self::given(Arc::new(answer), self.body.clone(), self.parts.clone(), charge, self.hits())
+        Self::given(Arc::new(answer), self.body.clone(), self.parts.clone(), charge, self.given_so_far())
     }
 
     /// An answer of which only these parts are held, if any are named, and which was given so often before.
@@ -73,10 +83,11 @@ impl Stored {
         body: Arc<Body>,
         parts: Option<Arc<Parts>>,
         charge: Charge,
-        hits: u64,
+        Given { hits, bytes }: Given,
     ) -> Arc<Self> {
+        let unsent = AtomicU64::new(hits.wrapping_mul(body.length).wrapping_sub(bytes));
         let (hits, struck, refresh) = (AtomicU64::new(hits), AtomicBool::new(false), RefreshGate::default());
-        Arc::new(Self { answer, body, parts, refresh, hits, struck, charge: charge.of(Part::Heads) })
+        Arc::new(Self { answer, body, parts, refresh, hits, unsent, struck, charge: charge.of(Part::Heads) })
     }
 
     /// Whether the whole body is held; else it answers only ranges (RFC 9111 §3.3).
@@ -126,9 +137,23 @@ impl Stored {
         self.hits.load(Relaxed)
     }
 
-    /// Counts that it is given.
-    pub(crate) fn count_hit(&self) {
+    /// Bytes of bodies that were given from the store: of ranges the ranges alone, and none with a 304 or to HEAD.
+    pub fn given_bytes(&self) -> u64 {
+        // In this order: a hit is counted before what it did not give.
+        let unsent = self.unsent.load(Acquire);
+        self.hits().wrapping_mul(self.body.length).wrapping_sub(unsent).cast_signed().max(0).cast_unsigned()
+    }
+
+    pub(crate) fn given_so_far(&self) -> Given {
+        Given { hits: self.hits(), bytes: self.given_bytes() }
+    }
+
+    /// Counts that so many bytes of it are given.
+    pub(crate) fn count_hit(&self, bytes: u64) {
         self.hits.fetch_add(1, Relaxed);
+        if bytes != self.body.length {
+            self.unsent.fetch_add(self.body.length.wrapping_sub(bytes), Release);
+        }
     }
 
     /// Whether a purge has struck it: it is given to nobody any more.
@@ -193,8 +218,15 @@ impl Resource {
         self.variants.load().iter().find(|stored| !stored.is_struck()).cloned()
     }
 
-    /// With a new answer in front, and without those that it stands for; also says how many had to go for the bound.
-    pub(crate) fn with(before: Option<&Self>, key: &[u8], stored: Arc<Stored>, request: &Fields) -> (Self, usize) {
+    /// With a new answer in front, and without those that it stands for: at most `most`, past which the oldest goes. Also says
+    /// how many had to go for that.
+    pub(crate) fn with(
+        before: Option<&Self>,
+        key: &[u8],
+        stored: Arc<Stored>,
+        request: &Fields,
+        most: usize,
+    ) -> (Self, usize) {
         let own_key = before.map_or_else(|| key.into(), |before| before.key.clone());
         let mut variants = vec![stored];
         if let Some(before) = before.filter(|_| !variants[0].answer.vary.is_empty()) {
@@ -202,8 +234,8 @@ impl Resource {
             let stays = |other: &&Arc<Stored>| !other.answer.vary.matches(request) && !other.is_struck();
             variants.extend(others.iter().filter(stays).cloned());
         }
-        let dropped = variants.len().saturating_sub(VARIANTS);
-        variants.truncate(VARIANTS);
+        let dropped = variants.len().saturating_sub(most);
+        variants.truncate(most);
         (Self::new(own_key, variants), dropped)
     }
 
@@ -258,9 +290,6 @@ impl Resource {
         self.variants.load().iter().map(|stored| stored.cost()).sum()
     }
 }
-
-/// Variants of one key; past it the oldest goes.
-pub(crate) const VARIANTS: usize = 64;
 
 /// Content-Length, which an answer of unknown length gets when its body has ended: in the fields and in the written head.
 const LENGTH_LINE: u64 = 128;

@@ -49,6 +49,19 @@ fn look(cache: &Cache, request: &RequestHead, now: Now) -> Lookup {
 }
 
 #[test]
+fn past_the_configured_bound_the_oldest_variant_goes() {
+    let config = config::Cache { capacity: 1 << 20, max_object: 1 << 16, max_variants: 3, ..config::Cache::default() };
+    let (cache, now) = (Cache::new(&config, &Registry::new()), Clock::new().at(0));
+    for value in ["1", "2", "3", "4"] {
+        put_at(&cache, KEY, &get(&[("Foo", value)]), &[FRESH, ("Vary", "foo")], b"body", now);
+    }
+    let hits =
+        ["1", "2", "3", "4"].map(|value| matches!(look(&cache, &get(&[("Foo", value)]), now), Lookup::Hit { .. }));
+    assert_eq!(hits, [false, true, true, true]);
+    assert_eq!(cache.metrics.variants_dropped.value(), 1);
+}
+
+#[test]
 fn a_hit_has_age_and_ttl_and_the_whole_answer() {
     let (cache, clock) = holding(&[FRESH, ("Age", "7")]);
     let Lookup::Hit { stored, age, ttl } = look(&cache, &get(&[]), clock.at(30)) else { panic!() };
@@ -121,7 +134,7 @@ fn only_if_cached_never_asks_the_backend() {
     assert!(matches!(asked(&[], 100), Lookup::GatewayTimeout));
     assert!(matches!(asked(&[("Foo", "1")], 0), Lookup::GatewayTimeout));
     assert!(matches!(asked(&[("Cache-Control", "max-stale")], 100), Lookup::Hit { ttl: 0, .. }));
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     assert!(matches!(asked(&[], 0), Lookup::GatewayTimeout));
 }
 
@@ -143,7 +156,7 @@ fn invalidation_forgets_every_variant() {
     let other = get(&[("Foo", "2")]);
     put(&cache, KEY, &other, &[FRESH, ("Vary", "foo")], b"two", clock.at(0)).unwrap();
     assert!(matches!(look(&cache, &other, clock.at(0)), Lookup::Hit { .. }));
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     for request in [get(&[]), other] {
         assert!(matches!(look(&cache, &request, clock.at(0)), Lookup::Miss(Reason::UriMiss)));
     }
@@ -209,7 +222,7 @@ proptest! {
             let exchange = Exchange { request: &plain, policy: &policy, requested: now, answered: now };
             let plan = cache.storable(&exchange, &response(200, &[FRESH])).unwrap();
             if way == 0 {
-                cache.invalidate(&[key]);
+                cache.invalidate(&[key], None);
             }
             let Ok((mut fill, reader)) = leader.begin(plan) else { continue };
             for piece in vec![1u8; size].chunks(3000) {
@@ -227,7 +240,7 @@ proptest! {
         }
         drop(readers);
         for key in 0..30 {
-            cache.invalidate(&[key]);
+            cache.invalidate(&[key], None);
         }
     }
 }
@@ -249,5 +262,5 @@ fn what_a_hit_costs_and_what_counting_it_adds() {
         println!("{what}: {:?}", started.elapsed() / ROUNDS);
     };
     time("a hit", &|round| drop(cache.lookup(&(round % 1000).to_be_bytes(), &plain, &policy, clock)));
-    time("of that, counting it", &|_| cache.count_given(&stored, 1024));
+    time("of that, counting it", &|_| cache.count_given(&stored, &plain, Wants::default(), &Wanted::Whole));
 }

@@ -150,6 +150,8 @@ fn upstream(settled: &Upstream) -> raw::Upstream {
         idle_timeout: set(Period(settled.idle_timeout)),
         idle_connections: set(whole(settled.idle_connections)),
         retries: set(whole(settled.retries)),
+        // Each server has its own.
+        max_tunnels: set(OrOff(None)),
     }
 }
 
@@ -158,6 +160,7 @@ fn server(settled: &Server) -> raw::ServerText {
         mark: Mark::default(),
         address: set(Backend { address: settled.address.clone(), tls_host: None }),
         weight: set(Whole(u64::from(settled.weight))),
+        max_tunnels: Some(set(OrOff(settled.max_tunnels.map(Whole)))),
     })
 }
 

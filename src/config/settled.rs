@@ -92,12 +92,16 @@ pub struct Admin {
 }
 
 /// The cache of the whole gateway. By default there is none.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cache {
     /// Bytes of memory for stored answers; 0 switches the cache off.
     pub capacity: u64,
     /// Largest body that is stored, in bytes; larger ones pass through.
     pub max_object: u64,
+    /// Variants of one key that are stored side by side.
+    pub max_variants: usize,
+    /// Stretches of one answer that are stored side by side.
+    pub max_parts: usize,
     /// `Cache-Status` (RFC 9211) on answers.
     pub status_field: bool,
     /// Fields that tell this cache alone what `Cache-Control` tells all (RFC 9213), in lower case; the first that is there
@@ -105,6 +109,20 @@ pub struct Cache {
     pub targeted_fields: Arc<[Box<str>]>,
     /// Where the hottest entries are kept between two runs.
     pub snapshot: Option<Snapshot>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            capacity: 0,
+            max_object: 0,
+            max_variants: 64,
+            max_parts: 32,
+            status_field: false,
+            targeted_fields: Arc::default(),
+            snapshot: None,
+        }
+    }
 }
 
 /// The file that hands the hottest entries on from one process to the next.
@@ -248,6 +266,8 @@ pub struct Server {
     pub address: BackendAddress,
     /// 1 to 1000.
     pub weight: u32,
+    /// Open tunnels.
+    pub max_tunnels: Option<u64>,
 }
 
 /// Where a backend listens. A name is looked up when a connection is made.

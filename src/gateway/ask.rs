@@ -60,7 +60,7 @@ impl Gateway {
             }
             Lookup::StaleWhileRevalidate { stored, age, ttl } => {
                 visit.facts.cache = CacheWord::Stale;
-                self.answer_stored(client, visit, &stored, age, CacheStatus::Refreshing { ttl });
+                self.answer_range(client, visit, &stored, age, CacheStatus::Refreshing { ttl });
                 self.refresh(visit, client.info(), &stored);
                 Ok(flush(client).await?)
             }
@@ -81,8 +81,11 @@ impl Gateway {
             self.cache.begin_refresh(key, visit.request, &self.policies[visit.route], stored, visit.facts.now)
         });
         let Some(leader) = leader else { return };
-        // What is stored is the answer to a GET, and a HEAD may have been given it.
-        let request = RequestHead { method: Method::GET, ..visit.request.clone() };
+        // What is stored is the answer to a GET of the whole, and a HEAD, or a GET of a range, may have been given it.
+        let mut request = RequestHead { method: Method::GET, ..visit.request.clone() };
+        request
+            .fields
+            .retain(|name, _| !name.eq_ignore_ascii_case(b"range") && !name.eq_ignore_ascii_case(b"if-range"));
         let facts =
             Facts { request_id: visit.facts.request_id.clone(), ..Facts::new(visit.facts.now, visit.way.client) };
         let mut visit = Visit { request: &request, facts, ..*visit };

@@ -2,14 +2,16 @@
 
 use std::{fmt::Write, net::IpAddr, time::Duration};
 
+use http::Method;
+
 use super::{Gateway, Visit, facts::Facts, fields::Way, is_ask, settled::Why};
 use crate::{
     cache::{
-        CacheStatus, Exchange, Lookup, Reason,
+        CacheStatus, Exchange, Lookup, RangeAsk, Reason, Stored,
         key::{self, Readable},
         policy::{
-            date,
-            explain::{Explanation, explain, explain_stored},
+            content_range, date,
+            explain::{Explanation, explain, explain_stored, explain_validated},
         },
     },
     clock::Now,
@@ -123,6 +125,22 @@ impl Gateway {
                         .map(|base| ("invalidates", format!("{}, after a 2xx or 3xx", key::readable(base).url))),
                 );
             }
+            self.relay_explained(visit, answer, story);
+        }
+    }
+
+    /// What the relay lane says of itself, and what becomes of the answer to a POST.
+    fn relay_explained(&self, visit: &Visit<'_>, answer: Option<&ResponseHead>, story: &mut Story) {
+        if !visit.route(self).cache.enabled {
+            return;
+        }
+        let reason = self.why_relayed(visit);
+        match answer.filter(|_| visit.request.method == Method::POST) {
+            Some(head) => {
+                let weigh = |exchange: &Exchange<'_>| self.cache.storable_for_get(exchange, head).map(drop);
+                self.answer_explained(visit, head, reason, weigh, story);
+            }
+            None => story.push(("cache_status", status_of(Why { reason, detail: None }.forwarded(false, None)))),
         }
     }
 
@@ -149,10 +167,19 @@ impl Gateway {
             story.extend(terms(&explained, visit.facts.now, left));
         }
         match (answer, reason) {
-            (Some(head), Some(reason)) => {
-                let passes = matches!(looked, Lookup::Pass(_) | Lookup::Marked { .. }).then_some(reason);
-                self.answer_explained(visit, head, reason, passes, story);
-            }
+            (Some(head), Some(reason)) => match validated(&looked).filter(|_| head.status == 304) {
+                Some(stored) => self.validation_explained(visit, stored, head, reason, story),
+                None => {
+                    let passes = matches!(looked, Lookup::Pass(_) | Lookup::Marked { .. }).then_some(reason);
+                    let part = matches!(looked, Lookup::Range { .. }) && head.status == 206;
+                    let weigh = |exchange: &Exchange<'_>| match passes {
+                        Some(reason) => Err(reason),
+                        None if part => self.cache.storable_part(&key, exchange, head).map(drop),
+                        None => self.cache.storable(exchange, head).map(drop),
+                    };
+                    self.answer_explained(visit, head, reason, weigh, story);
+                }
+            },
             (Some(_), None) => story.push(("answer", "not asked for: the stored one is given".to_owned())),
             (None, Some(reason)) => {
                 story.push(("cache_status", status_of(Why { reason, detail: None }.forwarded(false, None))))
@@ -161,25 +188,64 @@ impl Gateway {
         }
     }
 
-    /// What would become of this answer, if the backend gave it now. A request that passes stores nothing.
+    /// What would become of this answer, if the backend gave it now: `weigh` says whether it is stored, as the store has
+    /// bounds of its own, parts of answers have rules of their own, and a request that passes stores nothing.
     fn answer_explained(
         &self,
         visit: &Visit<'_>,
         head: &ResponseHead,
         reason: Reason,
-        passes: Option<Reason>,
+        weigh: impl FnOnce(&Exchange<'_>) -> Result<(), Reason>,
         story: &mut Story,
     ) {
         let answered = as_of(head, visit.facts.now);
         let policy = &self.policies[visit.route];
         let exchange = Exchange { request: visit.request, policy, requested: answered, answered };
-        let mut explained = explain(&exchange, head);
-        // The store has bounds of its own.
-        explained.refused = self.cache.storable(&exchange, head).err().or(passes);
+        let explained = Explanation { refused: weigh(&exchange).err(), ..explain(&exchange, head) };
         let refused = explained.refused;
-        story.push(("cache_status", status_of(Why { reason, detail: None }.forwarded(refused.is_none(), refused))));
+        let detail = refused.filter(|refused| *refused != reason);
+        story.push(("cache_status", status_of(Why { reason, detail: None }.forwarded(refused.is_none(), detail))));
         let left = explained.lifetime.saturating_sub(explained.age);
         story.extend(terms(&explained, answered, i64::try_from(left).unwrap_or(i64::MAX)));
+        if refused.is_none()
+            && let Some((bytes, complete)) = head.fields.get("content-range").and_then(content_range::parse)
+        {
+            story.push(("part", format!("bytes {}-{} of {complete}", bytes.start, bytes.end - 1)));
+        }
+    }
+
+    /// What this 304 would make of what is stored.
+    fn validation_explained(
+        &self,
+        visit: &Visit<'_>,
+        stored: &Stored,
+        head: &ResponseHead,
+        reason: Reason,
+        story: &mut Story,
+    ) {
+        let (policy, now) = (&self.policies[visit.route], visit.facts.now);
+        let exchange = Exchange { request: visit.request, policy, requested: now, answered: now };
+        match explain_validated(&stored.answer, &exchange, head) {
+            Ok(explained) => {
+                let detail = explained.refused;
+                let status = Why { reason, detail: None }.told(304, detail.is_none(), detail);
+                story.push(("cache_status", status_of(status)));
+                let left = explained.lifetime.saturating_sub(explained.age);
+                story.extend(terms(&explained, now, i64::try_from(left).unwrap_or(i64::MAX)));
+            }
+            Err(reason) => {
+                let words = format!("{}: {}; it is asked for anew", reason.label(), reason.sentence());
+                story.push(("answer", words));
+            }
+        }
+    }
+}
+
+/// What would be validated.
+fn validated(looked: &Lookup) -> Option<&Stored> {
+    match looked {
+        Lookup::Revalidate { stored, .. } | Lookup::Range { ask: RangeAsk::Validate(stored), .. } => Some(stored),
+        _ => None,
     }
 }
 

@@ -79,7 +79,7 @@ impl Fault {
     /// moment.
     fn retry_after(&self) -> Option<u64> {
         let least = match self {
-            Self::Draining => Duration::ZERO,
+            Self::Draining | Self::Backend(Failure::TakenOut) => Duration::ZERO,
             Self::NoPermit(refused) => refused.after,
             _ => return None,
         };
@@ -88,6 +88,7 @@ impl Fault {
 
     fn message(&self) -> &'static str {
         match self {
+            Self::Backend(Failure::TakenOut) => "The application is being worked on.",
             Self::Backend(failure) if failure.status() == 504 => "The application did not answer in time.",
             Self::Backend(_) | Self::Fill(_) => "The application could not be reached or gave a broken answer.",
             Self::Client(ClientFault::BodyTooLarge) => "The request body is larger than this server accepts.",

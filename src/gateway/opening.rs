@@ -14,7 +14,7 @@ use std::{
 use super::{client::Client, failure::Fault, transfer::Transfer};
 use crate::{
     clock::Now,
-    upstream::{Affinity, Chosen, Exchange, Failure, Outgoing, Upstream},
+    upstream::{Affinity, Chosen, Exchange, Failure, Outgoing, Purpose, Upstream},
     wire::{ResponseHead, strip_hop_by_hop},
 };
 
@@ -189,7 +189,8 @@ impl Opening {
 
     /// Chooses a server, and sends the request where that takes no wait.
     fn send(&mut self) -> Result<(), Failure> {
-        let chosen = self.upstream.choose(&self.affinity, &self.tried).ok_or(Failure::NoServer)?;
+        let purpose = if self.sending == Sending::Upgrade { Purpose::Tunnel } else { Purpose::Exchange };
+        let chosen = self.upstream.choose(&self.affinity, &self.tried, purpose)?;
         self.server = Some(chosen.index());
         if self.may_reuse
             && let Some(exchange) = chosen.begin_kept(&self.request)

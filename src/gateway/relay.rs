@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cache::{
-        self, Leader, Plan, Purge, Purged, Reason,
+        self, Leader, Moment, Plan, Reason,
         policy::{same_origin_target, tags::invalidated_groups},
     },
     wire::{Framing, ResponseHead},
@@ -30,50 +30,70 @@ impl Gateway {
         visit.facts.cache = CacheWord::None;
         let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
-        let purges = self.cache.purge_count();
+        let mut sent = self.moment(visit);
         let (transfer, head) = self.open(client, visit, outgoing, sending, visit.facts.now).await?;
-        self.invalidate(visit, &head);
-        if visit.request.method == Method::POST
-            && head.fields.contains("content-location")
-            && let Some((leader, plan)) = self.for_get(visit, &transfer, &head, purges)
-        {
-            let why = Why { reason: Reason::Method, detail: None };
-            let settled = keep(leader, plan, transfer, head);
-            return Box::pin(self.answer_settled(client, visit, settled, why)).await.map(drop);
+        self.invalidate(visit, &head, sent.as_mut());
+        let mut why = Why { reason: self.why_relayed(visit), detail: None };
+        match sent.filter(|_| head.fields.contains("content-location")) {
+            None => {}
+            Some(sent) => match self.for_get(visit, &transfer, &head, &sent) {
+                Ok((leader, plan)) => {
+                    let settled = keep(leader, plan, transfer, head);
+                    return Box::pin(self.answer_settled(client, visit, settled, why)).await.map(drop);
+                }
+                Err(detail) => why.detail = Some(detail).filter(|detail| *detail != why.reason),
+            },
         }
-        self.stream(client, visit, transfer, head, None, Vec::new()).await
+        let status = visit.route(self).cache.enabled.then(|| why.forwarded(false, None));
+        self.stream(client, visit, transfer, head, status, Vec::new()).await
     }
 
-    /// Leave to store the answer to a POST for GETs to come (RFC 9110 §9.3.3). Not while the request is still being sent:
-    /// what stores an answer only listens to the backend. And not where a field has reached the backend that a GET could
-    /// not have brought there: then the answer may be poisoned by it.
-    /// `purges`: how many there had been when it was sent.
+    /// What Cache-Status says of a request that the store has no say in.
+    pub(super) fn why_relayed(&self, visit: &Visit<'_>) -> Reason {
+        match visit.request.method {
+            _ if self.config.cache.capacity == 0 => Reason::Off,
+            Method::GET | Method::HEAD => Reason::RequestBody,
+            _ => Reason::Method,
+        }
+    }
+
+    /// What had been purged when a POST was sent: its answer may be one for GETs to come.
+    fn moment(&self, visit: &Visit<'_>) -> Option<Moment> {
+        let is_kept = visit.route(self).cache.enabled && self.config.cache.capacity > 0;
+        if visit.request.method != Method::POST || !is_kept {
+            return None;
+        }
+        Some(self.cache.moment(&visit.key(self)))
+    }
+
+    /// Leave to store the answer to a POST for GETs to come (RFC 9110 §9.3.3), or why not. Not while the request is still
+    /// being sent: what stores an answer only listens to the backend. And not where a field has reached the backend that a
+    /// GET could not have brought there: then the answer may be poisoned by it.
+    /// `sent`: what had been purged when it was.
     fn for_get(
         &self,
         visit: &Visit<'_>,
         transfer: &Transfer,
         head: &ResponseHead,
-        purges: u64,
-    ) -> Option<(Leader, Plan)> {
+        sent: &Moment,
+    ) -> Result<(Leader, Plan), Reason> {
         let is_poisoned = visit.request.fields.iter().any(|(name, _)| is_unkeyed(name));
-        if !visit.route(self).cache.enabled || transfer.is_uploading() || is_poisoned {
-            return None;
+        if transfer.is_uploading() || is_poisoned {
+            return Err(Reason::Method);
         }
         let now = visit.facts.now;
-        let plan = self.cache.storable_for_get(&self.exchange(visit, now, transfer), head).ok()?;
-        Some((
-            self.cache.begin_answered(&visit.key(self), visit.request, now, purges),
-            plan.edit(self.edits(visit.route)),
-        ))
+        let plan = self.cache.storable_for_get(&self.exchange(visit, now, transfer), head)?;
+        let leader = self.cache.begin_answered(&visit.key(self), visit.request, now, sent);
+        Ok((leader, plan.edit(self.edits(visit.route))))
     }
 
     /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).
-    fn invalidate(&self, visit: &Visit<'_>, head: &ResponseHead) {
+    fn invalidate(&self, visit: &Visit<'_>, head: &ResponseHead, mut sent: Option<&mut Moment>) {
         let safe = matches!(visit.request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
         if safe {
             return;
         }
-        self.invalidate_groups(visit, head);
+        self.invalidate_groups(visit, head, sent.as_deref_mut());
         if !(200..400).contains(&head.status) {
             return;
         }
@@ -83,18 +103,18 @@ impl Gateway {
         for target in std::iter::once(visit.request.target.as_str().into()).chain(named) {
             // The bases alone: a GET may have come another way than this request, or by another route.
             for base in self.bases(visit.request.scheme, &visit.request.authority, &target) {
-                self.cache.invalidate(&base);
+                self.cache.invalidate(&base, sent.as_deref_mut());
             }
         }
     }
 
     /// The backend says which groups of this origin an unsafe request has changed, whatever came of it otherwise
     /// (RFC 9875 §3).
-    fn invalidate_groups(&self, visit: &Visit<'_>, head: &ResponseHead) {
+    fn invalidate_groups(&self, visit: &Visit<'_>, head: &ResponseHead, mut sent: Option<&mut Moment>) {
         for name in invalidated_groups(&head.fields) {
             let mut origin = Vec::new();
             cache::key::build(&mut origin, visit.request.scheme, &visit.request.authority, "");
-            self.cache.purge(&Purge { what: Purged::Group { origin, name: name.into() }, soft: false });
+            self.cache.invalidate_group(&origin, &name, sent.as_deref_mut());
         }
     }
 }

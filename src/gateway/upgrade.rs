@@ -17,7 +17,7 @@ use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, About, HandshakeResult, Permit, StopPhase},
+    tunnel::{self, About, HandshakeResult, Permit, PermitLimit, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
@@ -137,7 +137,11 @@ impl Gateway {
         let address = client.info().client.map(|_| visit.way.client);
         let permit = self.permits.take(visit.route, address, visit.facts.now.instant).map_err(Fault::NoPermit)?;
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
-        let (transfer, head) = self.open(client, visit, outgoing, Sending::Upgrade, visit.facts.now).await?;
+        let opened = self.open(client, visit, outgoing, Sending::Upgrade, visit.facts.now).await;
+        let (transfer, head) = opened.map_err(|fault| match fault {
+            Fault::Backend(Failure::Full) => Fault::NoPermit(self.permits.refuse(visit.route, PermitLimit::Server)),
+            fault => fault,
+        })?;
         // RFC 8441 §5, RFC 9110 §9.3.6: over HTTP/2 a 2xx would say that the tunnel is open.
         if visit.request.version == Version::Http2 && (200..300).contains(&head.status) {
             return Err(Failure::BadSwitch.into());

@@ -32,7 +32,7 @@ pub enum CloseReason {
     MessageTooBig,
     /// The client sent more messages than its route takes.
     MessageRate,
-    /// The client's bytes were no frames, where its route limits messages.
+    /// The client's bytes were no frames, where its route limits messages, and the backend did not mind.
     Protocol,
     /// The gateway, or a part of it, drains.
     Drain,

@@ -45,6 +45,8 @@ pub enum PermitLimit {
     Handshakes,
     /// `handshakes_per_second_per_client` of the route.
     HandshakesPerClient,
+    /// `max_tunnels` of the servers; the places are the upstream's own.
+    Server,
 }
 
 /// A handshake that has to come again later.
@@ -136,6 +138,12 @@ impl Permits {
         }
         let client = taken?;
         Ok(Permit { shared: Arc::clone(&self.shared), route: route as u32, client })
+    }
+
+    /// Counts a handshake that has found another limit in its way than those that are kept here.
+    pub fn refuse(&self, route: usize, limit: PermitLimit) -> NoPermit {
+        self.shared.refused.add((route, limit), 1);
+        NoPermit { limit, after: Duration::ZERO }
     }
 
     /// Places that are taken.
@@ -242,6 +250,7 @@ impl PermitLimit {
             Self::ConnectionsPerClient => "max_connections_per_client",
             Self::Handshakes => "handshakes_per_second",
             Self::HandshakesPerClient => "handshakes_per_second_per_client",
+            Self::Server => "max_tunnels",
         }
     }
 }

@@ -9,8 +9,8 @@ pub struct Candidate {
     pub load: usize,
     /// Taken only when nothing else is left: it could not be reached a moment ago.
     pub suspect: bool,
-    /// Tried already for this request.
-    pub tried: bool,
+    /// Not to be taken at all: tried already for this request, full, or taken out.
+    pub barred: bool,
 }
 
 /// The order of a weighted round: each server as often as its weight says, spread as evenly as can be (the "smooth"
@@ -35,20 +35,20 @@ pub fn schedule(weights: &[u32]) -> Vec<u16> {
         .collect()
 }
 
-/// The next server of the round; suspects only when no other is left. `None` once all were tried.
+/// The next server of the round; suspects only when no other is left. `None` once all are barred.
 pub fn round_robin(schedule: &[u16], cursor: usize, candidates: &[Candidate]) -> Option<usize> {
     let turn = |wanted: &dyn Fn(&Candidate) -> bool| {
         (0..schedule.len())
             .map(|step| usize::from(schedule[(cursor.wrapping_add(step)) % schedule.len()]))
             .find(|&index| wanted(&candidates[index]))
     };
-    turn(&|candidate| !candidate.tried && !candidate.suspect).or_else(|| turn(&|candidate| !candidate.tried))
+    turn(&|candidate| !candidate.barred && !candidate.suspect).or_else(|| turn(&|candidate| !candidate.barred))
 }
 
-/// The server with the least load for its weight; equals take turns by `cursor`. `None` once all were tried.
+/// The server with the least load for its weight; equals take turns by `cursor`. `None` once all are barred.
 pub fn least_load(cursor: usize, candidates: &[Candidate]) -> Option<usize> {
     let count = candidates.len();
-    (0..count).map(|step| (cursor.wrapping_add(step)) % count).filter(|&index| !candidates[index].tried).min_by(
+    (0..count).map(|step| (cursor.wrapping_add(step)) % count).filter(|&index| !candidates[index].barred).min_by(
         |&left, &right| {
             let (left, right) = (&candidates[left], &candidates[right]);
             // (load + 1) / weight, compared without division.
@@ -73,7 +73,7 @@ pub fn rendezvous(key: u64, names: &[u64], candidates: &[Candidate]) -> Option<u
             .filter(|&index| wanted(&candidates[index]))
             .max_by(|&left, &right| score(left).total_cmp(&score(right)))
     };
-    best(&|candidate| !candidate.tried && !candidate.suspect).or_else(|| best(&|candidate| !candidate.tried))
+    best(&|candidate| !candidate.barred && !candidate.suspect).or_else(|| best(&|candidate| !candidate.barred))
 }
 
 /// Spreads the bits of a number over all of them (the finisher of SplitMix64).

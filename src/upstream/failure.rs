@@ -13,6 +13,10 @@ pub enum Failure {
     ConnectTimeout,
     /// No server is left to try.
     NoServer,
+    /// Every server that is left has as many tunnels as it may have.
+    Full,
+    /// Every server that is left was taken out by an operator.
+    TakenOut,
     /// The connection ended before an answer.
     Closed {
         /// It had carried an exchange before.
@@ -42,10 +46,11 @@ pub enum Failure {
 pub const INTERIM_MAX: usize = 16;
 
 impl Failure {
-    /// The status for the client when nothing was sent yet (RFC 9110 §15.6.3, §15.6.5).
+    /// The status for the client when nothing was sent yet (RFC 9110 §15.6.3 to §15.6.5).
     pub fn status(&self) -> u16 {
         match self {
             Self::ConnectTimeout | Self::AnswerTimeout | Self::ReadTimeout => 504,
+            Self::Full | Self::TakenOut => 503,
             _ => 502,
         }
     }
@@ -56,6 +61,8 @@ impl Failure {
             Self::Connect(_) => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::NoServer => "no_server",
+            Self::Full => "max_tunnels",
+            Self::TakenOut => "taken_out",
             Self::Closed { .. } => "closed",
             Self::Io(_) => "io",
             Self::AnswerTimeout => "answer_timeout",

@@ -1,7 +1,7 @@
 //! Backends: which server, a connection to it, one exchange on it.
 //!
 //! An upstream is given a finished request and gives heads and pieces of a body; it knows no client, route or cache.
-//! `balance` is pure; `connect` dials; `http1` and `http2` carry exchanges; `pool` keeps connections at rest.
+//! `balance` is pure; `server` knows how each one stands; `connect` dials; `http1` and `http2` carry exchanges; `pool` keeps connections at rest.
 
 pub mod balance;
 mod connect;
@@ -10,11 +10,12 @@ mod http1;
 mod http2;
 mod metrics;
 mod pool;
+mod server;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -26,19 +27,18 @@ use http::Method;
 use self::{
     balance::Candidate,
     connect::{Dialer, Speak},
+    server::Server,
 };
 pub use self::{
     failure::{Failure, INTERIM_MAX},
     metrics::Metrics,
+    server::Purpose,
 };
 use crate::{
     config::{self, Balance, Sticky, UpstreamProtocol},
     net::Stream,
     wire::{Fields, Framing, ResponseHead, Scheme},
 };
-
-/// How long a server that refused a connection is tried only after the others.
-const SUSPECT_FOR: Duration = Duration::from_secs(5);
 
 /// A named group of servers, ready to be used.
 pub struct Upstream {
@@ -49,20 +49,12 @@ pub struct Upstream {
     name_hashes: Vec<u64>,
     schedule: Vec<u16>,
     cursor: AtomicUsize,
+    /// A server has gone down since it was last asked.
+    has_fallen: AtomicBool,
     dialer: Dialer,
     limits: AnswerLimits,
     metrics: Arc<Metrics>,
     born: Instant,
-}
-
-struct Server {
-    id: pool::ServerId,
-    name: Arc<str>,
-    /// Stands for the server in a sticky cookie; says nothing about its address.
-    token: String,
-    load: AtomicUsize,
-    /// Milliseconds since `born`; 0 for a server in good standing.
-    suspect_until: AtomicU64,
 }
 
 /// A request as a backend is to see it. Hop-by-hop fields, `Host` and framing are not among `fields`.
@@ -113,6 +105,7 @@ pub enum Affinity {
 pub struct Chosen {
     upstream: Arc<Upstream>,
     server: usize,
+    purpose: Purpose,
     /// How the exchange went, as far as is known; counted when it is over.
     result: &'static str,
     counted: bool,
@@ -137,25 +130,20 @@ impl Upstream {
         limits: &config::Limits,
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, String> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let weights: Vec<u32> = config.servers.iter().map(|server| server.weight).collect();
         let names: Vec<String> = config.servers.iter().map(|server| server.address.to_string()).collect();
         let name_hashes: Vec<u64> = names.iter().map(|name| balance::stable_hash(name.as_bytes())).collect();
-        let servers = names.iter().zip(&name_hashes).map(|(name, hash)| Server {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            name: Arc::from(name.as_str()),
-            token: format!("{hash:016x}"),
-            load: AtomicUsize::new(0),
-            suspect_until: AtomicU64::new(0),
-        });
+        let servers = config.servers.iter().zip(names.iter().zip(&name_hashes));
+        let servers = servers.map(|(settled, (name, hash))| Server::new(settled, name, *hash)).collect();
         let dialer = Dialer::new(config.connect_timeout, config.tls.as_ref())
             .map_err(|why| format!("upstream `{}`: {why}", config.name))?;
         Ok(Arc::new(Self {
             index: index as u16,
-            servers: servers.collect(),
+            servers,
             name_hashes,
             schedule: balance::schedule(&weights),
             cursor: AtomicUsize::new(0),
+            has_fallen: AtomicBool::new(false),
             dialer,
             limits: AnswerLimits {
                 head_bytes: limits.answer_head_bytes,
@@ -169,12 +157,26 @@ impl Upstream {
         }))
     }
 
-    /// Chooses a server that is not in `tried`; `None` when all were tried.
-    pub fn choose(self: &Arc<Self>, affinity: &Affinity, tried: &[usize]) -> Option<Chosen> {
-        let server = self.pick(affinity, tried)?;
-        self.servers[server].load.fetch_add(1, Ordering::Relaxed);
-        self.metrics.in_flight.add(self.index, 1);
-        Some(Chosen { upstream: self.clone(), server, result: CANCELLED, counted: false })
+    /// Chooses a server that is not in `tried`.
+    ///
+    /// # Errors
+    /// Why there is none: those that are left are full or taken out, or none is left.
+    pub fn choose(self: &Arc<Self>, affinity: &Affinity, tried: &[usize], purpose: Purpose) -> Result<Chosen, Failure> {
+        // Again only where another was quicker to take the last place of a server, which is full then.
+        while let Some(server) = self.pick(affinity, tried, purpose) {
+            if self.servers[server].take(purpose) {
+                self.metrics.in_flight.add(self.index, 1);
+                let upstream = self.clone();
+                return Ok(Chosen { upstream, server, purpose, result: CANCELLED, counted: false });
+            }
+        }
+        let mut left = self.left(tried).peekable();
+        let is_any_left = left.peek().is_some();
+        Err(match left.any(|server| !server.is_out()) {
+            true => Failure::Full,
+            false if is_any_left => Failure::TakenOut,
+            false => Failure::NoServer,
+        })
     }
 
     /// The address of the server in this place, as configured.
@@ -184,7 +186,25 @@ impl Upstream {
 
     /// Whether a request that could not be sent may be tried with another server.
     pub fn may_try_another(&self, tried: &[usize]) -> bool {
-        tried.len() <= self.config.retries && tried.len() < self.servers.len()
+        tried.len() <= self.config.retries && self.left(tried).any(|server| !server.is_out())
+    }
+
+    /// Keeps requests and tunnels away from a server of this name, or lets them come again. Says whether it has one.
+    pub fn set_out(&self, name: &str, is_out: bool) -> bool {
+        let named = self.servers.iter().filter(|server| *server.name == *name);
+        named.map(|server| server.set_out(is_out)).count() > 0
+    }
+
+    /// The servers that are down, if one of them has gone down since this was last asked.
+    pub fn take_fallen(&self) -> Vec<Arc<str>> {
+        if !self.has_fallen.load(Ordering::Relaxed) || !self.has_fallen.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.servers.iter().filter(|server| server.is_down()).map(|server| server.name.clone()).collect()
+    }
+
+    fn left<'s>(&'s self, tried: &'s [usize]) -> impl Iterator<Item = &'s Server> {
+        self.servers.iter().enumerate().filter(|(index, _)| !tried.contains(index)).map(|(_, server)| server)
     }
 
     /// Counts a request that is sent once more.
@@ -197,27 +217,22 @@ impl Upstream {
         self.metrics.first_byte.observe_duration(self.index, elapsed);
     }
 
-    fn pick(&self, affinity: &Affinity, tried: &[usize]) -> Option<usize> {
-        if self.servers.len() == 1 {
-            return tried.is_empty().then_some(0);
+    fn pick(&self, affinity: &Affinity, tried: &[usize], purpose: Purpose) -> Option<usize> {
+        if let [server] = &self.servers[..] {
+            return (tried.is_empty() && !server.is_out() && !server.is_full(purpose)).then_some(0);
         }
         let now = self.now();
         let candidates: Vec<Candidate> = self
             .servers
             .iter()
             .enumerate()
-            .map(|(index, server)| Candidate {
-                weight: self.config.servers[index].weight,
-                load: server.load.load(Ordering::Relaxed),
-                suspect: server.suspect_until.load(Ordering::Relaxed) > now,
-                tried: tried.contains(&index),
-            })
+            .map(|(index, server)| server.candidate(purpose, tried.contains(&index), now))
             .collect();
         match affinity {
             Affinity::Key(key) => return balance::rendezvous(*key, &self.name_hashes, &candidates),
             Affinity::Token(token) => {
                 let bound = self.servers.iter().position(|server| server.token == *token);
-                if let Some(index) = bound.filter(|&index| !candidates[index].tried && !candidates[index].suspect) {
+                if let Some(index) = bound.filter(|&index| !candidates[index].barred && !candidates[index].suspect) {
                     return Some(index);
                 }
             }
@@ -334,17 +349,20 @@ impl Chosen {
         let started = Instant::now();
         let address = &self.upstream.config.servers[self.server].address;
         let dialled = self.upstream.dialer.dial(address, speak).await;
-        let suspect_until = match &dialled {
+        match &dialled {
             Ok(_) => {
                 self.upstream.metrics.connect.observe_duration(self.upstream.index, started.elapsed());
-                0
+                self.server().connected();
             }
             Err(failure) => {
-                tracing::warn!(upstream = %self.upstream.config.name, server = %self.server().name, %failure, "no connection to a server");
-                self.upstream.now() + SUSPECT_FOR.as_millis() as u64
+                let (upstream, server) = (&self.upstream.config.name, &self.server().name);
+                tracing::warn!(%upstream, %server, %failure, "no connection to a server");
+                if self.server().refused(self.upstream.now()) {
+                    tracing::warn!(%upstream, %server, "a server is down: it takes no connections any more");
+                    self.upstream.has_fallen.store(true, Ordering::Relaxed);
+                }
             }
-        };
-        self.server().suspect_until.store(suspect_until, Ordering::Relaxed);
+        }
         dialled
     }
 
@@ -356,7 +374,7 @@ impl Chosen {
 impl Drop for Chosen {
     fn drop(&mut self) {
         self.count();
-        self.server().load.fetch_sub(1, Ordering::Relaxed);
+        self.server().give_back(self.purpose);
         self.upstream.metrics.in_flight.add(self.upstream.index, -1);
     }
 }

@@ -67,6 +67,9 @@ impl Fields {
 /// The nominated names of which there is a line: no more than there are lines, and mostly none.
 pub(super) fn nominated_lines(fields: &Fields) -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
+    if !fields.contains("connection") {
+        return names;
+    }
     for name in fields.connection_nominated() {
         if !is_hop_by_hop(name) && !is_in(&names, name) && fields.contains(name) {
             names.push(name.to_vec());

@@ -267,8 +267,14 @@ async fn too_many_messages() {
 async fn no_messages_where_they_are_limited() {
     let (_origin, gateway) = house().await;
     let mut client = tunnel(&gateway, "/size").await;
-    client.send(b"SSH-2.0-client\r\n").await;
-    let frame = client.frame().await;
+    // This backend takes no offence at frames without a mask; it hears a few of them.
+    let frame = loop {
+        client.send(Frame::text("bare").plain()).await;
+        match client.frame().await {
+            frame if frame.opcode == 8 => break frame,
+            frame => assert_eq!(frame, Frame::text("bare")),
+        }
+    };
     assert_eq!(frame.close_code(), Some(1002), "{frame:?}");
     client.until_closed().await;
     ended(&gateway, "protocol").await;

@@ -95,6 +95,70 @@ async fn a_head_is_given_the_stale_answer_and_has_it_refreshed_by_a_get() {
 }
 
 #[tokio::test]
+async fn a_range_of_it_is_given_stale_at_once_and_the_whole_is_refreshed() {
+    for (later, outcome, text) in [
+        (renewed as fn(&Request, usize) -> Reply, "validated", "old"),
+        (|_, _| reply(200).field("Cache-Control", "max-age=60").body("new"), "stored", "new"),
+        // The length comes with the last byte.
+        (|_, _| reply(200).field("Cache-Control", "max-age=60").chunked().body("new"), "stored", "new"),
+    ] {
+        let (origin, release) = stale_then(later).await;
+        let gateway = Gateway::before(&origin).await;
+        gateway.get("/a").await;
+        for (range, status, body) in
+            [("bytes=1-1", 206, "l"), ("bytes=-2", 206, "ld"), ("bytes=9-", 416, ""), ("lines=1", 200, "old")]
+        {
+            let part = gateway.get_with("/a", &[("Range", range)]).await;
+            assert_eq!((part.status, &*part.text()), (status, body), "{range}: {}", part.told());
+            let said = part.cache_status();
+            assert!(said.starts_with("tidegate; hit; ttl=") && said.ends_with("stale_while_revalidate"), "{said}");
+        }
+        let held = gateway.get_with("/a", &[("Range", "bytes=1-1"), ("If-None-Match", "\"1\"")]).await;
+        assert_eq!(held.status, 304, "{}", held.told());
+        origin.reached("/a", 2).await;
+        let refresh = &origin.requests_for("/a")[1];
+        assert!(!refresh.has("Range") && refresh.field("If-None-Match") == Some("\"1\""), "{}", origin.log());
+        release.send_replace(true);
+        refreshed(&gateway, outcome, 1.0).await;
+        let hit = gateway.get("/a").await;
+        assert!(hit.is_hit() && hit.text() == text, "{}", hit.told());
+        assert_eq!(origin.requests_for("/a").len(), 2, "{}", origin.log());
+    }
+}
+
+/// A part of `/a` first, stale from the start, and without a validator if `tag` is none; then what the range asks for.
+async fn stale_part(tag: Option<&'static str>) -> Origin {
+    let make = by(move |seen, number| {
+        if number > 1 && seen.has("If-None-Match") {
+            return renewed(seen, number);
+        }
+        let part = reply(206).field("Content-Range", "bytes 0-3/10").field("Cache-Control", WINDOW).body("part");
+        tag.into_iter().fold(part, |part, tag| part.field("ETag", tag))
+    });
+    Origin::new().on("/a", make).start().await
+}
+
+#[tokio::test]
+async fn a_part_is_given_stale_where_a_validation_can_refresh_it() {
+    let origin = stale_part(Some("\"1\"")).await;
+    let gateway = Gateway::before(&origin).await;
+    let ranged = async |range| gateway.get_with("/a", &[("Range", range)]).await;
+    ranged("bytes=0-3").await;
+    let part = ranged("bytes=1-2").await;
+    assert_eq!((part.status, &*part.text()), (206, "ar"), "{}", part.told());
+    assert!(part.cache_status().ends_with("stale_while_revalidate"), "{}", part.told());
+    refreshed(&gateway, "validated", 1.0).await;
+    ranged("bytes=1-2").await.must_hit();
+    assert_eq!(origin.requests_for("/a").len(), 2, "{}", origin.log());
+
+    let origin = stale_part(None).await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.get_with("/a", &[("Range", "bytes=0-3")]).await;
+    let part = gateway.get_with("/a", &[("Range", "bytes=0-3")]).await;
+    assert!(!part.is_hit() && part.text() == "part", "{}", part.told());
+}
+
+#[tokio::test]
 async fn a_failed_refresh_keeps_the_answer_and_is_not_repeated_by_each_hit() {
     let (origin, release) = stale_then(|_, _| reply(503).field("Cache-Control", "max-age=600").body("trouble")).await;
     let gateway = Gateway::before(&origin).await;

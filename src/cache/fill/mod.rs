@@ -12,7 +12,7 @@ mod pipe;
 mod refresh;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -28,7 +28,7 @@ pub use refresh::REFRESH_PAUSE;
 pub(crate) use refresh::RefreshGate;
 
 use super::{
-    Cache, Lookup, Policy, Reason, Stored,
+    Cache, Lookup, Moment, Policy, Reason, Stored, Wanted,
     policy::{self, Reuse, Wants},
 };
 use crate::{clock::Now, wire::RequestHead};
@@ -89,7 +89,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
         Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
-            cache.count_given(&stored, stored.body.length());
+            cache.count_given(&stored, request, Wants::of(&request.fields), &Wanted::Whole);
             return Begin::Stored(stored);
         }
         Lookup::Marked { until } => return Begin::Marked { until },
@@ -146,11 +146,27 @@ pub(super) fn begin_refresh(
 }
 
 /// Leads a fetch that nobody may join; see [`Cache::begin_unasked`].
-pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now, since: u64) -> Leader {
-    let start = Start { fields: request.fields.clone(), began: now.instant, validates: false, since };
-    let flight = Flight::new(start, true);
-    let key = add(&mut cache.flights.shard(key), key, &flight);
+pub(super) fn begin_unasked(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now) -> Leader {
+    let mut shard = cache.flights.shard(key);
+    let flight = alone(request, now, cache.purges.count());
+    let key = add(&mut shard, key, &flight);
+    drop(shard);
     Leader::new(cache.clone(), key, flight, None)
+}
+
+/// The same with an answer that is here; see [`Cache::begin_answered`].
+pub(super) fn begin_answered(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, now: Now, sent: &Moment) -> Leader {
+    let mut shard = cache.flights.shard(key);
+    let flight = alone(request, now, sent.since);
+    // Under the lock: who strikes the key later finds the flight.
+    flight.doomed.store(cache.purges.have_struck_since(sent), Relaxed);
+    let key = add(&mut shard, key, &flight);
+    drop(shard);
+    Leader::new(cache.clone(), key, flight, None)
+}
+
+fn alone(request: &RequestHead, now: Now, since: u64) -> Arc<Flight> {
+    Flight::new(Start { fields: request.fields.clone(), began: now.instant, validates: false, since }, true)
 }
 
 /// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].

@@ -12,7 +12,7 @@ use crate::{
     cache::{
         Answer, Leader, PartPlan, Reason, Stored,
         account::Charge,
-        parts::{Combined, Piece, may_combine},
+        parts::{Combined, PartBounds, Piece, may_combine},
         policy::content_range::Place,
         stored::Body,
     },
@@ -147,7 +147,8 @@ impl PartFill {
                 // What came later, or is whole and fresh, is not given up for a part that can't be added to it.
                 return Err(Reason::ValidatorMismatch);
             }
-            let combined = Combined::of(answer, before.as_deref(), piece, cache.max_object);
+            let most = PartBounds { bytes: cache.max_object, runs: cache.max_parts };
+            let combined = Combined::of(answer, before.as_deref(), piece, most);
             let cost = Stored::head_cost(answer, &key) + combined.cost();
             if !cache.grow(charge, cost) {
                 return Err(Reason::NoRoom);

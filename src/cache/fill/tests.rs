@@ -192,7 +192,7 @@ async fn a_whole_answer_is_shared_at_once() {
     let stored = leader.store_whole(plan_of(&cache, &[FRESH, ("Content-Length", "5")]), b"whole").unwrap();
     let FollowerOutcome::Stored(same) = follower.head(&plain).await else { panic!() };
     assert!(Arc::ptr_eq(&stored, &same));
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     let leader = lead(&cache, &plain);
     let short = plan_of(&cache, &[FRESH, ("Content-Length", "6")]);
     assert_eq!(leader.store_whole(short, b"whole").unwrap_err(), Reason::Incomplete);
@@ -207,7 +207,7 @@ async fn an_invalidation_reaches_fetches_under_way() {
     let before = follow(&cache, &plain);
     let (mut fill, own) = leader.begin(plan_of(&cache, &[FRESH])).unwrap();
     fill.push(Bytes::from_static(b"old"));
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     let after = lead(&cache, &plain);
     assert!(matches!(fill.finish(), Finished::NotStored(Reason::Invalidated)));
     assert!(!is_hit(&cache, &plain));
@@ -254,7 +254,7 @@ async fn a_validation_overtaken_by_an_invalidation_stores_nothing() {
     let (plain, policy, clock) = (get(&[]), rfc(), Clock::new());
     let old = lead(&cache, &plain).store_whole(plan_of(&cache, &[FRESH, ("ETag", "\"a\"")]), b"body").unwrap();
     let exchange = Exchange { request: &plain, policy: &policy, requested: clock.at(0), answered: clock.at(0) };
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     let leader = cache.begin_unasked(KEY, &plain, clock.at(0));
     let (_, refused) = leader.freshen(&exchange, &old, &response(304, &[]), |_| {}).unwrap();
     assert_eq!(refused, Some(Reason::Invalidated));
@@ -279,7 +279,7 @@ async fn a_stale_answer_stands_in_for_all_but_who_asked_for_newer() {
 async fn a_purged_answer_stands_in_for_nobody_who_came_later() {
     let (cache, plain, policy, later) = (roomy(), get(&[]), rfc(), Clock::new().at(5000));
     let old = lead(&cache, &plain).store_whole(plan_of(&cache, &[FRESH]), b"body").unwrap();
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     // A request that had found the answer before, and that leads only now.
     let Begin::Leader(leader) = cache.begin_fill(KEY, &plain, &policy, later) else { panic!() };
     let Begin::Follower(follower) = cache.begin_fill(KEY, &plain, &policy, later) else { panic!() };

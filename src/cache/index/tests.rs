@@ -23,7 +23,7 @@ fn resource(key: &[u8], tags: &str, groups: &str) -> Entry {
     let account = Account::new(0);
     let body = Body::new(Vec::new(), Charge::none(&account));
     let stored = Stored::new(Arc::new(answer(&fields)), body, Charge::none(&account));
-    Entry::Resource(Arc::new(Resource::with(None, key, stored, &get(&[]).fields).0))
+    Entry::Resource(Arc::new(Resource::with(None, key, stored, &get(&[]).fields, 9).0))
 }
 
 fn found(index: &Index, what: &Purged) -> Vec<Vec<u8>> {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::cache::tests::{cache, put_at};
 use crate::cache::{
-    Purge,
-    policy::testing::{Clock, get, rfc},
+    Lookup, Purge,
+    policy::testing::{Clock, get, request, rfc},
 };
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=100");
@@ -49,4 +49,34 @@ fn the_most_valuable_come_first_and_no_more_than_asked_for() {
     assert_eq!(ranked(TopBy::Hits, 9), [(4, 3), (3, 2), (2, 1)]);
     assert_eq!(ranked(TopBy::BytesSaved, 2), [(3, 2000), (2, 10)]);
     assert!(ranked(TopBy::Hits, 0).is_empty());
+}
+
+#[test]
+fn only_bytes_that_were_given_count_as_saved() {
+    let (cache, now) = (cache(1 << 20, 1 << 16), Clock::new().at(0));
+    let fields = [("Cache-Control", "max-age=100, stale-while-revalidate=100"), ("ETag", "\"a\"")];
+    put_at(&cache, b"key", &get(&[]), &fields, &[0; 100], now);
+    let saved = || cache.top(TopBy::BytesSaved, 9).first().map_or(0, |row| row.bytes_saved);
+    let mut expected = 0;
+    let held = ("If-None-Match", "\"a\"");
+    for later in [now, Clock::new().at(150)] {
+        for (request, given) in [
+            (get(&[]), 100),
+            (request("HEAD", &[]), 0),
+            (request("HEAD", &[("Range", "bytes=0-9")]), 0),
+            (get(&[held]), 0),
+            (get(&[("If-None-Match", "\"b\"")]), 100),
+            (get(&[("If-Modified-Since", "@1000")]), 0),
+            (get(&[("Range", "bytes=0-9")]), 10),
+            (get(&[("Range", "bytes=0-1, 4-5")]), 4),
+            (get(&[("Range", "bytes=0-9"), held]), 0),
+            (get(&[("Range", "bytes=100-")]), 0),
+            (get(&[("Range", "lines=1")]), 100),
+        ] {
+            let found = cache.lookup(b"key", &request, &rfc(), later);
+            assert!(!matches!(found, Lookup::Revalidate { .. } | Lookup::Range { .. }), "{request:?}: {found:?}");
+            expected += given;
+            assert_eq!(saved(), expected, "{:?} {:?}", request.method, request.fields);
+        }
+    }
 }

@@ -60,14 +60,17 @@ impl Gap {
 /// A look at something stored for a GET with Range.
 pub(crate) fn look(stored: Arc<Stored>, request: &RequestHead, reuse: Reuse, age: u64) -> Lookup {
     let wanted = range::evaluate(request, &stored.answer);
+    let is_held = stored.gives(&wanted);
+    let ttl = stored.answer.ttl(age);
     let (is_usable, reason) = match reuse {
         Reuse::Usable => (true, Reason::Gap),
-        // What refreshes an answer in the background fetches all of it, which is not this client's wish.
+        // RFC 5861 §3. What is refreshed is the whole answer: of parts that nothing validates it would be fetched for nobody.
+        Reuse::UsableWhileRevalidating if is_held && (stored.is_whole() || stored.answer.has_validator()) => {
+            return Lookup::StaleWhileRevalidate { stored, age, ttl };
+        }
         Reuse::UsableWhileRevalidating => (false, Reason::Stale),
         Reuse::Validate(reason) => (false, reason),
     };
-    let is_held = stored.gives(&wanted);
-    let ttl = stored.answer.ttl(age);
     let is_conditional = request.fields.contains("if-none-match") || request.fields.contains("if-modified-since");
     let ask = match wanted {
         Wanted::Whole if is_held && is_usable => return Lookup::Hit { stored, age, ttl },

@@ -23,6 +23,7 @@ use super::{
     account::Charge,
     blocks,
     policy::content_range::{Place, is_same},
+    stored::Given,
 };
 
 /// Which bytes a stored answer has that is not held whole.
@@ -50,7 +51,15 @@ pub(crate) struct Combined {
     /// Runs given up for the bounds.
     pub(crate) dropped: usize,
     /// How often what is continued here was given.
-    hits: u64,
+    given: Given,
+}
+
+/// What may be held of one answer in parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartBounds {
+    pub(crate) bytes: u64,
+    /// Stretches apart from each other.
+    pub(crate) runs: usize,
 }
 
 impl Parts {
@@ -61,16 +70,17 @@ impl Parts {
 }
 
 impl Combined {
-    /// The new piece with what is held of the same representation (RFC 9111 §3.4). Past [`PARTS`] runs the shortest of the
-    /// others goes, past `max_bytes` all of them. What is held already is not copied, but for small neighbours.
-    pub(crate) fn of(answer: &Answer, before: Option<&Stored>, piece: Piece, max_bytes: u64) -> Self {
+    /// The new piece with what is held of the same representation (RFC 9111 §3.4). Past the bound on runs the
+    /// shortest of the others goes, past that on bytes all of them. What is held already is not copied, but for small
+    /// neighbours.
+    pub(crate) fn of(answer: &Answer, before: Option<&Stored>, piece: Piece, most: PartBounds) -> Self {
         let Piece { place, chunks } = piece;
         let before = before.filter(|before| place.sure && may_combine(before, answer));
-        let hits = before.map_or(0, Stored::hits);
+        let given = before.map_or(Given::default(), Stored::given_so_far);
         let mut pieces: Vec<(u64, Bytes)> = before.map(Stored::placed).into_iter().flatten().collect();
         let mut held = Runs::of(pieces.iter().map(extent));
         let mut dropped = 0;
-        if held.bytes() + held.gaps(&place.bytes).map(|gap| gap.end - gap.start).sum::<u64>() > max_bytes {
+        if held.bytes() + held.gaps(&place.bytes).map(|gap| gap.end - gap.start).sum::<u64>() > most.bytes {
             dropped = held.len();
             (held, pieces) = (Runs::default(), Vec::new());
         }
@@ -86,7 +96,7 @@ impl Combined {
         }
         pieces.sort_unstable_by_key(|(start, _)| *start);
         let mut runs = Runs::of(pieces.iter().map(extent));
-        while runs.len() > PARTS {
+        while runs.len() > most.runs {
             let others = runs.iter().filter(|run| !overlap(run, &place.bytes));
             let Some(shortest) = others.min_by_key(|run| run.end - run.start).cloned() else { break };
             pieces.retain(|piece| !overlap(&extent(piece), &shortest));
@@ -95,7 +105,7 @@ impl Combined {
         }
         let is_whole = place.sure && answer.length == Some(runs.bytes());
         let parts = (!is_whole).then_some(Parts { runs, sure: place.sure });
-        Self { chunks: joined(pieces), parts, dropped, hits }
+        Self { chunks: joined(pieces), parts, dropped, given }
     }
 
     /// What the body costs.
@@ -107,7 +117,7 @@ impl Combined {
     /// The stored form; `charge` is for the body and the head.
     pub(crate) fn stored(self, answer: Arc<Answer>, mut charge: Charge) -> Arc<Stored> {
         let for_body = charge.split(self.cost());
-        Stored::given(answer, Body::new(self.chunks, for_body), self.parts.map(Arc::new), charge, self.hits)
+        Stored::given(answer, Body::new(self.chunks, for_body), self.parts.map(Arc::new), charge, self.given)
     }
 }
 
@@ -165,9 +175,6 @@ fn joined(pieces: Vec<(u64, Bytes)>) -> Vec<Bytes> {
 fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
     one.start < other.end && other.start < one.end
 }
-
-/// Runs of one answer; past it the shortest goes.
-pub(crate) const PARTS: usize = 32;
 
 #[cfg(test)]
 mod tests;

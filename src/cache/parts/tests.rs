@@ -7,6 +7,11 @@ use crate::cache::{
 };
 
 const LENGTH: u64 = 48;
+const RUNS: usize = 32;
+
+fn up_to(bytes: u64) -> PartBounds {
+    PartBounds { bytes, runs: RUNS }
+}
 
 fn an_answer(fields: Lines<'_>) -> Arc<Answer> {
     let mut all = vec![("Cache-Control", "max-age=60"), ("Content-Length", "48")];
@@ -38,12 +43,12 @@ fn slice(stored: &Stored, wanted: Range<u64>) -> Vec<u8> {
 #[test]
 fn parts_of_one_representation_become_the_whole() {
     let (account, answer) = (Account::new(1 << 20), an_answer(&[("ETag", "\"a\"")]));
-    let head = store(&account, &answer, Combined::of(&answer, None, piece(0..10, 4), 1000));
+    let head = store(&account, &answer, Combined::of(&answer, None, piece(0..10, 4), up_to(1000)));
     assert!(!head.is_whole() && head.holds(&(3..10)) && !head.holds(&(3..11)));
-    let both = store(&account, &answer, Combined::of(&answer, Some(&head), piece(30..48, 5), 1000));
+    let both = store(&account, &answer, Combined::of(&answer, Some(&head), piece(30..48, 5), up_to(1000)));
     assert!(both.holds(&(0..10)) && both.holds(&(30..48)) && !both.holds(&(9..31)));
     assert_eq!(slice(&both, 33..37), (33..37).map(at).collect::<Vec<_>>());
-    let whole = store(&account, &answer, Combined::of(&answer, Some(&both), piece(5..40, 64), 1000));
+    let whole = store(&account, &answer, Combined::of(&answer, Some(&both), piece(5..40, 64), up_to(1000)));
     assert!(whole.is_whole());
     assert_eq!(whole.body.chunks().concat(), (0..48).map(at).collect::<Vec<_>>());
     drop((head, both, whole));
@@ -67,8 +72,8 @@ fn without_the_same_strong_validator_nothing_is_combined() {
     ];
     for (first, second, combines) in cases {
         let (old, new) = (an_answer(first), an_answer(second));
-        let stored = store(&account, &old, Combined::of(&old, None, piece(0..10, 10), 1000));
-        let combined = store(&account, &new, Combined::of(&new, Some(&stored), piece(10..20, 10), 1000));
+        let stored = store(&account, &old, Combined::of(&old, None, piece(0..10, 10), up_to(1000)));
+        let combined = store(&account, &new, Combined::of(&new, Some(&stored), piece(10..20, 10), up_to(1000)));
         assert_eq!(combined.holds(&(0..20)), combines, "{first:?} and {second:?}");
         assert!(combined.holds(&(10..20)));
     }
@@ -81,11 +86,11 @@ fn what_is_not_sure_stands_alone() {
         let sure = piece(bytes, 8);
         Piece { place: Place { sure: false, ..sure.place }, ..sure }
     };
-    let stored = store(&account, &answer, Combined::of(&answer, None, odd(0..48), 1000));
+    let stored = store(&account, &answer, Combined::of(&answer, None, odd(0..48), up_to(1000)));
     assert!(!stored.is_whole(), "nor is it the whole");
-    let next = store(&account, &answer, Combined::of(&answer, Some(&stored), piece(0..10, 10), 1000));
+    let next = store(&account, &answer, Combined::of(&answer, Some(&stored), piece(0..10, 10), up_to(1000)));
     assert!(!next.holds(&(10..20)));
-    let odd = store(&account, &answer, Combined::of(&answer, Some(&next), odd(10..20), 1000));
+    let odd = store(&account, &answer, Combined::of(&answer, Some(&next), odd(10..20), up_to(1000)));
     assert!(!odd.holds(&(0..10)));
 }
 
@@ -97,21 +102,18 @@ fn past_the_bounds_the_shortest_goes_and_then_all_the_others() {
         ("ETag", "\"a\""),
     ]));
     let account = Account::new(1 << 20);
-    let mut stored = store(&account, &answer, Combined::of(&answer, None, piece(0..1, 1), 1000));
-    for at in 1..PARTS as u64 {
-        let combined = Combined::of(&answer, Some(&stored), piece(at * 20..at * 20 + 2, 9), 1000);
+    let mut stored = store(&account, &answer, Combined::of(&answer, None, piece(0..1, 1), up_to(1000)));
+    for at in 1..RUNS as u64 {
+        let combined = Combined::of(&answer, Some(&stored), piece(at * 20..at * 20 + 2, 9), up_to(1000));
         assert_eq!(combined.dropped, 0);
         stored = store(&account, &answer, combined);
     }
-    let combined = Combined::of(&answer, Some(&stored), piece(999..1000, 1), 1000);
+    let combined = Combined::of(&answer, Some(&stored), piece(999..1000, 1), up_to(1000));
     assert_eq!(combined.dropped, 1);
     let bounded = store(&account, &answer, combined);
     assert!(!bounded.holds(&(0..1)) && bounded.holds(&(20..22)) && bounded.holds(&(999..1000)));
-    let tight = Combined::of(&answer, Some(&stored), piece(700..720, 9), 30);
-    assert_eq!(
-        (tight.dropped, tight.parts.map(|parts| parts.runs)),
-        (PARTS, Some(Runs::of(std::iter::once(700..720))))
-    );
+    let tight = Combined::of(&answer, Some(&stored), piece(700..720, 9), up_to(30));
+    assert_eq!((tight.dropped, tight.parts.map(|parts| parts.runs)), (RUNS, Some(Runs::of(std::iter::once(700..720)))));
 }
 
 fn ranges() -> impl Strategy<Value = Vec<Range<u64>>> {
@@ -153,7 +155,7 @@ proptest! {
             for position in range.clone() {
                 held[position as usize] = Some(at(position));
             }
-            let combined = Combined::of(&answer, stored.as_deref(), piece(range, chunk), LENGTH);
+            let combined = Combined::of(&answer, stored.as_deref(), piece(range, chunk), up_to(LENGTH));
             prop_assert_eq!(combined.dropped, 0);
             stored = Some(store(&account, &answer, combined));
         }

@@ -198,6 +198,11 @@ impl Answer {
         Some(self.ended.age()).filter(|&age| age != u64::MAX)
     }
 
+    /// Whether the backend can be asked if it still stands (RFC 9111 §4.3.1).
+    pub(crate) fn has_validator(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some()
+    }
+
     /// Whether a request that came while the answer was being fetched may be given it: not if each use needs a
     /// validation of its own, or if it was stale when it came (RFC 9111 §4).
     pub fn is_shareable(&self) -> bool {

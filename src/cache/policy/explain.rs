@@ -6,6 +6,7 @@ use super::{
     reuse::{Reuse, reuse, revalidation_window},
     storable::weigh,
     tags::Words,
+    validate::{Freshened, freshened},
     wants::Wants,
 };
 use crate::{
@@ -52,6 +53,16 @@ pub fn explain(exchange: &Exchange<'_>, head: &ResponseHead) -> Explanation {
     let (terms, refused) = weigh(exchange, head);
     let answer = Answer::new(head, terms, exchange.requested, exchange.answered);
     Explanation { refused, ..explain_stored(exchange.request, &answer, exchange.policy, exchange.answered) }
+}
+
+/// Explains what a 304 would make of a stored answer. `Err`: it is about another one.
+pub fn explain_validated(
+    stored: &Answer,
+    exchange: &Exchange<'_>,
+    not_modified: &ResponseHead,
+) -> Result<Explanation, Reason> {
+    let Freshened { answer, refused } = freshened(stored, exchange, not_modified)?;
+    Ok(Explanation { refused, ..explain_stored(exchange.request, &answer, exchange.policy, exchange.answered) })
 }
 
 /// Explains what a stored answer is worth to a request now.

@@ -1,5 +1,7 @@
 //! Validation: the conditions that the cache asks with, and what a 304 or a HEAD brings to what is stored (RFC 9111 §4.3).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::{
@@ -44,7 +46,7 @@ pub(crate) fn freshened(answer: &Answer, exchange: &Exchange<'_>, news: &Respons
         return Err(Reason::ValidatorMismatch);
     }
     let head = merge(answer, news);
-    let (terms, refused) = weigh(exchange, &head);
+    let (terms, refused) = weigh(exchange, &with_vary(&head, answer));
     Ok(Freshened { answer: Answer::new(&head, terms, exchange.requested, exchange.answered), refused })
 }
 
@@ -87,6 +89,17 @@ fn merge(answer: &Answer, news: &ResponseHead) -> ResponseHead {
         head.fields.push(name, value);
     }
     head
+}
+
+/// The head with a Vary, where the stored one is not kept and the news say nothing of it: what chooses among answers counts
+/// although no client sees it, as `private` or `no-cache` name it (RFC 9111 §5.2.2.4, §5.2.2.7).
+fn with_vary<'h>(head: &'h ResponseHead, answer: &Answer) -> Cow<'h, ResponseHead> {
+    if head.fields.contains("vary") || answer.vary.is_empty() {
+        return Cow::Borrowed(head);
+    }
+    let mut head = head.clone();
+    answer.vary.names().for_each(|name| head.fields.push("Vary", name));
+    Cow::Owned(head)
 }
 
 /// Age is not kept, but tells how old the 304 is.

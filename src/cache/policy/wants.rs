@@ -12,6 +12,8 @@ pub(crate) struct Wants {
     pub(crate) range: bool,
     /// If-Match or If-Unmodified-Since.
     pub(crate) precondition: bool,
+    /// If-None-Match or If-Modified-Since.
+    pub(crate) condition: bool,
 }
 
 impl Wants {
@@ -26,6 +28,8 @@ impl Wants {
                 8 if is(b"if-match") => wants.precondition = true,
                 13 if is(b"cache-control") => wants.cache_control = true,
                 13 if is(b"authorization") => wants.authorization = true,
+                13 if is(b"if-none-match") => wants.condition = true,
+                17 if is(b"if-modified-since") => wants.condition = true,
                 19 if is(b"if-unmodified-since") => wants.precondition = true,
                 _ => {}
             }

@@ -214,7 +214,7 @@ fn invalidation_forgets_all_ways_and_routes_of_its_target_and_their_fetches() {
     put(&cache, &key_of("/x\0proto:https"), &plain, &[FRESH], now);
     put(&cache, &key_of("/xy"), &plain, &[FRESH], now);
     let leader = lead(&cache, &key_of("/x\0\0route"), &plain, now);
-    cache.invalidate(&key_of("/x"));
+    cache.invalidate(&key_of("/x"), None);
     assert!(!is_hit(&cache, &key_of("/x\0proto:https"), now) && is_hit(&cache, &key_of("/xy"), now));
     assert!(leader.store_whole(plan(&cache, &plain, &[FRESH], now), b"old").is_err());
 }
@@ -301,15 +301,81 @@ fn how_long_purges_of_a_million_answers_take() {
     }
 }
 
+/// Whether the answer to a POST, sent at this moment, goes into the store.
+fn is_stored_for_gets(cache: &Arc<Cache>, key: &[u8], fields: Lines<'_>, sent: &Moment) -> bool {
+    let (now, plain) = (Now::read(), get(&[]));
+    let plan = plan(cache, &plain, fields, now);
+    let stored = cache.begin_answered(key, &plain, now, sent).store_whole(plan, b"body").is_ok();
+    assert_eq!(is_hit(cache, key, now), stored);
+    cache.purge(&Purge { what: Purged::Url(key.to_vec()), soft: false });
+    stored
+}
+
 #[test]
 fn a_purge_between_a_post_and_its_answer_keeps_that_out_of_the_store() {
-    let (cache, now, plain) = (cache(), Now::read(), get(&[]));
-    let key = key_of("/a");
-    for (what, is_stored) in [(tag("one"), false), (tag("other"), true)] {
-        let sent = cache.purge_count();
-        purge(&cache, what.clone());
-        let plan = plan(&cache, &plain, &[FRESH, ("xkey", "one")], now);
-        let stored = cache.begin_answered(&key, &plain, now, sent).store_whole(plan, b"body");
-        assert_eq!(stored.is_ok(), is_stored, "{what:?}");
+    let (cache, key) = (cache(), key_of("/a\0proto:https"));
+    for (what, soft, is_stored) in [
+        (tag("one"), false, false),
+        (tag("one"), true, false),
+        (tag("other"), false, true),
+        (Purged::Url(key_of("/a")), false, false),
+        (Purged::Url(key_of("/a")), true, false),
+        (Purged::Url(key_of("/b")), false, true),
+        (Purged::Prefix(key_of("/")), false, false),
+        (Purged::All, false, false),
+    ] {
+        let sent = cache.moment(&key);
+        cache.purge(&Purge { what: what.clone(), soft });
+        assert_eq!(is_stored_for_gets(&cache, &key, &[FRESH, ("xkey", "one")], &sent), is_stored, "{what:?}");
     }
+}
+
+#[test]
+fn what_a_post_invalidates_itself_leaves_its_own_answer_be_and_what_others_do_does_not() {
+    // RFC 9110 §9.3.3, RFC 9111 §4.4, RFC 9875 §3
+    let (cache, key) = (cache(), key_of("/a"));
+    let origin = key::origin_of(&key).to_vec();
+    let fields = [FRESH, ("Cache-Groups", "\"g\"")];
+    for (others, is_stored) in [(false, true), (true, false)] {
+        for by_group in [false, true] {
+            let mut sent = cache.moment(&key);
+            match (others, by_group) {
+                (true, false) => cache.invalidate(&key, None),
+                (true, true) => cache.invalidate_group(&origin, b"g", None),
+                (false, _) => {}
+            }
+            for base in [key_of("/a"), key_of("/a"), key_of("/b")] {
+                cache.invalidate(&base, Some(&mut sent));
+            }
+            cache.invalidate_group(&origin, b"g", Some(&mut sent));
+            assert_eq!(is_stored_for_gets(&cache, &key, &fields, &sent), is_stored, "{others} {by_group}");
+        }
+    }
+}
+
+#[test]
+fn what_shares_a_group_with_what_is_invalidated_goes_too_and_does_not_cascade() {
+    // RFC 9875 §2.1, §2.2.1
+    let (cache, now, plain) = (cache(), Now::read(), get(&[]));
+    let other = b"http://other.example\0/a".to_vec();
+    for (key, groups) in [
+        (key_of("/a"), "\"one\", \"two\""),
+        (key_of("/b"), "\"one\", \"three\""),
+        (key_of("/c"), "\"three\""),
+        (key_of("/d"), "\"ONE\""),
+        (other.clone(), "\"one\""),
+    ] {
+        put(&cache, &key, &plain, &[FRESH, ("Cache-Groups", groups)], now);
+    }
+    let leader = lead(&cache, &key_of("/e"), &plain, now);
+    cache.invalidate(&key_of("/a"), None);
+    let left = ["/a", "/b", "/c", "/d"].map(|target| is_hit(&cache, &key_of(target), now));
+    assert_eq!(left, [false, false, true, true]);
+    assert!(is_hit(&cache, &other, now));
+    let late = plan(&cache, &plain, &[FRESH, ("Cache-Groups", "\"two\"")], now);
+    assert!(leader.store_whole(late, b"old").is_err(), "nor what was on its way");
+    // An operator takes out what he names and nothing else.
+    put(&cache, &key_of("/b"), &plain, &[FRESH, ("Cache-Groups", "\"three\"")], now);
+    purge(&cache, Purged::Url(key_of("/b")));
+    assert!(is_hit(&cache, &key_of("/c"), now));
 }

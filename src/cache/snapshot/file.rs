@@ -131,12 +131,12 @@ impl<R: Read + Seek> Records<R> {
         }
     }
 
-    /// The body of the record found last, if both of its parts are as they were written.
-    pub(super) fn body(&mut self, found: &Found) -> io::Result<Option<Vec<Bytes>>> {
+    /// The body of the record found last, stretch by stretch of these lengths, if both of its parts are as they were written.
+    pub(super) fn body(&mut self, found: &Found, runs: &[u64]) -> io::Result<Option<Vec<Bytes>>> {
         let mut sum = crc32fast::Hasher::new();
         sum.update(&found.answer);
-        let mut chunks = Vec::with_capacity(blocks::count(found.body_length) as usize);
-        for size in blocks::sizes(found.body_length) {
+        let mut chunks = Vec::with_capacity(runs.iter().map(|&length| blocks::count(length) as usize).sum());
+        for size in runs.iter().copied().flat_map(blocks::sizes) {
             let mut block = vec![0; size as usize];
             if !self.read(&mut block)? {
                 return Ok(None);
@@ -202,7 +202,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 const MAGIC: [u8; 8] = *b"tidegate";
 /// Changes with every change of what is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of the header, and of what stands in front of a record's parts.
 const HEADER: usize = 36;
 const RECORD: usize = 32;

@@ -3,7 +3,8 @@
 //! What is read is as old as the time that has passed by the clock on the wall, under its own key and for the same values of
 //! the nominated fields; nothing is decided anew. A file is read once: it is taken away before the first answer of it is
 //! given, as an older process's answers would bring back what was purged since. One that was written under another
-//! configuration is not used, as its keys may mean something else. Answers of which only parts are held stay behind.
+//! configuration is not used, as its keys may mean something else. Of answers of which only parts are held, those are handed
+//! on.
 
 mod file;
 mod record;
@@ -22,7 +23,7 @@ use self::{
     record::Record,
 };
 use super::{
-    Cache, Stored,
+    Cache, Parts, Stored, blocks,
     stored::{Body, Resource},
 };
 use crate::{clock::Now, config};
@@ -121,7 +122,8 @@ impl Cache {
         since: Option<Duration>,
         now: Now,
     ) -> io::Result<One> {
-        let Some(Record { key, hits, mut answer }) = record::decode(&found.answer, found.body_length, now) else {
+        let Some(Record { key, given, parts, mut answer }) = record::decode(&found.answer, found.body_length, now)
+        else {
             return Ok(One::Damaged);
         };
         match since {
@@ -132,15 +134,21 @@ impl Cache {
         if !is_worth_keeping(&answer, now) {
             return Ok(One::Expired);
         }
-        let body_cost = Body::cost_of(found.body_length, super::blocks::count(found.body_length));
+        // No block lies in two runs.
+        let runs: Vec<u64> = match &parts {
+            Some(parts) => parts.runs.iter().map(|run| run.end - run.start).collect(),
+            None => vec![found.body_length],
+        };
+        let blocks = runs.iter().map(|&length| blocks::count(length)).sum();
+        let body_cost = Body::cost_of(found.body_length, blocks) + parts.as_ref().map_or(0, Parts::memory);
         let cost = Stored::head_cost(&answer, &key) + body_cost;
         let Some(mut charge) = self.account.charge(cost).filter(|_| self.store.has_room(cost)) else {
             return Ok(One::NoRoom);
         };
-        let Some(chunks) = records.body(found)? else { return Ok(One::Damaged) };
+        let Some(chunks) = records.body(found, &runs)? else { return Ok(One::Damaged) };
         let body = Body::new(chunks, charge.split(body_cost));
         let request = answer.vary.request();
-        let stored = Stored::given(Arc::new(answer), body, None, charge, hits);
+        let stored = Stored::given(Arc::new(answer), body, parts.map(Arc::new), charge, given);
         self.flights.locked(&key, || self.store.put(&key, &stored, &request, || false));
         Ok(One::Taken(key))
     }
@@ -197,8 +205,7 @@ impl Cache {
     fn hottest(&self, now: Now) -> Vec<(Arc<Resource>, Arc<Stored>)> {
         let mut all = Vec::new();
         for resource in self.store.resources() {
-            let whole = |stored: &&Arc<Stored>| stored.is_whole() && !stored.is_struck();
-            let kept = |stored: &&Arc<Stored>| whole(stored) && is_worth_keeping(&stored.answer, now);
+            let kept = |stored: &&Arc<Stored>| !stored.is_struck() && is_worth_keeping(&stored.answer, now);
             all.extend(resource.variants().iter().filter(kept).map(|stored| (resource.clone(), stored.clone())));
         }
         all.sort_by_key(|(_, stored)| std::cmp::Reverse(stored.hits()));
@@ -221,7 +228,7 @@ enum One {
 
 /// Whether an answer can be given yet, or validated.
 fn is_worth_keeping(answer: &super::Answer, now: Now) -> bool {
-    answer.ttl(answer.age(now)) > 0 || answer.etag.is_some() || answer.last_modified.is_some()
+    answer.ttl(answer.age(now)) > 0 || answer.has_validator()
 }
 
 /// Opens the file and takes it out of its directory, so that nobody reads it a second time.

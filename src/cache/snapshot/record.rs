@@ -9,13 +9,15 @@ use bytes::Bytes;
 
 use crate::{
     cache::{
-        Answer, Stored,
+        Answer, Parts, Stored,
+        parts::Runs,
         policy::{
             LifetimeSource,
             answer::Edits,
             tags::Words,
             vary::{Vary, VaryPart},
         },
+        stored::Given,
     },
     clock::Now,
     wire::{Fields, ResponseHead},
@@ -25,7 +27,9 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) key: Vec<u8>,
-    pub(super) hits: u64,
+    pub(super) given: Given,
+    /// Which bytes its body holds, if not all of them.
+    pub(super) parts: Option<Parts>,
     /// As old as it was when it was written down, and received now.
     pub(super) answer: Answer,
 }
@@ -35,7 +39,18 @@ pub(super) fn encode(key: &[u8], stored: &Stored, now: Now) -> Vec<u8> {
     let answer = &stored.answer;
     let mut out = Out(Vec::with_capacity(answer.http1.len() * 2 + 512));
     out.bytes(key);
-    out.number(stored.hits());
+    let Given { hits, bytes } = stored.given_so_far();
+    out.number(hits);
+    out.number(bytes);
+    out.number(answer.length.unwrap_or(stored.body.length()));
+    out.maybe(stored.parts.as_deref(), |out, parts| {
+        out.flag(parts.sure);
+        out.number(parts.runs.len() as u64);
+        for run in parts.runs.iter() {
+            out.number(run.start);
+            out.number(run.end);
+        }
+    });
     out.duration(answer.initial_age.saturating_add(now.instant.saturating_duration_since(answer.received)));
     out.duration(answer.took);
     out.maybe(answer.ended(), Out::number);
@@ -71,10 +86,16 @@ pub(super) fn encode(key: &[u8], stored: &Stored, now: Now) -> Vec<u8> {
     out.0
 }
 
-/// Reads what [`encode`] has written; `length` is the body's. `None`: it is not such a thing.
-pub(super) fn decode(bytes: &[u8], length: u64, now: Now) -> Option<Record> {
+/// Reads what [`encode`] has written; `held` are the bytes of its body. `None`: it is not such a thing.
+pub(super) fn decode(bytes: &[u8], held: u64, now: Now) -> Option<Record> {
     let mut input = In(bytes);
-    let (key, hits) = (input.bytes()?.to_vec(), input.number()?);
+    let key = input.bytes()?.to_vec();
+    let given = Given { hits: input.number()?, bytes: input.number()? };
+    let length = input.number()?;
+    let parts = input.maybe(|input| input.parts(held, length))?;
+    if parts.is_none() && held != length {
+        return None;
+    }
     let (age, took) = (input.duration()?, input.duration()?);
     let ended = input.maybe(In::number)?;
     let mut answer = input.answer(length, now)?;
@@ -86,7 +107,7 @@ pub(super) fn decode(bytes: &[u8], length: u64, now: Now) -> Option<Record> {
         answer.end_freshness(age);
     }
     answer.write_heads();
-    Some(Record { key, hits, answer })
+    Some(Record { key, given, parts, answer })
 }
 
 struct Out(Vec<u8>);
@@ -184,6 +205,17 @@ impl<'b> In<'b> {
     fn words(&mut self) -> Option<Words> {
         let words = self.list(|input| input.bytes().map(Into::into))?;
         words.is_sorted().then(|| words.into())
+    }
+
+    /// Runs in order and apart from each other that hold so many bytes of a whole of this length (see [`Parts`]).
+    fn parts(&mut self, held: u64, length: u64) -> Option<Parts> {
+        let sure = self.flag()?;
+        let runs = self.list(|input| Some(input.number()?..input.number()?))?;
+        let are_apart = runs.windows(2).all(|pair| pair[0].end < pair[1].start);
+        let are_within = runs.iter().all(|run| run.start < run.end && run.end <= length);
+        let runs = Runs::of(if are_apart && are_within { runs } else { return None });
+        let is_whole = sure && held == length;
+        (runs.bytes() == held && held > 0 && !is_whole).then_some(Parts { runs, sure })
     }
 
     fn vary(&mut self) -> Option<Vary> {

@@ -4,6 +4,8 @@ use crate::cache::{
     policy::testing::{Lines, get, lines, response, rfc, weigh},
 };
 
+const MOST: usize = 5;
+
 fn stored(vary: &str, request: Lines<'_>) -> Arc<Stored> {
     let head = response(200, &[("Cache-Control", "max-age=60"), ("Vary", vary)]);
     let account = Account::new(1 << 20);
@@ -13,7 +15,7 @@ fn stored(vary: &str, request: Lines<'_>) -> Arc<Stored> {
 }
 
 fn added(before: Option<&Resource>, vary: &str, request: Lines<'_>) -> Resource {
-    Resource::with(before, b"key", stored(vary, request), &lines(request)).0
+    Resource::with(before, b"key", stored(vary, request), &lines(request), MOST).0
 }
 
 #[test]
@@ -34,13 +36,14 @@ fn variants_live_side_by_side_and_the_newest_match_wins() {
 #[test]
 fn past_the_bound_the_oldest_variant_goes() {
     let mut resource = added(None, "foo", &[("Foo", "first")]);
-    for number in 1..VARIANTS {
+    for number in 1..MOST {
         resource = added(Some(&resource), "foo", &[("Foo", &number.to_string())]);
     }
     assert!(resource.select(&lines(&[("Foo", "first")])).is_some());
     let last = lines(&[("Foo", "last")]);
-    let (resource, dropped) = Resource::with(Some(&resource), b"key", stored("foo", &[("Foo", "last")]), &last);
-    assert_eq!((resource.len(), dropped), (VARIANTS, 1));
+    let newest = stored("foo", &[("Foo", "last")]);
+    let (resource, dropped) = Resource::with(Some(&resource), b"key", newest, &last, MOST);
+    assert_eq!((resource.len(), dropped), (MOST, 1));
     assert!(resource.select(&lines(&[("Foo", "first")])).is_none());
 }
 
@@ -54,4 +57,20 @@ fn replacing_needs_the_very_answer_that_was_validated() {
     assert!(Arc::ptr_eq(&replaced.newest().unwrap(), &new) && replaced.len() == 2);
     assert!(replaced.replacing(&old, Some(old.clone())).is_none());
     assert!(one.replacing(&old, None).unwrap().len() == 0);
+}
+
+#[test]
+fn what_was_given_is_counted_to_the_byte_and_handed_on() {
+    let account = Account::new(1 << 20);
+    let body = || Body::new(vec![Bytes::from_static(b"four")], Charge::none(&account));
+    let answer = stored("", &[]).answer.clone();
+    let one = Stored::new(answer.clone(), body(), Charge::none(&account));
+    // Two wholes, a 304, a range, and several ranges with their heads.
+    for bytes in [4, 4, 0, 3, 9] {
+        one.count_hit(bytes);
+    }
+    assert_eq!((one.hits(), one.given_bytes()), (5, 20));
+    let next = Stored::given(answer, body(), None, Charge::none(&account), Given { hits: 5, bytes: 1000 });
+    next.count_hit(4);
+    assert_eq!(next.given_so_far(), Given { hits: 6, bytes: 1004 });
 }

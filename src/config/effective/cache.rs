@@ -5,7 +5,7 @@ use crate::config::{
     Cache, KeyShape, QueryShape, RouteCache, Snapshot, raw,
     shape::{Either, OneOrMany},
     text::{FilePath, KeyField, Network, ParameterName, TargetedField},
-    value::{Mark, Period, Placed, Size},
+    value::{Mark, Period, Placed, Size, Whole},
 };
 
 pub(super) fn cache(settled: &Cache) -> raw::Cache {
@@ -17,6 +17,8 @@ pub(super) fn cache(settled: &Cache) -> raw::Cache {
         enabled: set(settled.capacity > 0),
         capacity: set(Size(settled.capacity)),
         max_object: Some(set(Size(settled.max_object))),
+        max_variants: set(Whole(settled.max_variants as u64)),
+        max_parts: set(Whole(settled.max_parts as u64)),
         status_field: set(settled.status_field),
         targeted_fields: set(OneOrMany(targeted)),
         snapshot: settled.snapshot.as_ref().map(snapshot),

@@ -6,7 +6,7 @@ use super::gateway::MEMORY_MAX;
 use crate::config::{
     shape::{Either, OneOrMany},
     text::{FilePath, KeyField, Network, ParameterName, TargetedField},
-    value::{Period, Size},
+    value::{Period, Size, Whole},
 };
 
 settings! {
@@ -18,6 +18,10 @@ settings! {
         capacity: Size<0, MEMORY_MAX> = { Size(256 << 20) },
         /// Largest body that is stored. An eighth of the capacity by default, at most 64 MiB.
         max_object: Size<0, MEMORY_MAX> = optional,
+        /// Variants of one URL, where `Vary` tells them apart, that are stored side by side; past it the oldest goes.
+        max_variants: Whole<1, 1024> = { Whole(64) },
+        /// Stretches of one answer, known by ranges alone, that are stored side by side; past it the shortest goes.
+        max_parts: Whole<1, 1024> = { Whole(32) },
         /// `Cache-Status` (RFC 9211) on answers: whether and why the cache had it.
         status_field: bool = { true },
         /// Fields that tell this cache alone what `Cache-Control` tells every cache (RFC 9213): one or a list. The first that

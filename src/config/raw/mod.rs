@@ -14,7 +14,7 @@ pub(super) use cache::{
 };
 pub(super) use gateway::{AccessLog, Admin, Forward, Limits, Listener, Pair, Timeouts};
 pub(super) use route::{Edits, Match, OnChange, OriginsWord, Redirect, Route, WebSocket};
-pub(super) use upstream::{Server, ServerText, Sticky, StickyTable, StickyWord, Tls, Upstream};
+pub(super) use upstream::{MaxTunnels, Server, ServerText, Sticky, StickyTable, StickyWord, Tls, Upstream};
 
 use super::{
     ListenAddress,

@@ -12,7 +12,8 @@ use crate::config::{
 settings! {
     /// A group of servers that give the same service.
     pub(super) struct Upstream {
-        /// Where they are: `host:port`, `http://host`, `https://host`, `unix:/path`, or tables with `address` and `weight`.
+        /// Where they are: `host:port`, `http://host`, `https://host`, `unix:/path`, or tables with `address`,
+        /// `weight` and `max_tunnels`.
         servers: OneOrMany<ServerText> = needed,
         /// How a server is chosen.
         balance: Balance = { Balance::RoundRobin },
@@ -34,6 +35,9 @@ settings! {
         idle_connections: Whole<0, 100_000> = { Whole(64) },
         /// Further servers that are tried when one can't be connected to.
         retries: Whole<0, 100> = { Whole(2) },
+        /// Open tunnels to each server, or `"off"`. A full server is passed over; when all are, the answer is 503 with
+        /// `Retry-After`.
+        max_tunnels: MaxTunnels = { OrOff(None) },
     }
 }
 
@@ -41,14 +45,19 @@ settings! {
 pub(in crate::config) type ServerText = Either<Backend, Server>;
 
 table! {
-    /// A server with a weight.
+    /// A server with settings of its own.
     pub(super) struct Server {
         /// As in `servers`.
         address: Backend = required,
         /// Its share, compared to the others'.
         weight: Whole<1, 1000> = { Whole(1) },
+        /// Open tunnels to this server, or `"off"`; by default as the upstream's.
+        max_tunnels: MaxTunnels = optional,
     }
 }
+
+/// A bound on the tunnels of one server.
+pub(in crate::config) type MaxTunnels = OrOff<Whole<1, 100_000_000>>;
 
 /// Stickiness in either way of writing.
 pub(in crate::config) type Sticky = Either<StickyWord, StickyTable>;

@@ -27,6 +27,8 @@ pub(super) fn cache(written: &raw::Cache) -> Cache {
     Cache {
         capacity,
         max_object,
+        max_variants: written.max_variants.value.count(),
+        max_parts: written.max_parts.value.count(),
         status_field: written.status_field.value,
         targeted_fields: Arc::from(targeted_fields),
         snapshot: written.snapshot.as_ref().map(|snapshot| self::snapshot(&snapshot.value)),

@@ -58,7 +58,7 @@ impl Upstreams {
             return index;
         }
         let tls = backend.tls_host.clone().map(|host| UpstreamTls { server_name: host, verify: true, ca: None });
-        let server = Server { address: backend.address.clone(), weight: 1 };
+        let server = Server { address: backend.address.clone(), weight: 1, max_tunnels: None };
         self.list.push(with_defaults(&name, &raw::Upstream::default(), vec![server], None, tls));
         self.list.len() - 1
     }
@@ -94,7 +94,7 @@ fn settled(
                 .label("expected at least one, such as `\"127.0.0.1:3000\"`"),
         );
     }
-    let servers = listed.value.0.iter().map(|server| one_server(&server.value)).collect();
+    let servers = listed.value.0.iter().map(|server| one_server(&server.value, &written.max_tunnels.value)).collect();
     let sticky = written.sticky.as_ref().and_then(|sticky| stickiness(sticky, problems));
     let tls = tls(written, &listed.value, outside, problems);
     Some(with_defaults(&name.value, written, servers, sticky, tls))
@@ -123,12 +123,14 @@ fn with_defaults(
     }
 }
 
-fn one_server(written: &raw::ServerText) -> Server {
+fn one_server(written: &raw::ServerText, usual: &raw::MaxTunnels) -> Server {
+    let settled = |most: &raw::MaxTunnels| most.0.map(|most| most.0);
     match written {
-        Either::This(backend) => Server { address: backend.address.clone(), weight: 1 },
+        Either::This(backend) => Server { address: backend.address.clone(), weight: 1, max_tunnels: settled(usual) },
         Either::That(server) => Server {
             address: server.address.value.address.clone(),
             weight: u32::try_from(server.weight.value.0).unwrap_or(u32::MAX),
+            max_tunnels: settled(server.max_tunnels.as_ref().map_or(usual, |most| &most.value)),
         },
     }
 }

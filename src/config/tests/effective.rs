@@ -69,7 +69,8 @@ forwarded = true
 via = true
 request_id = "off"
 [upstreams."strange \" name \\ ${X}"]
-servers = ["a:1", { address = "unix:/b", weight = 1000 }]
+servers = ["a:1", { address = "unix:/b", weight = 1000, max_tunnels = 7 }]
+max_tunnels = 3
 sticky = "source-address"
 balance = "least-load"
 tls = { server_name = "x", verify = false }

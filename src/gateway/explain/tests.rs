@@ -79,6 +79,41 @@ fn an_answer_that_is_not_stored_is_told_why() {
 }
 
 #[test]
+fn a_saved_206_is_told_as_the_part_that_it_would_be() {
+    // RFC 9111 §3.3
+    let part = "HTTP/1.1 206 Partial Content\nCache-Control: max-age=600\nETag: \"v\"\n\
+                Content-Range: bytes 0-99/1000\nContent-Length: 100\n";
+    let ranged = [("Range", "bytes=0-99")];
+    let told = story("GET", "https://shop.example.com/a", &ranged, Some(part));
+    assert!(told.contains("cache_status: tidegate; fwd=uri-miss; stored\nstored: yes\n"), "{told}");
+    assert!(told.contains("part: bytes 0-99 of 1000\n"), "{told}");
+    // Without its place, too large, forbidden, or to a request that asked for no part.
+    for (from, to, reason) in [
+        ("/1000", "/*", "partial"),
+        ("bytes 0-99/1000\n", "bytes 0-9/1000\nX: y\n", "yes"),
+        ("max-age=600", "private", "private"),
+    ] {
+        let told = story("GET", "https://shop.example.com/a", &ranged, Some(&part.replace(from, to)));
+        let expected = if reason == "yes" { "stored: yes".to_owned() } else { format!("stored: no, {reason}: ") };
+        assert!(told.contains(&expected), "{to}: {told}");
+    }
+    let unasked = story("GET", "https://shop.example.com/a", &[], Some(part));
+    assert!(unasked.contains("; detail=partial\n") && unasked.contains("stored: no, partial: "), "{unasked}");
+}
+
+#[test]
+fn the_answer_to_a_post_is_told_as_what_gets_would_have_of_it() {
+    // RFC 9110 §9.3.3
+    let own = "HTTP/1.1 200 OK\nCache-Control: max-age=600\nContent-Location: /a\n";
+    let told = story("POST", "https://shop.example.com/a", &[], Some(own));
+    assert!(told.contains("cache_status: tidegate; fwd=method; stored\nstored: yes\n"), "{told}");
+    let told = story("POST", "https://shop.example.com/b", &[], Some(own));
+    assert!(told.contains("cache_status: tidegate; fwd=method\nstored: no, method: "), "{told}");
+    let told = story("POST", "https://shop.example.com/a", &[], Some(&own.replace("max-age", "no-store, x")));
+    assert!(told.contains("fwd=method; detail=no_store\n"), "{told}");
+}
+
+#[test]
 fn other_lanes_are_told() {
     insta::assert_snapshot!(
         [
@@ -118,4 +153,17 @@ fn what_is_stored_is_told_as_it_is() {
     assert!(says("fresh_until").contains("GMT, for "), "{told:?}");
     assert_eq!(says("answer"), "not asked for: the stored one is given");
     assert!(!registry.render().contains("tidegate_cache_misses_total{reason=\"uri_miss\"} 1"));
+    // And a 304 as what it would make of that (RFC 9111 §4.3.4).
+    let news = |text: &str| {
+        let fields = [("Cache-Control".to_owned(), "no-cache".to_owned())];
+        let request = saved::request("GET", "http://example.com/a", &fields).unwrap();
+        let told = gateway.explain(request, Some(&saved::response(text).unwrap()));
+        told.iter().map(|(about, says)| format!("{about}: {says}\n")).collect::<String>()
+    };
+    let told = news("HTTP/1.1 304 Not Modified\nCache-Control: max-age=60\n");
+    assert!(told.contains("fwd=request; fwd-status=304; stored") && told.contains("lifetime: 60 s"), "{told}");
+    let told = news("HTTP/1.1 304 Not Modified\nCache-Control: private\n");
+    assert!(told.contains("fwd-status=304; detail=private") && told.contains("stored: no, private"), "{told}");
+    let told = news("HTTP/1.1 304 Not Modified\nETag: \"other\"\n");
+    assert!(told.contains("answer: validator_mismatch: "), "{told}");
 }

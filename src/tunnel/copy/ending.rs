@@ -59,11 +59,13 @@ impl Tunnel {
         }
     }
 
-    /// A client whose backend has vanished without a Close frame is told so (1014), and has the time to answer.
+    /// A client whose backend has vanished without a Close frame is told so (1014), and has the time to answer. One whose own
+    /// bytes were no frames has failed the connection itself, and a backend may leave without a word (RFC 6455 §7.1.7).
     fn tell_of_lost_backend(&mut self) {
         let Some(reason @ (CloseReason::BackendGone | CloseReason::BackendError)) = self.reason else { return };
         let farewell = reason.farewell_or(self.terms.close_code);
-        if self.closing.is_none() && self.up.is_deaf() && self.down.tell_of_loss(&farewell) {
+        let is_to_blame = self.up.not_frames().is_some();
+        if self.closing.is_none() && !is_to_blame && self.up.is_deaf() && self.down.tell_of_loss(&farewell) {
             let until = after(Instant::now(), self.terms.close);
             self.closing = Some(Box::new(Closing { until, cut_at: None, waits_for_frame: false, farewell }));
             self.open.set_state(State::Closing);

@@ -13,7 +13,7 @@ use super::{
 #[derive(Debug)]
 pub struct Observer {
     place: Place,
-    /// Bytes so far of the message under way; without one, zero.
+    /// Bytes so far of the message under way; without one, zero. Once the place is lost, bytes since then.
     message: u64,
     /// The first Close frame, as far as it has come.
     close: Option<Box<CloseSeen>>,
@@ -148,6 +148,14 @@ impl Observer {
         self.message
     }
 
+    /// Bytes since the place was lost; zero while it is known, or where nobody asks.
+    pub(super) fn unread(&self) -> u64 {
+        match self.place {
+            Place::Lost(reason) if reason != NotFrames::Unasked => self.message,
+            _ => 0,
+        }
+    }
+
     /// Whether what was taken last is of a message, or may be.
     pub(super) fn is_speaking(&self) -> bool {
         self.speaks
@@ -181,7 +189,7 @@ impl Observer {
                 }
                 Err(reason) => {
                     self.lose(reason);
-                    bytes.len()
+                    self.take_unread(bytes)
                 }
             },
             Place::Payload(left) => {
@@ -197,7 +205,7 @@ impl Observer {
                 self.fill(&mut stash, bytes, counts)
             }
             Place::Close(_) => self.read_close(bytes[0]),
-            Place::Lost(_) => bytes.len(),
+            Place::Lost(_) => self.take_unread(bytes),
         }
     }
 
@@ -220,7 +228,7 @@ impl Observer {
             }
             Err(reason) => {
                 self.lose(reason);
-                bytes.len()
+                self.take_unread(bytes)
             }
         }
     }
@@ -293,6 +301,12 @@ impl Observer {
     fn lose(&mut self, reason: NotFrames) {
         self.place = Place::Lost(reason);
         self.speaks = true;
+        self.message = 0;
+    }
+
+    fn take_unread(&mut self, bytes: &[u8]) -> usize {
+        self.message = self.message.saturating_add(bytes.len() as u64);
+        bytes.len()
     }
 }
 

@@ -42,7 +42,7 @@ pub enum Breach {
     MessageTooBig,
     /// Messages come faster than the route takes them.
     MessageRate,
-    /// Bytes that are no frames can't be held to a limit.
+    /// Bytes that are no frames can't be held to a limit, and there are more of them than pass all the same.
     NotFrames,
 }
 
@@ -55,8 +55,13 @@ pub struct Allowance {
 }
 
 impl Sieve<'_> {
-    fn limits(&self) -> bool {
-        self.message_bytes.is_some() || self.allowance.is_some()
+    /// How many bytes that are no frames may pass, give or take a read. A sound backend fails the connection at the first of
+    /// them, with a code and a reason of its own (RFC 6455 §7.1.7): the verdict is left to it.
+    fn unread_bytes(&self) -> u64 {
+        match (self.message_bytes, &self.allowance) {
+            (None, None) => u64::MAX,
+            (most, _) => most.unwrap_or(UNREAD_BYTES_MAX).min(UNREAD_BYTES_MAX),
+        }
     }
 
     /// Follows the bytes with `observer` and says which of them may pass.
@@ -64,6 +69,10 @@ impl Sieve<'_> {
         let mut sifted = Sifted::default();
         while sifted.used < input.len() {
             let rest = &input[sifted.used..];
+            if observer.unread() > self.unread_bytes() {
+                sifted.breach = Some(Breach::NotFrames);
+                break;
+            }
             if observer.at_boundary() {
                 match self.judge(observer, rest) {
                     Judged::Pass => {}
@@ -100,7 +109,6 @@ impl Sieve<'_> {
         let head = match Head::read(bytes, observer.is_masked()) {
             Ok(Some(head)) => head,
             Ok(None) => return Judged::Hold,
-            Err(_) if self.limits() => return Judged::Breach(Breach::NotFrames),
             Err(_) => return Judged::Pass,
         };
         match (head.opcode, self.pong) {
@@ -158,6 +166,9 @@ impl Allowance {
         may
     }
 }
+
+/// Of bytes that are no frames, where messages are limited.
+const UNREAD_BYTES_MAX: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn servers(weights: &[u32]) -> Vec<Candidate> {
-    weights.iter().map(|&weight| Candidate { weight, load: 0, suspect: false, tried: false }).collect()
+    weights.iter().map(|&weight| Candidate { weight, load: 0, suspect: false, barred: false }).collect()
 }
 
 #[test]
@@ -14,18 +14,18 @@ fn a_round_gives_each_server_its_share_and_spreads_it() {
 }
 
 #[test]
-fn suspects_come_last_and_tried_ones_never() {
+fn suspects_come_last_and_barred_ones_never() {
     let mut candidates = servers(&[1, 1, 1]);
     candidates[0].suspect = true;
-    candidates[1].tried = true;
+    candidates[1].barred = true;
     let order = schedule(&[1, 1, 1]);
     assert_eq!(round_robin(&order, 0, &candidates), Some(2));
     assert_eq!(least_load(0, &candidates), Some(2));
-    candidates[2].tried = true;
+    candidates[2].barred = true;
     assert_eq!(round_robin(&order, 0, &candidates), Some(0));
     assert_eq!(least_load(0, &candidates), Some(0));
     assert_eq!(rendezvous(7, &[1, 2, 3], &candidates), Some(0));
-    candidates[0].tried = true;
+    candidates[0].barred = true;
     assert_eq!(round_robin(&order, 0, &candidates), None);
     assert_eq!(least_load(0, &candidates), None);
     assert_eq!(rendezvous(7, &[1, 2, 3], &candidates), None);
@@ -62,7 +62,7 @@ proptest! {
 
     #[test]
     fn least_load_agrees_with_division(loads in prop::collection::vec((0_usize..100, 1_u32..20), 1..8), cursor in 0_usize..100) {
-        let candidates: Vec<_> = loads.iter().map(|&(load, weight)| Candidate { weight, load, suspect: false, tried: false }).collect();
+        let candidates: Vec<_> = loads.iter().map(|&(load, weight)| Candidate { weight, load, suspect: false, barred: false }).collect();
         let chosen = least_load(cursor, &candidates).map(|index| &candidates[index]);
         let cost = |candidate: &Candidate| (candidate.load as f64 + 1.0) / f64::from(candidate.weight);
         let least = candidates.iter().map(cost).fold(f64::MAX, f64::min);

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     config,
     metrics::Registry,
-    upstream::{Affinity, Exchange as Either, Metrics, Upstream},
+    upstream::{Affinity, Exchange as Either, Metrics, Purpose, Upstream},
 };
 
 /// A backend, and the upstream that it is.
@@ -37,7 +37,7 @@ fn request(framing: Framing) -> Outgoing {
 }
 
 async fn begin(upstream: &Arc<Upstream>, framing: Framing) -> Result<Either, Failure> {
-    let chosen = upstream.choose(&Affinity::None, &[]).unwrap();
+    let chosen = upstream.choose(&Affinity::None, &[], Purpose::Exchange).unwrap();
     chosen.begin(&request(framing)).await
 }
 

@@ -48,9 +48,97 @@ fn held(cache: &Cache, range: &str) -> Option<Vec<u8>> {
     }
 }
 
+/// Stores these bytes, each as long as its range.
+fn put_parts(cache: &Arc<Cache>, fields: Lines<'_>, ranges: &[&str]) {
+    for range in ranges {
+        let (first, last) = range.split_once('-').unwrap();
+        let length = last.parse::<usize>().unwrap() - first.parse::<usize>().unwrap() + 1;
+        let mut part = begin(cache, fields, &format!("bytes {range}/1000000")).unwrap();
+        part.push(&vec![first.as_bytes()[0]; length]);
+        part.finish().unwrap();
+    }
+}
+
+#[test]
+fn past_the_configured_bound_the_shortest_part_goes() {
+    let config = config::Cache { capacity: 1 << 22, max_object: 1 << 20, max_parts: 2, ..config::Cache::default() };
+    let cache = Cache::new(&config, &Registry::new());
+    put_parts(&cache, STRONG, &["0-9", "100-104", "200-209"]);
+    let kept = ["bytes=0-9", "bytes=100-104", "bytes=200-209"].map(|range| held(&cache, range).is_some());
+    assert_eq!(kept, [true, false, true]);
+    assert_eq!(cache.metrics.parts_dropped.value(), 1);
+}
+
+#[test]
+fn parts_are_handed_on_in_a_snapshot_and_go_on_growing() {
+    let (old, now) = (roomy(), Clock::new().at(0));
+    // More than a block, less than one, and what ends with the whole.
+    put_parts(&old, STRONG, &["0-99999", "200000-200006", "900000-999999"]);
+    held(&old, "bytes=5-14").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let snapshot = config::Snapshot {
+        path: directory.path().join("hot"),
+        bytes: 1 << 20,
+        time: std::time::Duration::from_secs(60),
+    };
+    old.write_snapshot(&snapshot, 7, now);
+    let cache = roomy();
+    cache.read_snapshot(&snapshot, 7, now);
+    for range in ["bytes=0-99999", "bytes=65530-65540", "bytes=200000-200006", "bytes=-100000"] {
+        assert_eq!(held(&cache, range), held(&old, range), "{range}");
+        assert!(held(&cache, range).is_some(), "{range}");
+    }
+    assert_eq!(held(&cache, "bytes=99999-100000"), None);
+    let row = &cache.top(crate::cache::TopBy::BytesSaved, 1)[0];
+    assert_eq!((row.hits, row.bytes_saved), (9, 10 + 2 * (100_000 + 11 + 7 + 100_000)));
+    put_parts(&cache, STRONG, &["100000-199999", "200007-899999"]);
+    let whole = cache.lookup(KEY, &get(&[]), &rfc(), now);
+    let Lookup::Hit { stored, .. } = whole else { panic!("{whole:?}") };
+    assert_eq!(stored.body.length(), 1_000_000);
+    drop(stored);
+    assert_eq!(emptied(&cache), 0);
+}
+
+#[test]
+fn what_is_no_set_of_parts_is_not_read() {
+    let (old, now) = (roomy(), Clock::new().at(0));
+    put_parts(&old, STRONG, &["0-9", "20-29"]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hot");
+    let snapshot = config::Snapshot { path: path.clone(), bytes: 1 << 20, time: std::time::Duration::from_secs(60) };
+    old.write_snapshot(&snapshot, 7, now);
+    let file = std::fs::read(&path).unwrap();
+    let runs: Vec<u8> = [2u64, 0, 10, 20, 30].iter().flat_map(|number| number.to_le_bytes()).collect();
+    let at = file.windows(runs.len()).position(|window| window == runs).unwrap();
+    for numbers in [
+        [2u64, 0, 10, 20, 30],
+        [2, 20, 30, 0, 10],
+        [2, 0, 10, 10, 20],
+        [2, 0, 10, 5, 15],
+        [2, 0, 0, 0, 20],
+        [2, 0, 10, 20, 31],
+        [2, 0, 10, 999_999, 1_000_009],
+        [2, 10, 0, 20, 30],
+        [u64::MAX, 0, 10, 20, 30],
+    ] {
+        let mut forged = file.clone();
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        forged[at..at + bytes.len()].copy_from_slice(&bytes);
+        // The sums of what stands there now: of the parts of the record, and of its head.
+        let sum = crc32fast::hash(&forged[36 + 32..]);
+        forged[36 + 24..36 + 28].copy_from_slice(&sum.to_le_bytes());
+        let head = crc32fast::hash(&forged[36..36 + 28]);
+        forged[36 + 28..36 + 32].copy_from_slice(&head.to_le_bytes());
+        std::fs::write(&path, &forged).unwrap();
+        let cache = roomy();
+        cache.read_snapshot(&snapshot, 7, now);
+        assert_eq!(held(&cache, "bytes=0-9").is_some(), numbers == [2, 0, 10, 20, 30], "{numbers:?}");
+    }
+}
+
 /// Everything stored is let go of.
 fn emptied(cache: &Cache) -> u64 {
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     cache.store.settle();
     cache.held_bytes()
 }
@@ -110,7 +198,7 @@ fn what_was_invalidated_meanwhile_is_not_stored() {
     let cache = roomy();
     let mut part = begin(&cache, STRONG, "bytes 0-2/30").unwrap();
     part.push(b"abc");
-    cache.invalidate(KEY);
+    cache.invalidate(KEY, None);
     assert_eq!(part.finish(), Err(Reason::Invalidated));
     assert_eq!(held(&cache, "bytes=0-0"), None);
     assert_eq!(cache.held_bytes(), 0);

@@ -193,7 +193,7 @@ async fn a_vanished_first_client_does_not_stop_the_fill() {
 async fn large_bodies_keep_their_pieces_and_small_pieces_are_joined() {
     let cache = roomy();
     for (piece, pieces, expected) in [(65_536, 4, 7), (20_000, 10, 4), (100, 3000, 6), (1, 65_536, 1), (65_536, 1, 1)] {
-        cache.invalidate(KEY);
+        cache.invalidate(KEY, None);
         let (mut fill, own) = lead(&cache, &get(&[])).begin(plan_of(&cache, &[FRESH])).unwrap();
         let mut body = Vec::new();
         for number in 0..pieces {

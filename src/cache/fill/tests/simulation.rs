@@ -229,7 +229,7 @@ impl World {
             "held by nobody"
         );
         for key in 0..KEYS {
-            self.cache.invalidate(&[key as u8]);
+            self.cache.invalidate(&[key as u8], None);
         }
         assert_eq!(self.held_becomes(|| 0), 0, "bytes are left");
     }

@@ -136,3 +136,42 @@ fn a_304_that_forbids_storing_still_answers_its_own_request() {
     assert_eq!(fresh.refused, Some(Reason::Private));
     assert_eq!(field(&fresh, "cache-control").as_deref(), Some("private, max-age=60"));
 }
+
+#[test]
+fn a_vary_that_no_client_sees_is_not_lost_by_a_304() {
+    // RFC 9111 §4.1, §4.3.4; §5.2.2.4 and §5.2.2.7 for why it is not in the stored head
+    let request = get(&[("Foo", "1")]);
+    let now = Clock::new().at(0);
+    let exchange = Exchange { request: &request, policy: &rfc(), requested: now, answered: now };
+    for hiding in
+        [("Cache-Control", "max-age=60, private=\"vary\""), ("Cache-Control", "max-age=60, no-cache=\"vary, b\"")]
+    {
+        let fields = [("ETag", "\"a\""), ("Cache-Control", "max-age=60"), ("Vary", "Foo"), hiding];
+        let mut kept = weigh(&request, &response(200, &fields), &rfc()).unwrap();
+        assert!(!kept.head.fields.contains("vary"), "{hiding:?}");
+        // The news say nothing of it, repeat it in the open, repeat it hidden, or name another.
+        for (news, names) in [
+            (&[("ETag", "\"a\"")][..], &["foo"][..]),
+            (&[("ETag", "\"a\"")], &["foo"]),
+            (&[("Vary", "Foo"), hiding], &["foo"]),
+            (&[("Vary", "Bar"), ("Vary", "Foo"), hiding], &["bar", "foo"]),
+        ] {
+            let fresh = freshened(&kept, &exchange, &response(304, news)).unwrap();
+            assert_eq!(fresh.refused, None, "{hiding:?} {news:?}");
+            assert_eq!(fresh.answer.vary.names().collect::<Vec<_>>(), names, "{hiding:?} {news:?}");
+            assert!(!fresh.answer.vary.matches(&get(&[("Foo", "2")]).fields), "{hiding:?} {news:?}");
+            assert!(fresh.answer.vary.matches(&request.fields), "{hiding:?} {news:?}");
+            assert!(!fresh.answer.head.fields.contains("vary"), "{hiding:?} {news:?}");
+            kept = fresh.answer;
+        }
+        let star = freshened(&kept, &exchange, &response(304, &[("Vary", "*"), hiding])).unwrap();
+        assert_eq!(star.refused, Some(Reason::VaryStar), "{hiding:?}");
+    }
+    // No connection option hides it, and what stands in the open goes on to be replaced.
+    let nominated = [("Connection", "vary"), ("ETag", "\"a\""), ("Cache-Control", "max-age=60"), ("Vary", "Foo")];
+    let fresh = after(&nominated, &[("Connection", "vary"), ("Cache-Control", "max-age=9")]).unwrap();
+    assert_eq!(field(&fresh, "vary").as_deref(), Some("Foo"));
+    let stored = [("ETag", "\"a\""), ("Cache-Control", "max-age=60"), ("Vary", "Foo")];
+    let moved = after(&stored, &[("Vary", "Bar")]).unwrap();
+    assert_eq!(moved.answer.vary.names().collect::<Vec<_>>(), ["bar"]);
+}

@@ -86,11 +86,15 @@ async fn messages_that_come_too_fast_end_the_tunnel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_messages_are_limited_everything_must_be_a_message() {
+async fn where_messages_are_limited_bytes_that_are_none_reach_the_backend_and_end_soon() {
     let mut story = pipe_story(1024, Terms { message_bytes: Some(5), ..TERMS });
-    story.client.write_all(b"SSH-2.0-client").await.unwrap();
+    let hello = b"SSH-2.0-client";
+    story.client.write_all(hello).await.unwrap();
+    assert_eq!(read_exactly(&mut story.backend, hello.len()).await, hello);
+    story.client.write_all(b"and more").await.unwrap();
     assert_eq!(read_close(&mut story.client).await, (1002, "protocol".to_owned()));
-    assert_eq!(read_close(&mut story.backend).await, (1002, "protocol".to_owned()));
+    // Amid something else no Close frame would be understood.
+    assert_eq!(read_to_end(&mut story.backend).await, b"");
     drop((story.client, story.backend));
     assert_eq!(story.tunnel.await.unwrap().reason, CloseReason::Protocol);
 }
@@ -309,6 +313,19 @@ async fn a_client_whose_backend_vanished_is_told_1014() {
     assert_eq!(read_to_end(&mut story.client).await, b"");
     let ended = story.tunnel.await.unwrap();
     assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::BackendGone, Party::Gateway, Some(1014)));
+}
+
+#[tokio::test]
+async fn a_client_whose_bytes_drove_the_backend_away_is_told_nothing() {
+    let mut story = tcp_story().await;
+    // RFC 6455 §5.5: no control frame has 126 bytes.
+    let too_long = b"\x88\xfe\0\x7e\0\0\0\0";
+    story.client.write_all(too_long).await.unwrap();
+    assert_eq!(read_exactly(&mut story.backend, too_long.len()).await, too_long);
+    socket2::SockRef::from(&story.backend).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(story.backend);
+    assert_eq!(read_to_end(&mut story.client).await, b"");
+    assert_eq!(story.tunnel.await.unwrap().reason, CloseReason::BackendGone);
 }
 
 #[tokio::test]

@@ -131,10 +131,20 @@ proptest! {
 
 #[test]
 fn bytes_that_are_no_frames_break_a_limit_and_nothing_else() {
+    // Enough of them for the backend to see what they are, and what the last read brought.
     let driven = drive(b"SSH-2.0-client", &[3], true, &mut sieve(None, Some(10)));
-    assert_eq!((driven.breach, driven.passed.len()), (Some(Breach::NotFrames), 0));
+    assert_eq!((driven.breach, driven.passed.len()), (Some(Breach::NotFrames), 12));
+    // A piece of no message is as little a frame.
+    let driven = drive(b"\x80\x80\0\0\0\0and what follows", &[3], true, &mut sieve(None, Some(10)));
+    assert_eq!((driven.breach, driven.passed.len()), (Some(Breach::NotFrames), 18));
     let driven = drive(b"SSH-2.0-client", &[3], true, &mut sieve(Some(TOKEN), None));
     assert_eq!((driven.breach, driven.passed.len()), (None, 14));
+    let mut blind = Driven::new(true);
+    blind.observer.close_eyes();
+    for _ in 0..2 {
+        blind.take(&mut sieve(None, Some(10)), b"SSH-2.0-client");
+    }
+    assert_eq!((blind.breach, blind.passed.len()), (None, 28));
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! One server as its upstream knows it: what it carries, how it stands, and whether it may be given more.
+//!
+//! Two things are known of a server's health, both from connecting to it: one that has just refused is a suspect, and is
+//! tried after all others for a while; one that has refused so often in a row is down until a connection succeeds. An
+//! operator may take a server out besides: then it is given nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{balance::Candidate, pool};
+use crate::config;
+
+/// How long a server that refused a connection is tried only after the others.
+const SUSPECT_FOR: Duration = Duration::from_secs(5);
+
+/// Connections in a row that a server refuses before it counts as down.
+const DOWN_AFTER: u32 = 3;
+
+/// What a server is chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A request and its answer.
+    Exchange,
+    /// A tunnel, which takes one of the server's places.
+    Tunnel,
+}
+
+pub(super) struct Server {
+    pub(super) id: pool::ServerId,
+    pub(super) name: Arc<str>,
+    /// Stands for the server in a sticky cookie; says nothing about its address.
+    pub(super) token: String,
+    weight: u32,
+    tunnels_max: Option<usize>,
+    load: AtomicUsize,
+    /// Of the load, what holds or wants to become a tunnel.
+    tunnels: AtomicUsize,
+    /// On the upstream's clock, in milliseconds; 0 for a server in good standing.
+    suspect_until: AtomicU64,
+    /// Connections refused since the last that was not.
+    refusals: AtomicU32,
+    is_out: AtomicBool,
+}
+
+impl Server {
+    pub(super) fn new(settled: &config::Server, name: &str, hash: u64) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            name: Arc::from(name),
+            token: format!("{hash:016x}"),
+            weight: settled.weight,
+            tunnels_max: settled.max_tunnels.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+            load: AtomicUsize::new(0),
+            tunnels: AtomicUsize::new(0),
+            suspect_until: AtomicU64::new(0),
+            refusals: AtomicU32::new(0),
+            is_out: AtomicBool::new(false),
+        }
+    }
+
+    /// What balancing is to know of it.
+    pub(super) fn candidate(&self, purpose: Purpose, tried: bool, now: u64) -> Candidate {
+        Candidate {
+            weight: self.weight,
+            load: self.load.load(Ordering::Relaxed),
+            suspect: self.suspect_until.load(Ordering::Relaxed) > now,
+            barred: tried || self.is_out() || self.is_full(purpose),
+        }
+    }
+
+    /// Whether it has no room for one more of this kind.
+    pub(super) fn is_full(&self, purpose: Purpose) -> bool {
+        purpose == Purpose::Tunnel && self.tunnels_max.is_some_and(|most| self.tunnels.load(Ordering::Relaxed) >= most)
+    }
+
+    /// One more is carried by it, unless another was quicker to take the last place.
+    pub(super) fn take(&self, purpose: Purpose) -> bool {
+        let most = self.tunnels_max.unwrap_or(usize::MAX);
+        let more = |tunnels| (tunnels < most).then_some(tunnels + 1);
+        let is_taken = purpose == Purpose::Exchange
+            || self.tunnels.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        if is_taken {
+            self.load.fetch_add(1, Ordering::Relaxed);
+        }
+        is_taken
+    }
+
+    /// One is carried no longer.
+    pub(super) fn give_back(&self, purpose: Purpose) {
+        self.load.fetch_sub(1, Ordering::Relaxed);
+        if purpose == Purpose::Tunnel {
+            self.tunnels.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It has taken a connection.
+    pub(super) fn connected(&self) {
+        self.suspect_until.store(0, Ordering::Relaxed);
+        self.refusals.store(0, Ordering::Relaxed);
+    }
+
+    /// It has refused a connection. Says whether it is down with it.
+    pub(super) fn refused(&self, now: u64) -> bool {
+        self.suspect_until.store(now + SUSPECT_FOR.as_millis() as u64, Ordering::Relaxed);
+        self.refusals.fetch_add(1, Ordering::Relaxed) + 1 == DOWN_AFTER
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.refusals.load(Ordering::Relaxed) >= DOWN_AFTER
+    }
+
+    pub(super) fn is_out(&self) -> bool {
+        self.is_out.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_out(&self, is_out: bool) {
+        self.is_out.store(is_out, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(max_tunnels: Option<u64>) -> Server {
+        let address = config::BackendAddress::Tcp(([127, 0, 0, 1], 1).into());
+        Server::new(&config::Server { address, weight: 1, max_tunnels }, "a", 7)
+    }
+
+    #[test]
+    fn places_for_tunnels_are_bounded_and_come_back_and_requests_need_none() {
+        let server = server(Some(2));
+        assert!(server.take(Purpose::Tunnel) && server.take(Purpose::Tunnel));
+        assert!(server.is_full(Purpose::Tunnel) && !server.is_full(Purpose::Exchange));
+        assert!(!server.take(Purpose::Tunnel) && server.take(Purpose::Exchange));
+        assert!(server.candidate(Purpose::Tunnel, false, 1).barred);
+        assert_eq!(server.candidate(Purpose::Tunnel, false, 1).load, 3, "who found no place is no load");
+        server.give_back(Purpose::Tunnel);
+        assert!(!server.candidate(Purpose::Tunnel, false, 1).barred && server.take(Purpose::Tunnel));
+    }
+
+    #[test]
+    fn a_server_is_down_when_it_has_refused_often_and_up_with_one_connection() {
+        let server = server(None);
+        assert!(!server.refused(1) && !server.refused(1) && !server.is_down());
+        server.connected();
+        assert!(!server.refused(1) && !server.refused(1) && server.refused(1) && server.is_down());
+        assert!(!server.refused(1), "that is told once");
+        assert!(server.candidate(Purpose::Exchange, false, 1).suspect);
+        server.connected();
+        assert!(!server.is_down() && !server.candidate(Purpose::Exchange, false, 1).suspect);
+    }
+
+    #[test]
+    fn one_that_was_taken_out_is_given_nothing_until_it_is_taken_back() {
+        let server = server(None);
+        server.set_out(true);
+        assert!(server.candidate(Purpose::Exchange, false, 1).barred);
+        server.set_out(false);
+        assert!(!server.candidate(Purpose::Exchange, false, 1).barred);
+    }
+}
