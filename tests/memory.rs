@@ -21,7 +21,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const CAPACITY: u64 = 64 << 20;
 /// What the bound may be passed by.
 const TOLERANCE: f64 = 1.05;
-const THREADS: u64 = 2;
 /// Names the load that a process of this test has to run.
 const LOAD: &str = "TIDEGATE_TEST_LOAD";
 
@@ -37,15 +36,18 @@ struct Load {
     tags: u64,
     /// Fetches under way at any time, for each thread.
     fills: usize,
-    /// Bytes brought into the cache by each thread.
+    /// Bytes brought into the cache by all threads.
     turnover: u64,
+    threads: u64,
 }
 
-const LOADS: [Load; 4] = [
-    Load { name: "mixed", body: (100.0, 1e6), urls: 20_000, tags: 3, fills: 12, turnover: 100 << 20 },
-    Load { name: "small", body: (100.0, 4e3), urls: 200_000, tags: 3, fills: 12, turnover: 30 << 20 },
-    Load { name: "tagged", body: (500.0, 5e3), urls: 100_000, tags: 12, fills: 4, turnover: 30 << 20 },
-    Load { name: "large", body: (1e5, 1e6), urls: 1_000, tags: 1, fills: 12, turnover: 200 << 20 },
+const LOADS: [Load; 6] = [
+    Load { name: "mixed", body: (100.0, 1e6), urls: 20_000, tags: 3, fills: 12, turnover: 200 << 20, threads: 2 },
+    Load { name: "small", body: (100.0, 4e3), urls: 200_000, tags: 3, fills: 12, turnover: 60 << 20, threads: 2 },
+    Load { name: "tagged", body: (500.0, 5e3), urls: 100_000, tags: 12, fills: 4, turnover: 60 << 20, threads: 2 },
+    Load { name: "large", body: (1e5, 1e6), urls: 1_000, tags: 1, fills: 12, turnover: 400 << 20, threads: 2 },
+    Load { name: "mixed by 8", body: (100.0, 1e6), urls: 20_000, tags: 3, fills: 12, turnover: 400 << 20, threads: 8 },
+    Load { name: "large by 8", body: (1e5, 1e6), urls: 1_000, tags: 1, fills: 12, turnover: 400 << 20, threads: 8 },
 ];
 
 #[test]
@@ -70,7 +72,7 @@ struct Most {
 }
 
 fn run(load: Load) {
-    let (cache, base) = (cache(), resident());
+    let (cache, base) = (cache(load.threads), resident());
     let most = std::thread::scope(|scope| {
         let begin = |seed| {
             scope.spawn({
@@ -78,18 +80,18 @@ fn run(load: Load) {
                 move || load.run(cache, seed)
             })
         };
-        let threads: Vec<_> = (0..THREADS).map(begin).collect();
+        let threads: Vec<_> = (0..load.threads).map(begin).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).fold(Most::default(), Most::or)
     });
     let share = |bytes: u64| bytes as f64 / CAPACITY as f64;
     let [resident, end] = [most.resident, resident()].map(|bytes| share(bytes.saturating_sub(base)));
     let [most_charged, charged] = [most.charged, cache.held_bytes()].map(share);
     println!(
-        "{:6}: resident {resident:.3} of the capacity at most and {end:.3} at the end, charged {most_charged:.3} and {charged:.3}",
+        "{:10}: resident {resident:.3} of the capacity at most and {end:.3} at the end, charged {most_charged:.3} and {charged:.3}",
         load.name
     );
     assert!(resident <= TOLERANCE, "{}: {resident:.3} of the capacity is resident", load.name);
-    assert!(charged >= 0.6, "{}: the cache was not full", load.name);
+    assert!(charged >= if load.threads > 4 { 0.35 } else { 0.6 }, "{}: the cache was not full", load.name);
 }
 
 impl Most {
@@ -98,9 +100,9 @@ impl Most {
     }
 }
 
-fn cache() -> Arc<Cache> {
+fn cache(threads: u64) -> Arc<Cache> {
     let mut config = config::minimal("127.0.0.1:1", "127.0.0.1:2").unwrap().cache;
-    (config.capacity, config.max_object) = (CAPACITY, CAPACITY / 8);
+    (config.capacity, config.max_object, config.threads) = (CAPACITY, CAPACITY / 8, threads as usize);
     Cache::new(&config, &Registry::new())
 }
 
@@ -122,7 +124,7 @@ impl Load {
             if step % 128 == 0 {
                 most = most.or(Most { resident: resident(), charged: cache.held_bytes() });
             }
-            if brought >= self.turnover {
+            if brought >= self.turnover / self.threads {
                 break;
             }
             if open.len() >= self.fills || (!open.is_empty() && random.bool()) {

@@ -15,7 +15,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from .machine import GATEWAY_CPU, ORIGIN_PORT, Failure, Server, find
+from .machine import GATEWAY_CPU, LOAD_CPU, ORIGIN_PORT, Failure, Server, find
 from .scenarios import CROWD_SIZE, DRAIN
 
 CAPACITY_MIB = 256
@@ -108,7 +108,7 @@ class Ours(Gateway):
         return path if path.exists() else None
 
     def cpus(self):
-        return self.variant.get("cpus", GATEWAY_CPU)
+        return f"{GATEWAY_CPU},{LOAD_CPU}" if "threads" in self.variant else GATEWAY_CPU
 
     def command(self):
         log = self.work / "access.log" if self.variant.get("log") else "off"

@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-GATEWAY_CPU, LOAD_CPU = "0", "1"
+PROCESSORS = sorted(os.sched_getaffinity(0))
+GATEWAY_CPU, LOAD_CPU = str(PROCESSORS[0]), str(PROCESSORS[-1])
 ORIGIN_PORT = 18100
 FILES = 20_000  # open files that each gateway may have; 9,000 tunnels take two each
 

@@ -82,9 +82,12 @@ def knob_line(knob, results):
 
 
 def losses(results, before):
-    """Prints the ratios beside an older file's; how many of them have fallen below half."""
+    """Prints the ratios beside an older file's; how many of them have fallen below half or could not be had."""
     lost = 0
     for name, samples in results["scenarios"].items():
+        if not rivals(samples):
+            print(f"{name}: NOT MEASURED beside anyone")
+            lost += 1
         old = before["scenarios"].get(name, {})
         for peer in rivals(samples):
             if peer in rivals(old):

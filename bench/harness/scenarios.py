@@ -125,8 +125,8 @@ KNOBS = [
     Knob("access-log", "access log on, to a file", "hit-1k", {"log": True}),
     Knob("observer-off", "observer off", "echo-64", {"route": "websocket = { observe = false }"}, key="observe"),
     Knob("observer-off-16k", "observer off", "echo-16k", {"route": "websocket = { observe = false }"}, key="observe"),
-    Knob("threads-2", "two threads on both processors", "hit-1k", {"threads": 2, "cpus": "0,1"}),
-    Knob("threads-2-fresh", "two threads on both processors", "fresh-1k", {"threads": 2, "cpus": "0,1"}),
+    Knob("threads-2", "two threads on both processors", "hit-1k", {"threads": 2}),
+    Knob("threads-2-fresh", "two threads on both processors", "fresh-1k", {"threads": 2}),
 ]
 
 # Zipf: 100,000 objects of 8 KiB with room for a fifth of their bytes.

@@ -3,7 +3,7 @@
 //! A body is read for the endpoints that take one, up to a limit and in the time of a head. Any other request that has one
 //! is answered and the connection closed.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use http::{Method, StatusCode};
 use tokio::{
@@ -188,7 +188,15 @@ impl Connection {
     /// Whether the whole answer was taken.
     async fn send(&mut self, answer: &Answer, delivery: Delivery) -> bool {
         let bytes = answer.to_http1(delivery);
-        matches!(timeout(self.waits.send, self.stream.write_all(&bytes)).await, Ok(Ok(())))
+        let write = async {
+            for piece in bytes.chunks(PIECE_BYTES) {
+                self.stream.write_all(piece).await?;
+                // A worker that shares the processor waits for a piece, not for a list of half a megabyte.
+                thread::yield_now();
+            }
+            io::Result::Ok(())
+        };
+        matches!(timeout(self.waits.send, write).await, Ok(Ok(())))
     }
 
     /// Reads a little of what the client still sends: closing over unread bytes would reset the connection and could
@@ -207,5 +215,6 @@ impl Connection {
 const LIMITS: HeadLimits = HeadLimits { target_bytes: 16 * 1024, head_bytes: 24 * 1024, fields: 64 };
 /// What an order to purge or a saved head may need.
 const BODY_BYTES_MAX: u64 = 256 * 1024;
+const PIECE_BYTES: usize = 32 * 1024;
 const LINGER_BYTES_MAX: u64 = 64 * 1024;
 const LINGER_WAIT: Duration = Duration::from_millis(500);

@@ -12,15 +12,17 @@ pub(crate) const ALLOCATION_OVERHEAD: u64 = 32;
 /// What an entry costs in the store's tables.
 pub(crate) const ENTRY_OVERHEAD: u64 = 256;
 
-/// What the allocator keeps for each thread, measured: a page or two for every size that is in use. It belongs to the
-/// capacity as configured, and is not there for answers.
-const THREAD_OVERHEAD: u64 = 4 << 20;
+/// What is resident beside what is charged, measured: logs and tables that are about to shrink, and what the allocator keeps
+/// for each thread, a page or two for every size that is in use. It belongs to the capacity as configured, and is not there
+/// for answers.
+const OVERHEAD: u64 = 4 << 20;
+const THREAD_OVERHEAD: u64 = 2 << 20;
 
-/// What of a configured capacity is there for answers.
-pub(crate) fn usable(capacity: u64) -> u64 {
-    let threads = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-    // The little caches of tests and toys would have nothing left.
-    capacity - (threads * THREAD_OVERHEAD).min(capacity / 8)
+/// What of a configured capacity is there for answers where so many threads fill it.
+pub(crate) fn usable(capacity: u64, threads: usize) -> u64 {
+    // Little caches would have nothing left: of them a thread has an eighth at most, and all of them a half.
+    let most = capacity / 8 * (threads as u64).min(4);
+    capacity - (OVERHEAD + threads as u64 * THREAD_OVERHEAD).min(most)
 }
 
 /// What of that is there for stored answers. What is being fetched needs room beside them: a sixteenth, or one largest object

@@ -48,7 +48,9 @@ fn begin(out: &mut Vec<u8>, scheme: Scheme, authority: &str) {
     // RFC 9110 §4.2.3: an empty port is the default one.
     let authority = authority.strip_suffix(default_port).or_else(|| authority.strip_suffix(':')).unwrap_or(authority);
     out.extend_from_slice(name.as_bytes());
-    out.extend(authority.bytes().map(|byte| byte.to_ascii_lowercase()));
+    let from = out.len();
+    out.extend_from_slice(authority.as_bytes());
+    out[from..].make_ascii_lowercase();
     out.push(0);
 }
 

@@ -201,7 +201,7 @@ impl Metrics {
             let account = account.clone();
             registry.gauge_from(name, help, move || account.held_for(part) as f64);
         }
-        let help = "The byte bound as configured. A small part of it is the memory allocator's.";
+        let help = "The byte bound as configured. A part of it is not there for answers: 4 MiB, and 2 MiB for each worker thread, are what tables and the memory allocator take.";
         registry.gauge_from("tidegate_cache_capacity_bytes", help, move || capacity as f64);
     }
 }

@@ -148,7 +148,7 @@ impl Cache {
     /// An empty cache. Its figures are scraped from `registry`.
     pub fn new(config: &config::Cache, registry: &Registry) -> Arc<Self> {
         let metrics = Metrics::new(registry);
-        let capacity = account::usable(config.capacity);
+        let capacity = account::usable(config.capacity, config.threads);
         let account = Account::new(capacity);
         let storable = account::storable(capacity, config.max_object);
         let store = Store::new(storable, config.max_variants, &account, &metrics);
@@ -183,25 +183,6 @@ impl Cache {
             Lookup::GatewayTimeout => {}
         }
         found
-    }
-
-    /// The whole answer that this request may be given with nothing more to be done, its age, and its seconds of freshness
-    /// left. Where there is none nothing is counted: `lookup` comes next.
-    pub fn lookup_fresh(
-        &self,
-        key: &[u8],
-        request: &RequestHead,
-        policy: &Policy,
-        now: Now,
-    ) -> Option<(Arc<Stored>, u64, i64)> {
-        let wants = Wants::of(&request.fields);
-        match self.decide(|store| store.find_present(key, &request.fields), request, wants, policy, now) {
-            Lookup::Hit { stored, age, ttl: ttl @ 0.. } => {
-                self.count_given(&stored, request, wants, &Wanted::Whole);
-                Some((stored, age, ttl))
-            }
-            _ => None,
-        }
     }
 
     /// Counts that a request is given what is wanted of an answer: nothing of its body with a 304, or to HEAD.

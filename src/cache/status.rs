@@ -43,20 +43,15 @@ impl CacheStatus {
     /// Writes the member, without the field's name: `tidegate; hit; ttl=59`. Without the formatter, as nearly every answer
     /// has one.
     pub fn write(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"tidegate");
         match self {
-            Self::Hit { ttl } => {
-                out.extend_from_slice(b"; hit");
-                write_ttl(out, ttl);
-            }
+            Self::Hit { ttl } => write_hit(out, ttl),
             Self::Refreshing { ttl } => {
-                out.extend_from_slice(b"; hit");
-                write_ttl(out, ttl);
+                write_hit(out, ttl);
                 write_word(out, "; detail=", "stale_while_revalidate");
             }
             Self::StaleHit { ttl, status, reason } => {
                 write_forward(out, reason, status);
-                write_ttl(out, ttl);
+                write_number(out, "; ttl=", ttl.clamp(-NUMBER_MAX, NUMBER_MAX));
                 write_word(out, "; detail=", "stale_on_error");
             }
             Self::Forwarded { reason, status, stored, collapsed, detail } => {
@@ -77,17 +72,15 @@ impl CacheStatus {
     }
 }
 
+fn write_hit(out: &mut Vec<u8>, ttl: i64) {
+    write_number(out, "tidegate; hit; ttl=", ttl.clamp(-NUMBER_MAX, NUMBER_MAX));
+}
+
 fn write_forward(out: &mut Vec<u8>, reason: Reason, status: Option<u16>) {
-    write_word(out, "; fwd=", reason.forward_word());
+    write_word(out, "tidegate; fwd=", reason.forward_word());
     if let Some(status) = status {
         write_number(out, "; fwd-status=", status);
     }
-}
-
-/// What Structured Fields know of numbers ends at fifteen digits (RFC 8941 §3.3.1).
-fn write_ttl(out: &mut Vec<u8>, ttl: i64) {
-    const MOST: i64 = 999_999_999_999_999;
-    write_number(out, "; ttl=", ttl.clamp(-MOST, MOST));
 }
 
 fn write_word(out: &mut Vec<u8>, parameter: &str, word: &str) {
@@ -98,6 +91,9 @@ fn write_word(out: &mut Vec<u8>, parameter: &str, word: &str) {
 fn write_number(out: &mut Vec<u8>, parameter: &str, number: impl itoa::Integer) {
     write_word(out, parameter, itoa::Buffer::new().format(number));
 }
+
+/// What Structured Fields know of numbers ends at fifteen digits (RFC 8941 §3.3.1).
+const NUMBER_MAX: i64 = 999_999_999_999_999;
 
 #[cfg(test)]
 mod tests;

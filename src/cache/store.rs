@@ -109,11 +109,6 @@ impl Store {
         Self::found(|| self.table.get(key), request)
     }
 
-    /// The same, but what is not there does not count: whoever finds nothing here looks again.
-    pub(crate) fn find_present(&self, key: &[u8], request: &Fields) -> Found {
-        if self.table.contains_key(key) { self.find(key, request) } else { Found::Nothing }
-    }
-
     /// The same without counting: what is looked at for a second time on behalf of one request must not seem to be asked for
     /// twice, or nothing that is asked for once could be told from what is asked for often.
     pub(crate) fn peek(&self, key: &[u8], request: &Fields) -> Found {

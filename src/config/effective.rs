@@ -245,6 +245,8 @@ fn websocket(settled: &RouteWebSocket) -> raw::WebSocket {
         pong_timeout: set(Period(settled.pong_timeout)),
         close_timeout: Some(set(Period(settled.close_timeout))),
         close_code: set(Whole(settled.close_code.into())),
+        session_field: set(OrOff(settled.session_field.clone().map(FieldName))),
+        session_code: set(Whole(settled.session_code.into())),
         on_change: set(match settled.on_change {
             OnChange::Keep => raw::OnChange::Keep,
             OnChange::Drain => raw::OnChange::Drain,

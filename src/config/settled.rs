@@ -98,6 +98,8 @@ pub struct Cache {
     pub capacity: u64,
     /// Largest body that is stored, in bytes; larger ones pass through.
     pub max_object: u64,
+    /// Threads that fill it ([`Config::threads`]); the allocator keeps some memory for each, which counts as the cache's.
+    pub threads: usize,
     /// Variants of one key that are stored side by side.
     pub max_variants: usize,
     /// Stretches of one answer that are stored side by side.
@@ -116,6 +118,7 @@ impl Default for Cache {
         Self {
             capacity: 0,
             max_object: 0,
+            threads: 1,
             max_variants: 64,
             max_parts: 32,
             status_field: false,
@@ -493,6 +496,10 @@ pub struct RouteWebSocket {
     pub close_timeout: Duration,
     /// Of Close frames for ends that are nobody's fault.
     pub close_code: u16,
+    /// The field of a 101 that says when the session ends.
+    pub session_field: Option<String>,
+    /// Of Close frames when it has ended.
+    pub session_code: u16,
     /// What a reload does with tunnels whose configuration has changed.
     pub on_change: OnChange,
     /// Whether frame headers are read.

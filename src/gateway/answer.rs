@@ -66,11 +66,7 @@ impl Gateway {
     /// Adds Cache-Status, where it is on.
     pub(super) fn add_status(&self, head: &mut ResponseHead, status: CacheStatus) {
         if self.config.cache.status_field {
-            TEXT.with_borrow_mut(|text| {
-                text.clear();
-                status.write(text);
-                head.fields.push("Cache-Status", text);
-            });
+            with_text(status, |text| head.fields.push("Cache-Status", text));
         }
     }
 
@@ -143,9 +139,7 @@ impl Gateway {
         status: CacheStatus,
     ) {
         if self.start_stored(client, visit, &stored.answer, age, status) == Condition::Proceed {
-            for piece in stored.body.chunks() {
-                client.push(piece.clone());
-            }
+            stored.body.chunks().iter().for_each(|piece| client.push_shared(piece));
         }
         client.finish(None);
     }
@@ -165,19 +159,18 @@ impl Gateway {
             *told = Some(answer.head.status);
         }
         visit.facts.status = if not_modified { 304 } else { answer.head.status };
-        let mut age_text = itoa::Buffer::new();
-        let age = ("Age", age_text.format(age).as_bytes());
-        if !self.config.cache.status_field {
-            client.start_stored(answer, not_modified, &[age]);
-            return condition;
-        }
-        TEXT.with_borrow_mut(|text| {
-            text.clear();
-            status.write(text);
-            client.start_stored(answer, not_modified, &[age, ("Cache-Status", text)]);
-        });
+        client.start_stored(answer, not_modified, age, self.config.cache.status_field.then_some(status));
         condition
     }
+}
+
+/// Lends what a Cache-Status field says, from a buffer of the thread's.
+pub(super) fn with_text<T>(status: CacheStatus, work: impl FnOnce(&[u8]) -> T) -> T {
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        status.write(text);
+        work(text)
+    })
 }
 
 /// Where a body comes from.

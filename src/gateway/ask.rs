@@ -1,6 +1,7 @@
-//! The ask lane: GET and HEAD without a body, answered from the store, from a fetch that serves many, or by the backend.
+//! The ask lane: GET and HEAD without a body that the store could not answer by itself (`begin` does that): answered from a
+//! fetch that serves many, or by the backend.
 
-use std::{cell::RefCell, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use http::Method;
 
@@ -8,7 +9,7 @@ use super::{
     Gateway, Visit,
     answer::collapsed,
     background::Kind,
-    client::{Client, flush, unless_gone},
+    client::{Client, unless_gone},
     facts::{CacheWord, Facts},
     failure::Fault,
     fetch::{Settled, Trouble},
@@ -17,10 +18,7 @@ use super::{
     settled::{Led, Why},
 };
 use crate::{
-    cache::{
-        Begin, CacheStatus, FollowerOutcome, Gap, Leader, Lookup, Reason, Stored,
-        conditional::{self, Condition},
-    },
+    cache::{Begin, FollowerOutcome, Gap, Leader, RangeAsk, Reason, Stored},
     clock::Now,
     net::ClientInfo,
     wire::{RequestHead, ResponseHead},
@@ -29,57 +27,28 @@ use crate::{
 /// How often a request may find that its leader went away, before it fetches for itself.
 pub(super) const FILLS_TRIED: usize = 4;
 
-thread_local! {
-    static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 impl Gateway {
-    /// Answers one GET or HEAD.
-    pub(super) async fn ask<C: Client>(self: &Arc<Self>, client: &mut C, visit: &mut Visit<'_>) -> Result<(), Fault> {
-        if !visit.route(self).cache.enabled {
-            return Box::pin(self.pass(client, visit, Pass::of(None, visit.facts.now))).await;
-        }
-        let looked = KEY.with_borrow_mut(|key| {
-            visit.write_key(self, key);
-            self.cache.lookup(key, visit.request, &self.policies[visit.route], visit.facts.now)
-        });
-        match looked {
-            Lookup::Hit { stored, age, ttl } => {
-                visit.facts.cache = if ttl < 0 { CacheWord::Stale } else { CacheWord::Hit };
-                self.answer_stored(client, visit, &stored, age, CacheStatus::Hit { ttl });
-                Ok(flush(client).await?)
-            }
-            Lookup::Part { stored, age, ttl, wanted } => {
-                visit.facts.cache = if ttl < 0 { CacheWord::Stale } else { CacheWord::Hit };
-                let status = CacheStatus::Hit { ttl };
-                match conditional::evaluate(visit.request, &stored.answer) {
-                    Condition::NotModified => self.answer_stored(client, visit, &stored, age, status),
-                    Condition::Proceed => self.answer_part(client, visit, &stored, age, status, &wanted),
-                }
-                Ok(flush(client).await?)
-            }
-            Lookup::StaleWhileRevalidate { stored, age, ttl } => {
-                visit.facts.cache = CacheWord::Stale;
-                self.answer_range(client, visit, &stored, age, CacheStatus::Refreshing { ttl });
-                self.refresh(visit, client.info(), &stored);
-                Ok(flush(client).await?)
-            }
-            Lookup::Miss(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
-            Lookup::Revalidate { stored, reason } => self.revalidate(client, visit, stored, reason).await,
-            Lookup::Range { ask, reason } => Box::pin(self.ranged(client, visit, ask, reason)).await,
-            Lookup::Pass(reason) => Box::pin(self.pass(client, visit, Pass::of(Some(reason), visit.facts.now))).await,
-            Lookup::Marked { until } => Box::pin(self.pass(client, visit, Pass::marked(until, visit.facts.now))).await,
-            Lookup::GatewayTimeout => Err(Fault::OnlyIfCached),
+    /// Answers a GET or HEAD for which the store has nothing that could be given as it is.
+    pub(super) async fn ask<C: Client>(
+        self: &Arc<Self>,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        errand: Errand,
+    ) -> Result<(), Fault> {
+        match errand {
+            Errand::Fill(reason) => Box::pin(self.fill(client, visit, None, reason)).await,
+            Errand::Revalidate(stored, reason) => self.revalidate(client, visit, stored, reason).await,
+            Errand::Range(ask, reason) => Box::pin(self.ranged(client, visit, ask, reason)).await,
+            Errand::Pass(reason) => Box::pin(self.pass(client, visit, Pass::of(reason, visit.facts.now))).await,
+            Errand::Marked(until) => Box::pin(self.pass(client, visit, Pass::marked(until, visit.facts.now))).await,
         }
     }
 
     /// Asks for a stale answer anew, behind the back of the client that it has just been given to; with that client's
     /// fields, and without its conditions. Once for all who are given it meanwhile.
-    fn refresh(self: &Arc<Self>, visit: &mut Visit<'_>, info: &ClientInfo, stored: &Arc<Stored>) {
-        let leader = KEY.with_borrow_mut(|key| {
-            visit.write_key(self, key);
-            self.cache.begin_refresh(key, visit.request, &self.policies[visit.route], stored, visit.facts.now)
-        });
+    pub(super) fn refresh(self: &Arc<Self>, visit: &mut Visit<'_>, info: &ClientInfo, stored: &Arc<Stored>) {
+        let (policy, now) = (&self.policies[visit.route], visit.facts.now);
+        let leader = visit.with_key(self, |key| self.cache.begin_refresh(key, visit.request, policy, stored, now));
         let Some(leader) = leader else { return };
         // What is stored is the answer to a GET of the whole, and a HEAD, or a GET of a range, may have been given it.
         let mut request = RequestHead { method: Method::GET, ..visit.request.clone() };
@@ -125,10 +94,11 @@ impl Gateway {
         if let (&Method::HEAD, 200, Some(stored)) = (&visit.request.method, head.status, &stored) {
             // What a HEAD tells about the stored answer to GET (RFC 9111 §4.3.5).
             let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
-            self.cache.headed(&visit.key(self), &exchange, stored, &head, edit);
+            visit.with_key(self, |key| self.cache.headed(key, &exchange, stored, &head, edit));
         }
         if let Some(until) = marked {
-            detail = self.cache.weigh_passed(|| visit.key(self), &exchange, &head, until).or(detail);
+            detail =
+                self.cache.weigh_passed(|| visit.with_key(self, <[u8]>::to_vec), &exchange, &head, until).or(detail);
         }
         let status = reason.map(|reason| Why { reason, detail: None }.forwarded(false, detail));
         self.stream(client, visit, transfer, head, status, Vec::new()).await
@@ -142,7 +112,7 @@ impl Gateway {
         mut stored: Option<Arc<Stored>>,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let key = visit.key(self);
+        let key = visit.with_key(self, <[u8]>::to_vec);
         let mut now = visit.facts.now;
         // Once: if what is missing can't be joined to what is held, be it for want of room, the whole is asked for.
         let mut completes = reason == Reason::Gap;
@@ -195,13 +165,27 @@ impl Gateway {
         let opened = fetch.opening.with_client(client).await;
         visit.facts.server = fetch.opening.server();
         if let Err(Fault::Client(fault)) = opened {
-            if fetch.errand.leader.serves_others() {
+            if fetch.aim.leader.serves_others() {
                 self.go_on(Kind::Orphan, fetch, visit.request.clone());
             }
             return Err(fault.into());
         }
-        Ok(self.settle(fetch.errand, visit.request, opened))
+        Ok(self.settle(fetch.aim, visit.request, opened))
     }
+}
+
+/// What is to be asked of the backend for a GET or HEAD.
+pub(super) enum Errand {
+    /// What is missing.
+    Fill(Reason),
+    /// Whether what is stored still stands.
+    Revalidate(Arc<Stored>, Reason),
+    /// A range that the store can't give.
+    Range(RangeAsk, Reason),
+    /// The request as it is; with why, or `None` where no cache is asked.
+    Pass(Option<Reason>),
+    /// The same, as nobody queues for its key until then.
+    Marked(Instant),
 }
 
 /// Why a request goes to the backend for its client alone.

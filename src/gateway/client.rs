@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    cache::Answer,
+    cache::{Answer, CacheStatus},
     net::{ClientInfo, Watchdog},
     wire::{BadBody, Fields, ResponseHead},
 };
@@ -65,12 +65,17 @@ pub(super) trait Client: Send {
     /// Queues the head of the answer. Hop-by-hop fields are not in it; framing is added here.
     fn start(&mut self, head: &ResponseHead, length: BodyLength);
 
-    /// Queues the head of a stored answer (RFC 9111 §4), or of the 304 that stands for it, with the lines of `tail`
-    /// (`Age` and the like) behind its own.
-    fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]);
+    /// Queues the head of a stored answer (RFC 9111 §4), or of the 304 that stands for it, with its age and Cache-Status
+    /// (RFC 9211) behind its own lines.
+    fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>);
 
     /// Queues a piece of the answer's body.
     fn push(&mut self, piece: Bytes);
+
+    /// The same for one that others hold too.
+    fn push_shared(&mut self, piece: &Bytes) {
+        self.push(piece.clone());
+    }
 
     /// The answer is complete.
     fn finish(&mut self, trailers: Option<&Fields>);

@@ -1,6 +1,9 @@
 //! What is known of one request when it ends: the access log's line and the counters' labels come from here.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use http::Method;
 
@@ -90,9 +93,10 @@ impl Facts {
 }
 
 impl Gateway {
-    /// Counts a finished request and writes its line.
-    pub(super) fn record<C: Client>(&self, facts: &mut Facts, request: &RequestHead, client: &C) {
-        let elapsed = facts.now.instant.elapsed();
+    /// Counts a finished request and writes its line. Says when it was finished: now.
+    pub(super) fn record<C: Client>(&self, facts: &mut Facts, request: &RequestHead, client: &C) -> Instant {
+        let ended = Instant::now();
+        let elapsed = ended.saturating_duration_since(facts.now.instant);
         let route = facts.route.map_or(u16::MAX, |route| route as u16);
         let labels =
             RequestLabels { route, method: method_index(&request.method), status: facts.status, cache: facts.cache };
@@ -105,6 +109,7 @@ impl Gateway {
         if self.access_log.is_on() {
             self.write_line(facts, request, client, elapsed);
         }
+        ended
     }
 
     fn write_line<C: Client>(&self, facts: &mut Facts, request: &RequestHead, client: &C, duration: Duration) {

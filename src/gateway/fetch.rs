@@ -30,11 +30,11 @@ const WHOLE_MAX: usize = 64 * 1024;
 /// One fetch for everybody.
 pub(super) struct Fetch {
     pub(super) opening: Opening,
-    pub(super) errand: Errand,
+    pub(super) aim: Aim,
 }
 
 /// What a fetch is for.
-pub(super) struct Errand {
+pub(super) struct Aim {
     pub(super) leader: Leader,
     /// What is validated by it.
     stored: Option<Arc<Stored>>,
@@ -107,7 +107,7 @@ impl Gateway {
             outgoing.fields.push(name, value);
         }
         let opening = self.opening(visit, outgoing, Sending::Repeatable, now);
-        Fetch { opening, errand: Errand { leader, stored, gap, route: visit.route, requested: now } }
+        Fetch { opening, aim: Aim { leader, stored, gap, route: visit.route, requested: now } }
     }
 
     /// The request as it serves everybody: without this client's conditions and range, with the store's (RFC 9111 §4.3.1).
@@ -121,8 +121,8 @@ impl Gateway {
     }
 
     /// Decides what becomes of the answer to a fetch, and tells the cache. `request` is the one that it was made for.
-    pub(super) fn settle(&self, errand: Errand, request: &RequestHead, opened: Opened<Fault>) -> Settled {
-        let Errand { leader, stored, gap, route, requested } = errand;
+    pub(super) fn settle(&self, aim: Aim, request: &RequestHead, opened: Opened<Fault>) -> Settled {
+        let Aim { leader, stored, gap, route, requested } = aim;
         if let Some(stored) = &stored
             && self.may_stand_in(request, route, stored, &opened)
         {

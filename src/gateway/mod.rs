@@ -1,12 +1,13 @@
 //! The journey of a request; the one place where the parts meet.
 //!
-//! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record. The lane
-//! is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
-//! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
-//! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, comes to something
-//! `settled`, and goes on in the `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
-//! `facts` what is counted, and `watch` makes an answer that stays open known. For operators: `purge` takes answers of a
-//! URL out, `explain` tells in words what would become of a request.
+//! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record; what needs
+//! no waiting is done first, a stored answer included (`journey`). The lane is `ask` (GET and HEAD without a body: the
+//! store, a shared fetch, or the backend), `relay` (everything else) or `upgrade` (a WebSocket handshake, then a tunnel).
+//! `ask` and `relay` bring bytes to a `Client` and get them from a `Transfer`, which an `Opening` has begun, and `answer`
+//! sends what was found. A `Fetch` serves many, comes to something `settled`, and goes on in the `background` when its
+//! client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself, `facts` what is counted,
+//! and `watch` makes an answer that stays open known. For operators: `purge` takes answers of a URL out, `explain` tells in
+//! words what would become of a request.
 
 mod answer;
 mod ask;
@@ -19,9 +20,9 @@ mod failure;
 mod fetch;
 mod fields;
 mod handover;
-mod hit;
 mod http1;
 mod http2;
+mod journey;
 mod metrics;
 mod opening;
 mod parts;
@@ -34,6 +35,7 @@ mod upgrade;
 mod watch;
 
 use std::{
+    cell::RefCell,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -47,13 +49,12 @@ use self::{
     background::Background,
     client::{Client, ClientFault},
     facts::Facts,
-    failure::{Fault, OwnAnswer},
+    failure::Fault,
     fields::Way,
     metrics::Metrics,
     opening::{Opened, Opening, Sending},
     transfer::Transfer,
     upgrade::OpenTunnel,
-    watch::Asker,
 };
 use crate::{
     access_log::AccessLog,
@@ -65,8 +66,12 @@ use crate::{
     route::RouteTable,
     tunnel::{CloseReason, Drain, Pace, Permits, Stopper, Terms, Tunnels},
     upstream::{self, Outgoing, Upstream},
-    wire::{Framing, HeadLimits, RequestHead, strip_nominated},
+    wire::{Framing, HeadLimits, RequestHead},
 };
+
+thread_local! {
+    static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Everything that answering takes. One for the process; cheap to share.
 pub struct Gateway {
@@ -196,44 +201,6 @@ impl Gateway {
         self.tunnels.cut_all();
     }
 
-    /// One request, from its head to its line in the log.
-    async fn journey<C: Client>(self: &Arc<Self>, client: &mut C, request: &mut RequestHead) {
-        // What the client says to this hop alone chooses no route and no stored answer, as the backend never sees it.
-        strip_nominated(&mut request.fields);
-        let way = self.way(request, client.info());
-        let mut facts = Facts::new(Now::read(), way.client);
-        let outcome = match self.route(client, request, &mut facts) {
-            Ok(Some((route, upstream))) => {
-                let mut visit = Visit { request, way, route, upstream, facts };
-                let asker = Asker { request, client: client.info().client.map(|_| visit.way.client), route, upstream };
-                let (mut watchdog, now) = (client.lend_watchdog(), visit.facts.now);
-                let work = async {
-                    if is_ask(request) {
-                        self.ask(client, &mut visit).await
-                    } else if self.is_purge(&visit) {
-                        Box::pin(self.purge(client, &mut visit)).await
-                    } else {
-                        Box::pin(self.relay(client, &mut visit)).await
-                    }
-                };
-                let (outcome, row) = self.watched(asker, &mut watchdog, now, work).await;
-                client.return_watchdog(watchdog);
-                if let Some(row) = row {
-                    self.close_row(row, &outcome, client);
-                }
-                facts = visit.facts;
-                outcome
-            }
-            Ok(None) => self.redirect(client, request, &mut facts).await,
-            Err(fault) => Err(fault),
-        };
-        if let Err(fault) = outcome {
-            self.count_limit(&fault);
-            failure::fail(client, request, &mut facts, &fault).await;
-        }
-        self.record(&mut facts, request, client);
-    }
-
     /// The route and its upstream, once the guards have let the request through; `None` for a redirect.
     fn route<C: Client>(
         &self,
@@ -252,21 +219,6 @@ impl Gateway {
             }
         }
         Ok(Some((index, upstream)))
-    }
-
-    /// The same target on https. 308 keeps the method and the body (RFC 9110 §15.4.9); GET and HEAD get the 301 that
-    /// every client knows.
-    async fn redirect<C: Client>(&self, client: &mut C, request: &RequestHead, facts: &mut Facts) -> Result<(), Fault> {
-        let host = request.host();
-        if host.is_empty() {
-            return Err(Fault::NoRoute);
-        }
-        let location = format!("https://{host}{}", if request.target == "*" { "/" } else { &request.target });
-        let status = if matches!(request.method, Method::GET | Method::HEAD) { 301 } else { 308 };
-        let fields = [("Location", location.as_str())];
-        let own = OwnAnswer { status, message: "This page is served over https.", fields: &fields };
-        failure::answer(client, request, facts, &own).await;
-        Ok(())
     }
 
     /// A request to the visit's upstream, which begins now.
@@ -302,15 +254,6 @@ impl Gateway {
         let RouteAction::Forward { upstream } = self.config.routes[facts.route?].action else { return None };
         Some(self.upstreams[upstream].server_name(facts.server?))
     }
-
-    fn count_limit(&self, fault: &Fault) {
-        match fault {
-            Fault::Client(ClientFault::BodyTooLarge) => self.metrics.limit_hits.add("body_bytes", 1),
-            Fault::Client(ClientFault::BodyTimeout) => self.metrics.limit_hits.add("body_rate", 1),
-            Fault::Client(ClientFault::SendTimeout) => self.metrics.limit_hits.add("send_timeout", 1),
-            _ => {}
-        }
-    }
 }
 
 impl Visit<'_> {
@@ -318,15 +261,16 @@ impl Visit<'_> {
         &gateway.config.routes[self.route]
     }
 
-    /// The key of the request's answer: scheme, authority and target, as the route's shape has them; the fields that are
-    /// part of it; what a trusted proxy says of the way; and the route, where fields chose it.
-    fn key(&self, gateway: &Gateway) -> Vec<u8> {
-        let mut key = Vec::new();
-        self.write_key(gateway, &mut key);
-        key
+    /// Lends the request's key, from a buffer of the thread's; `work` must not ask for another.
+    fn with_key<T>(&self, gateway: &Gateway, work: impl FnOnce(&[u8]) -> T) -> T {
+        KEY.with_borrow_mut(|key| {
+            self.write_key(gateway, key);
+            work(key)
+        })
     }
 
-    /// The same into `key`, which is cleared first.
+    /// The key of the request's answer: scheme, authority and target, as the route's shape has them; the fields that are
+    /// part of it; what a trusted proxy says of the way; and the route, where fields chose it.
     fn write_key(&self, gateway: &Gateway, key: &mut Vec<u8>) {
         let (route, request) = (self.route(gateway), self.request);
         let shape = &route.cache.key;

@@ -63,7 +63,7 @@ impl Gateway {
         if visit.request.method != Method::POST || !is_kept {
             return None;
         }
-        Some(self.cache.moment(&visit.key(self)))
+        Some(visit.with_key(self, |key| self.cache.moment(key)))
     }
 
     /// Leave to store the answer to a POST for GETs to come (RFC 9110 §9.3.3), or why not. Not while the request is still
@@ -83,7 +83,7 @@ impl Gateway {
         }
         let now = visit.facts.now;
         let plan = self.cache.storable_for_get(&self.exchange(visit, now, transfer), head)?;
-        let leader = self.cache.begin_answered(&visit.key(self), visit.request, now, sent);
+        let leader = visit.with_key(self, |key| self.cache.begin_answered(key, visit.request, now, sent));
         Ok((leader, plan.edit(self.edits(visit.route))))
     }
 

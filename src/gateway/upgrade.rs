@@ -1,6 +1,6 @@
 //! The tunnel lane's beginning: a WebSocket handshake, checked on both sides, and then the tunnel (RFC 6455 §4).
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -10,6 +10,7 @@ use super::{
     facts::Facts,
     failure::{self, Fault, OwnAnswer},
     fields::Lane,
+    journey::Begun,
     opening::Sending,
     transfer::Transfer,
 };
@@ -17,7 +18,7 @@ use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, About, HandshakeResult, Permit, PermitLimit, StopPhase},
+    tunnel::{self, About, BadSwitch, HandshakeResult, Permit, PermitLimit, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
@@ -44,6 +45,8 @@ pub(super) struct Agreed {
     route: usize,
     upstream: usize,
     subprotocol: Box<str>,
+    /// How long the session lasts that the backend has let it in with.
+    session: Option<Duration>,
 }
 
 /// Takes a request that asks for a WebSocket: gives the tunnel to be opened, or answers the request.
@@ -64,7 +67,10 @@ pub(super) async fn serve<C: TunnelClient>(
         }
         // No tunnels here: an ordinary request, whose Upgrade goes no further.
         _ => {
-            gateway.journey(client, request).await;
+            match gateway.begin(client, request) {
+                Begun::Answered(answered) => gateway.send(client, request, answered).await,
+                Begun::Onward(onward) => gateway.proceed(client, request, onward).await,
+            };
             return None;
         }
     };
@@ -103,6 +109,7 @@ struct Switched {
     transfer: Transfer,
     head: ResponseHead,
     permit: Permit,
+    session: Option<Duration>,
 }
 
 impl Gateway {
@@ -138,7 +145,7 @@ impl Gateway {
         let permit = self.permits.take(visit.route, address, visit.facts.now.instant).map_err(Fault::NoPermit)?;
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
         let opened = self.open(client, visit, outgoing, Sending::Upgrade, visit.facts.now).await;
-        let (transfer, head) = opened.map_err(|fault| match fault {
+        let (transfer, mut head) = opened.map_err(|fault| match fault {
             Fault::Backend(Failure::Full) => Fault::NoPermit(self.permits.refuse(visit.route, PermitLimit::Server)),
             fault => fault,
         })?;
@@ -149,13 +156,30 @@ impl Gateway {
         if head.status != 101 {
             return Ok(Handshake::Declined(transfer, head));
         }
-        match tunnel::verify_switch(&head, handshake.key()) {
-            Ok(()) => Ok(Handshake::Switched(Box::new(Switched { transfer, head, permit }))),
+        let verified = tunnel::verify_switch(&head, handshake.key()).and_then(|()| self.session_of(&mut head, visit));
+        match verified {
+            Ok(session) => Ok(Handshake::Switched(Box::new(Switched { transfer, head, permit, session }))),
             Err(fault) => {
                 tracing::warn!(reason = fault.label(), server = ?self.server_name(&visit.facts), "a backend's 101 does not answer the handshake");
                 Err(Failure::BadSwitch.into())
             }
         }
+    }
+
+    /// Takes out of a 101 what it says about the session.
+    fn session_of(&self, head: &mut ResponseHead, visit: &Visit<'_>) -> Result<Option<Duration>, BadSwitch> {
+        let Some(name) = &visit.route(self).websocket.session_field else { return Ok(None) };
+        let left = {
+            let mut lines = head.fields.all(name);
+            match (lines.next(), lines.next()) {
+                (None, _) => return Ok(None),
+                (Some(value), None) => tunnel::session_left(value, Now::read().unix),
+                (Some(_), Some(_)) => None,
+            }
+        };
+        head.fields.remove(name);
+        // What should end and can't is not begun.
+        left.map(Some).ok_or(BadSwitch::Session)
     }
 
     async fn refuse<C: TunnelClient>(&self, client: &mut C, visit: &mut Visit<'_>, own: OwnAnswer<'_>) -> Handshake {
@@ -172,7 +196,7 @@ impl Gateway {
         mut visit: Visit<'_>,
         switched: Switched,
     ) -> Option<Agreed> {
-        let Switched { transfer, mut head, permit } = switched;
+        let Switched { transfer, mut head, permit, session } = switched;
         self.switch_fields(&mut head, &visit);
         let subprotocol = About::text(head.fields.get("sec-websocket-protocol"));
         super::fields::set_sticky_cookie(&mut head, visit.request, &transfer.chosen);
@@ -187,7 +211,7 @@ impl Gateway {
         chosen.count();
         let (backend, backend_first) = exchange.into_upgraded()?;
         let Visit { route, upstream, facts, .. } = visit;
-        Some(Agreed { chosen, permit, backend, backend_first, facts, route, upstream, subprotocol })
+        Some(Agreed { chosen, permit, backend, backend_first, facts, route, upstream, subprotocol, session })
     }
 
     /// Of the backend's 101 the client gets what belongs to the handshake, under our own hop fields.
@@ -209,7 +233,7 @@ impl Agreed {
         client: C,
         request: RequestHead,
     ) -> Option<OpenTunnel> {
-        let Self { chosen, permit, backend, backend_first, facts, route, upstream, subprotocol } = self;
+        let Self { chosen, permit, backend, backend_first, facts, route, upstream, subprotocol, session } = self;
         let has_address = client.info().client.is_some();
         let about = About {
             kind: tunnel::Kind::WebSocket,
@@ -222,7 +246,8 @@ impl Agreed {
         // What the log says at the end is kept for nothing but the log.
         let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
         let open = gateway.tunnels.open(route, upstream, about);
-        let terms = Arc::clone(&gateway.terms[route]);
+        let terms = &gateway.terms[route];
+        let terms = session.map_or_else(|| Arc::clone(terms), |left| Arc::new(terms.with_session(left)));
         Some(Box::pin(tunnel::run(stream, client_first, backend, backend_first, terms, open, move |ended| {
             // The load of a server counts open tunnels too, as do the limits.
             drop((chosen, permit));

@@ -71,8 +71,9 @@ impl Gateway {
         self.tunnels.list_answer(asker.route, asker.upstream, about, now.checked_sub(ROW_AFTER).unwrap_or(now))
     }
 
-    /// Takes a row out, with how its answer ended.
-    pub(super) fn close_row<C: Client>(&self, row: OpenAnswer, outcome: &Result<(), Fault>, client: &C) {
+    /// Takes the row out, if there is one, with how its answer ended.
+    pub(super) fn close_row<C: Client>(&self, row: Option<OpenAnswer>, outcome: &Result<(), Fault>, client: &C) {
+        let Some(row) = row else { return };
         let reason = match outcome {
             Ok(()) => CloseReason::BackendClose,
             Err(Fault::Ended(reason)) => *reason,

@@ -196,10 +196,45 @@ impl<K: Key> Source for HistogramFamily<K> {
 
 /// The cells of one family: a table for each worker thread, and the keys that all of them may hold.
 struct Table<K, V> {
-    shards: Sharded<Mutex<HashMap<K, V, RandomState>>>,
+    shards: Sharded<Mutex<Cells<K, V>>>,
     /// At most `LABEL_SETS_MAX`. Asked only when a thread meets a key for the first time.
     keys: Mutex<HashSet<K, RandomState>>,
     dropped: Counter,
+}
+
+/// One thread's cells.
+struct Cells<K, V> {
+    cells: Vec<(K, V)>,
+    places: HashMap<K, usize, RandomState>,
+    /// Where the key of the last update stands: mostly the next one's too.
+    last: usize,
+}
+
+impl<K, V> Default for Cells<K, V> {
+    fn default() -> Self {
+        Self { cells: Vec::new(), places: HashMap::default(), last: 0 }
+    }
+}
+
+impl<K: Key, V: Copy + Default> Cells<K, V> {
+    #[inline]
+    fn find(&mut self, key: &K) -> Option<&mut V> {
+        if self.cells.get(self.last).is_none_or(|(last, _)| last != key) {
+            self.last = *self.places.get(key)?;
+        }
+        self.cells.get_mut(self.last).map(|(_, value)| value)
+    }
+
+    fn add(&mut self, key: K) -> &mut V {
+        self.last = self.cells.len();
+        self.places.insert(key, self.last);
+        self.cells.push((key, V::default()));
+        &mut self.cells[self.last].1
+    }
+
+    fn value(&self, key: &K) -> Option<V> {
+        self.places.get(key).map(|&place| self.cells[place].1)
+    }
 }
 
 impl<K: Key, V: Copy + Default> Table<K, V> {
@@ -210,10 +245,10 @@ impl<K: Key, V: Copy + Default> Table<K, V> {
     #[inline]
     fn update(&self, key: K, change: impl FnOnce(&mut V)) {
         let mut cells = self.shards.mine().lock();
-        if let Some(cell) = cells.get_mut(&key) {
+        if let Some(cell) = cells.find(&key) {
             change(cell);
         } else if self.admit(key) {
-            change(cells.entry(key).or_default());
+            change(cells.add(key));
         } else {
             self.dropped.add(1);
         }
@@ -227,7 +262,7 @@ impl<K: Key, V: Copy + Default> Table<K, V> {
     }
 
     fn cells_of(&self, key: &K) -> impl Iterator<Item = V> {
-        self.shards.iter().filter_map(|shard| shard.lock().get(key).copied())
+        self.shards.iter().filter_map(|shard| shard.lock().value(key))
     }
 
     /// Every cell of every thread; a key comes once for each thread that counted it. Each thread's lock is held for a
@@ -237,7 +272,7 @@ impl<K: Key, V: Copy + Default> Table<K, V> {
         let mut copy = Vec::new();
         for shard in self.shards.iter() {
             copy.reserve(most);
-            copy.extend(shard.lock().iter().map(|(key, value)| (*key, *value)));
+            copy.extend_from_slice(&shard.lock().cells);
         }
         copy
     }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -54,6 +54,24 @@ impl ClientInfo {
     /// The client's IP address; unspecified for a Unix socket.
     pub fn ip(&self) -> IpAddr {
         self.client.map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |address| address.ip())
+    }
+}
+
+impl Stream {
+    /// Whether it is a socket with nothing around it, of which closing says all that ending the write side would have said.
+    pub fn is_bare(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Unix(_))
+    }
+
+    /// Whether the event loop has told of something to be read since a read last found nothing; always, where there may be
+    /// something that it does not know of. Asks no system, and whoever waits to be woken still is.
+    pub fn is_readable(&self) -> bool {
+        let is_known = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, || Ok(())),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, || Ok(())),
+            Self::Boxed(_) => Ok(()),
+        };
+        is_known.is_ok()
     }
 }
 

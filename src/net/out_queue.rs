@@ -61,6 +61,15 @@ impl OutQueue {
         }
     }
 
+    /// The same for one that others hold too.
+    pub fn push_shared(&mut self, piece: &Bytes) {
+        if self.rest.is_empty() && piece.len() <= COPY_MAX {
+            self.front.extend_from_slice(piece);
+        } else {
+            self.push(piece.clone());
+        }
+    }
+
     /// Queues small bytes wherever they belong.
     pub fn push_slice(&mut self, bytes: &[u8]) {
         if self.rest.is_empty() {
@@ -104,6 +113,13 @@ impl OutQueue {
             self.held_back = false;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes what a bare socket takes now, asking no event loop. `WouldBlock` says that it takes nothing yet.
+    pub fn write_now(&mut self, socket: &mut impl io::Write) -> io::Result<()> {
+        let written = socket.write(&self.front[self.front_sent..])?;
+        self.advance(written);
+        Ok(())
     }
 
     fn unwritten(&self) -> usize {

@@ -1,8 +1,12 @@
 //! Socket options of connections that stay open.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::Stream;
 
@@ -12,6 +16,31 @@ use super::Stream;
 pub fn prepare_listener(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&probes())
+}
+
+/// Begins a connection that does not block, whose small messages leave at once. It is open when it takes bytes: on one
+/// machine that is now, elsewhere when the event loop says that it can be written.
+pub fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = new_socket(address)?;
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&address.into()) {
+        // Linux says "in progress" of each, even of one that is open by then.
+        Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => Err(error),
+        _ => Ok(socket.into()),
+    }
+}
+
+/// One call where the system can make a socket that does not block.
+#[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux"))]
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))
+}
+
+#[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux")))]
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// Prepares a connection, whose small messages leave at once already, for a long life: a peer that vanished is found by
@@ -54,6 +83,7 @@ pub fn reset_on_close(stream: &Stream) {
     }
 }
 
+const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
 /// Silence after which the first probe is sent. Under the two minutes after which NATs forget a connection.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 /// Between two probes.

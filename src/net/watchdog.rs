@@ -1,21 +1,29 @@
 //! A deadline that may move on every message without touching the timer.
 //!
 //! The timer is armed once and looks, when it fires, whether the deadline has moved on meanwhile. Moving it later is a
-//! store to a field; only moving it earlier costs a timer operation.
+//! store to a field; only moving it earlier costs a timer operation. Asked again and again by one task, it costs no more
+//! than a look whether the timer has fired.
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
-use tokio::time::Sleep;
+use tokio::{task::coop, time::Sleep};
 
 /// One movable deadline.
 #[derive(Default)]
 pub struct Watchdog {
     deadline: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
+}
+
+/// What wakes the task.
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    /// Who is woken; `None` while it is not armed.
+    waker: Option<Waker>,
 }
 
 impl Watchdog {
@@ -32,17 +40,40 @@ impl Watchdog {
     /// Ready once the deadline has passed; otherwise the task is woken when it may have.
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline.map(tokio::time::Instant::from_std) else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
+        let timer = self.timer.get_or_insert_with(|| Timer::new(deadline));
+        if timer.sleep.deadline() > deadline {
+            timer.reset(deadline);
         }
-        while timer.as_mut().poll(cx).is_ready() {
+        while timer.poll_fired(cx).is_ready() {
             if tokio::time::Instant::now() >= deadline {
                 return Poll::Ready(());
             }
-            timer.as_mut().reset(deadline);
+            timer.reset(deadline);
         }
         Poll::Pending
+    }
+}
+
+impl Timer {
+    fn new(deadline: tokio::time::Instant) -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep_until(deadline)), waker: None }
+    }
+
+    fn reset(&mut self, deadline: tokio::time::Instant) {
+        self.sleep.as_mut().reset(deadline);
+        self.waker = None;
+    }
+
+    fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_armed = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_armed && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        // A task that has used up its turn is told to come again, and the timer is not armed then.
+        let is_heard = coop::has_budget_remaining();
+        let fired = self.sleep.as_mut().poll(cx);
+        self.waker = (is_heard && fired.is_pending()).then(|| cx.waker().clone());
+        fired
     }
 }
 

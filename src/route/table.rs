@@ -1,6 +1,6 @@
 //! The route table: hosts to candidates, candidates in the order in which they win.
 
-use std::collections::HashMap;
+use std::{cell::LazyCell, collections::HashMap, ops::Deref};
 
 use crate::{
     config::{HostPattern, Route, RouteAction, RouteMatch},
@@ -65,9 +65,9 @@ impl RouteTable {
 
     /// The route that takes this request.
     pub fn find(&self, request: &RequestHead) -> Option<usize> {
-        let path = request.path();
+        let path = LazyCell::new(|| request.path());
         let fits = |list: &[Candidate]| {
-            list.iter().find(|candidate| candidate.fits(path, request)).map(|candidate| candidate.route)
+            list.iter().find(|candidate| candidate.fits(&path, request)).map(|candidate| candidate.route)
         };
         if self.exact.is_empty() && self.suffixes.is_empty() {
             return fits(&self.any);
@@ -94,7 +94,7 @@ impl RouteTable {
     /// What this route says to a request.
     pub fn verdict(&self, route: usize, request: &RequestHead) -> Verdict {
         let own = self.on_host(request.host()).find(|candidate| candidate.route == route);
-        own.map_or(Verdict::Host, |candidate| candidate.verdict(request.path(), request))
+        own.map_or(Verdict::Host, |candidate| candidate.verdict(&&request.path(), request))
     }
 
     fn on_host(&self, host: &str) -> impl Iterator<Item = &Candidate> {
@@ -119,13 +119,14 @@ impl RouteTable {
 }
 
 impl Candidate {
-    fn fits(&self, path: &str, request: &RequestHead) -> bool {
+    fn fits<'r>(&self, path: &impl Deref<Target = &'r str>, request: &RequestHead) -> bool {
         self.verdict(path, request) == Verdict::Fits
     }
 
-    fn verdict(&self, path: &str, request: &RequestHead) -> Verdict {
+    /// `path` is the request's; a route for all of them does not look at it.
+    fn verdict<'r>(&self, path: &impl Deref<Target = &'r str>, request: &RequestHead) -> Verdict {
         let matches = &self.matches;
-        if !path_begins_with(path, &matches.path) {
+        if matches.path != "/" && !path_begins_with(path, &matches.path) {
             return Verdict::Path;
         }
         if self.redirects && request.scheme == Scheme::Https {

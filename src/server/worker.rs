@@ -4,6 +4,7 @@ use std::{
     io,
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::{
@@ -16,6 +17,8 @@ use crate::listen::{Door, ListenSocket, accept};
 
 /// A request is one nested future, and unoptimized builds need 2.5 MB to poll it. Only touched pages cost memory.
 const STACK_BYTES: usize = 8 << 20;
+/// No wait of a connection is shorter by default.
+const NEAR: Duration = Duration::from_secs(1);
 
 /// A worker that is ready to start.
 pub(super) struct Worker {
@@ -75,6 +78,14 @@ impl Reins {
     }
 }
 
+/// Keeps a timer that fires within a second. For each timer that is nearer than all others the event loop is told through
+/// its own descriptor, which costs a write and a turn: with this one beside them no timer of connections and tunnels is.
+async fn keep_near() {
+    loop {
+        tokio::time::sleep(NEAR).await;
+    }
+}
+
 impl Worker {
     pub(super) fn new(index: usize, seats: Vec<(ListenSocket, Arc<Door>)>) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -96,6 +107,7 @@ impl Worker {
                     });
                 }
                 drop(accepting);
+                tokio::spawn(keep_near());
                 // An error: nobody is left to give orders.
                 let _ = end.wait_for(|end| *end).await;
             });

@@ -6,6 +6,7 @@
 
 mod ending;
 mod extras;
+mod timing;
 
 use std::{
     cell::Cell,
@@ -28,10 +29,7 @@ use super::{
     tunnels::Open,
     wire::{Farewell, HELD_BYTES_MAX, Observer},
 };
-use crate::net::{
-    Stream,
-    socket::{Origin, prepare},
-};
+use crate::net::Stream;
 
 /// Carries bytes both ways between `client` and `backend` until both have ended; `client_first` and `backend_first` came
 /// glued to the heads and go first. Counts through `open`, and hands the same facts to `at_end`, whose result it gives.
@@ -49,12 +47,6 @@ pub fn run<T>(
     open: Open,
     at_end: impl FnOnce(Ended) -> T + Send,
 ) -> impl Future<Output = T> + Send {
-    for (stream, from) in [(&client, Origin::Accepted), (&backend, Origin::Dialled)] {
-        if let Err(error) = prepare(stream, from, terms.send) {
-            // A connection that is gone already says so at the first read.
-            tracing::debug!(%error, "socket options of a tunnel");
-        }
-    }
     let (mut from_client, mut from_backend) = (Observer::from_client(), Observer::from_backend());
     if !terms.observe {
         from_client.close_eyes();
@@ -66,10 +58,12 @@ pub fn run<T>(
         up: Direction::new(from_client, client_first),
         down: Direction::new(from_backend, backend_first),
         extras: Extras::new(&terms, open.live().since),
+        settle_at: Some(open.live().since + SETTLE_AFTER),
         terms,
         open,
         waker: None,
-        settle_at: None,
+        is_young: true,
+        is_active: false,
         ordered: None,
         closing: None,
         farewell: None,
@@ -97,6 +91,10 @@ struct Tunnel {
     waker: Option<Waker>,
     /// When what has passed is to be told; `None` when there is nothing to tell.
     settle_at: Option<Instant>,
+    /// Its sockets are not prepared for a long life yet.
+    is_young: bool,
+    /// Something that keeps it from being idle has passed since activity was told last; only while `settle_at` is set.
+    is_active: bool,
     /// How it is to end, and when.
     ordered: Option<Box<Order>>,
     /// Set once the gateway has begun to close.
@@ -148,6 +146,8 @@ impl Tunnel {
         let is_new = self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
         if is_new {
             self.waker = Some(cx.waker().clone());
+            self.up.new_task();
+            self.down.new_task();
             self.open.live().listen(cx.waker());
         }
         is_new
@@ -166,107 +166,10 @@ impl Tunnel {
             let step = self.down.advance(cx, (&mut self.backend, &mut self.client), answered, sieve, buffer);
             self.conclude(Side::Backend, step);
             // What has changed in one direction may be what the other waited for. It changes a handful of times at most.
-            if (self.up.shape(), self.down.shape()) == before {
+            if (self.up.shape(), self.down.shape()) == before || self.is_over() {
                 return;
             }
         }
-    }
-
-    /// Tells of what has moved: activity at once, numbers about once a second.
-    fn note_moved(&mut self) {
-        // Both are asked, whatever the first says.
-        let (up, down) = (self.up.take_moved(), self.down.take_moved());
-        if !(up.heard | up.passed | down.heard | down.passed) {
-            return;
-        }
-        let now = Instant::now();
-        let keeps_open = up.spoke | down.spoke | (self.terms.count_pings & (up.passed | down.passed));
-        if keeps_open {
-            self.open.live().note_activity(now);
-        }
-        if let Some(extras) = &mut self.extras {
-            extras.note(Side::Client, up, now, &self.open);
-            extras.note(Side::Backend, down, now, &self.open);
-        }
-        match self.settle_at {
-            None => self.settle_at = Some(now + SETTLE_AFTER),
-            Some(at) if now >= at => self.settle(),
-            Some(_) => {}
-        }
-    }
-
-    /// Tells the record and the metrics what has passed.
-    fn settle(&mut self) {
-        self.settle_at = None;
-        let (up, down) = (self.up.take_counts(), self.down.take_counts());
-        self.open.settle(up.as_deref(), down.as_deref());
-    }
-
-    /// The next moment that something is due.
-    fn deadline(&self) -> Instant {
-        let term = match (&self.closing, &self.ordered) {
-            (Some(closing), _) => closing.until,
-            (None, Some(order)) => order.next().min(self.term()),
-            (None, None) => self.term(),
-        };
-        self.settle_at.map_or(term, |at| term.min(at))
-    }
-
-    /// The next moment that the terms have something to say about.
-    fn term(&self) -> Instant {
-        let last = self.open.live().last_activity();
-        if self.is_ending() {
-            return after(last, self.terms.linger.min(self.terms.idle));
-        }
-        let idle = after(last, self.terms.idle);
-        self.extras.as_ref().and_then(|extras| extras.deadline()).map_or(idle, |at| idle.min(at))
-    }
-
-    /// Waits for the next moment. The timer is only moved forward here; a deadline that has moved back is found when the
-    /// timer fires.
-    fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>, mut is_unheard: bool) -> Poll<Due> {
-        let deadline = self.deadline();
-        if deadline < timer.deadline() {
-            timer.as_mut().reset(deadline);
-            is_unheard = true;
-        }
-        // A timer that runs and knows whom to wake need not be asked again.
-        if !is_unheard && !timer.is_elapsed() {
-            return Poll::Pending;
-        }
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            let now = Instant::now();
-            if now >= deadline {
-                return Poll::Ready(self.on_time(now));
-            }
-            timer.as_mut().reset(deadline);
-        }
-    }
-
-    /// Does what is due.
-    fn on_time(&mut self, now: Instant) -> Due {
-        if self.settle_at.is_some_and(|at| now >= at) {
-            self.settle();
-        }
-        if let Some(closing) = &self.closing {
-            let reason = self.reason.unwrap_or(CloseReason::ShutdownCut);
-            return if now >= closing.until { Due::Cut(reason) } else { Due::Again };
-        }
-        if let Some(cut) = self.follow_order(now) {
-            return Due::Cut(cut);
-        }
-        let silent = now.saturating_duration_since(self.open.live().last_activity());
-        if self.is_ending() {
-            let is_enough = silent >= self.terms.linger.min(self.terms.idle);
-            return if is_enough { Due::Cut(self.reason.unwrap_or(CloseReason::ShutdownCut)) } else { Due::Again };
-        }
-        if silent >= self.terms.idle {
-            self.begin_close(CloseReason::Idle, now);
-        } else if let Some(reason) = self.extras.as_mut().and_then(|extras| extras.on_time(now)) {
-            self.begin_close(reason, now);
-        }
-        Due::Again
     }
 }
 

@@ -3,6 +3,9 @@
 //! What can be written now is written now, straight from the borrowed buffer. Only what the sink did not take is kept,
 //! and nothing more is read until it is gone: at most one buffer of bytes for each direction, whoever is slow.
 
+mod ending;
+mod sending;
+
 use std::{
     io,
     ops::Range,
@@ -11,11 +14,14 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::coop::has_budget_remaining,
+};
 
 use super::{
     close::CloseReason,
-    wire::{Counts, Farewell, HELD_BYTES_MAX, NotFrames, Observer, Sieve, close_frame},
+    wire::{Counts, Farewell, HELD_BYTES_MAX, Observer, Sieve},
 };
 use crate::net::Stream;
 
@@ -32,6 +38,8 @@ pub(super) struct Direction {
     farewell: Option<Box<Farewell>>,
     phase: Phase,
     moved: Moved,
+    /// The event loop knows that this task is to be woken when the source has something.
+    waits: bool,
     /// What is kept is a frame of our own.
     kept_is_ours: bool,
     /// The sink may hold written bytes back until it is flushed (TLS).
@@ -99,6 +107,7 @@ impl Direction {
             farewell: None,
             phase: Phase::Passing,
             moved: Moved::default(),
+            waits: false,
             kept_is_ours: false,
             unflushed: false,
             told: false,
@@ -159,10 +168,16 @@ impl Direction {
         let length = ready!(self.read(cx, source, &mut buffer[HELD_BYTES_MAX..])).map_err(Step::SourceFailed)?;
         if length == 0 {
             self.end();
-            return Poll::Ready(Ok(()));
+            // Perhaps that was all: then both connections are closed, and the sink's write side need not be ended before.
+            return Poll::Pending;
         }
         self.moved.heard = true;
         Poll::Ready(self.take(cx, sink, sieve, buffer, HELD_BYTES_MAX..HELD_BYTES_MAX + length))
+    }
+
+    /// The task is another one than before: the source does not know it yet.
+    pub(super) fn new_task(&mut self) {
+        self.waits = false;
     }
 
     /// The next bytes: those that came first, then those of the source.
@@ -175,20 +190,16 @@ impl Direction {
             }
             return Poll::Ready(Ok(length));
         }
+        // Most wake-ups are for the other direction.
+        if self.waits && !source.is_readable() {
+            return Poll::Pending;
+        }
         let mut read = ReadBuf::new(buffer);
-        ready!(Pin::new(source).poll_read(cx, &mut read))?;
+        let result = Pin::new(source).poll_read(cx, &mut read);
+        // A task that has used up its turn waits for nothing but its next.
+        self.waits = result.is_pending() && has_budget_remaining();
+        ready!(result)?;
         Poll::Ready(Ok(read.filled().len()))
-    }
-
-    /// Whether the sink's write side is to be ended as soon as it has taken everything.
-    fn is_fin_due(&self, answered: bool) -> bool {
-        !self.shut
-            && match self.phase {
-                // RFC 6455 §7.1.1: the connection is ended after both Close frames. Where there can be none, at once.
-                Phase::Ended => answered || !self.told,
-                Phase::Discarding => answered || self.observer.not_frames().is_some(),
-                Phase::Passing | Phase::Closing | Phase::Finished => false,
-            }
     }
 
     /// Does with the bytes that were read to this part of the buffer what the phase says.
@@ -265,143 +276,6 @@ impl Direction {
         self.observer.feed(bytes, &mut Counts::default());
     }
 
-    /// Writes what the sink takes now and keeps the rest.
-    fn write(&mut self, cx: &mut Context<'_>, sink: &mut Stream, bytes: &[u8]) -> io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let taken = match Pin::new(sink).poll_write(cx, bytes) {
-            Poll::Ready(taken) => self.count(taken)?,
-            Poll::Pending => 0,
-        };
-        if taken < bytes.len() {
-            self.kept = boxed(Bytes::copy_from_slice(&bytes[taken..]));
-            self.kept_is_ours = false;
-        }
-        Ok(())
-    }
-
-    fn write_kept(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> Poll<Result<(), Step>> {
-        let Some(kept) = &self.kept else { return Poll::Ready(Ok(())) };
-        let taken = ready!(Pin::new(sink).poll_write(cx, kept));
-        let taken = self.count(taken).map_err(Step::SinkFailed)?;
-        if !self.kept_is_ours {
-            self.moved.passed = true;
-            self.moved.spoke = true;
-        }
-        self.kept = self.kept.take().and_then(|kept| boxed(kept.slice(taken..)));
-        Poll::Ready(Ok(()))
-    }
-
-    fn count(&mut self, taken: io::Result<usize>) -> io::Result<usize> {
-        let taken = taken?;
-        if taken == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        self.counts.get_or_insert_default().tally.bytes += taken as u64;
-        self.unflushed = true;
-        Ok(taken)
-    }
-
-    fn flush(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> Step {
-        if self.unflushed {
-            match Pin::new(sink).poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.unflushed = false,
-                Poll::Ready(Err(error)) => return Step::SinkFailed(error),
-                Poll::Pending => {}
-            }
-        }
-        Step::Waits
-    }
-
-    /// The gateway wants this direction closed. At a frame boundary the sink is told so in a Close frame, in the middle of
-    /// a frame this waits for its end; bytes that are no frames are simply cut off, and after a Close frame of the source
-    /// there is nothing left to say.
-    pub(super) fn begin_close(&mut self, farewell: &Farewell) {
-        if self.phase == Phase::Passing {
-            self.farewell = Some(Box::new(farewell.clone()));
-            self.phase = Phase::Closing;
-            self.close_at_boundary();
-        }
-    }
-
-    fn close_at_boundary(&mut self) {
-        if self.observer.not_frames().is_some() || self.observer.has_closed() {
-            self.phase = Phase::Discarding;
-        } else if self.observer.at_boundary() {
-            if let Some(farewell) = self.farewell.take() {
-                self.tell(&farewell);
-            }
-            self.phase = Phase::Discarding;
-        }
-    }
-
-    /// The source has vanished without a word: the sink is told so, where that can be. Says whether it is.
-    pub(super) fn tell_of_loss(&mut self, farewell: &Farewell) -> bool {
-        let is_understood = self.observer.not_frames().is_none() && !self.observer.has_closed();
-        if self.phase == Phase::Ended && is_understood && self.observer.at_boundary() && !self.shut && !self.told {
-            self.tell(farewell);
-        }
-        self.told
-    }
-
-    fn tell(&mut self, farewell: &Farewell) {
-        let frame = close_frame(farewell, self.key());
-        let kept = self.kept.take().map_or_else(Bytes::new, |kept| *kept);
-        self.kept = boxed(if kept.is_empty() { frame.into() } else { [&kept[..], &frame].concat().into() });
-        self.told = true;
-    }
-
-    /// RFC 6455 §5.3 wants keys that a page can't foresee; here no page has chosen what is masked.
-    pub(super) fn key(&self) -> Option<[u8; 4]> {
-        self.observer.is_masked().then(|| fastrand::u32(..).to_ne_bytes())
-    }
-
-    /// Puts a frame of our own between two frames, if there is a place for it now.
-    pub(super) fn insert(&mut self, frame: impl FnOnce() -> Vec<u8>) -> bool {
-        let is_open = self.phase == Phase::Passing && !self.observer.has_closed();
-        let has_place = is_open && self.kept.is_none() && self.first.is_none() && self.observer.at_boundary();
-        if has_place {
-            self.kept = boxed(frame().into());
-            self.kept_is_ours = true;
-        }
-        has_place
-    }
-
-    /// The source's stream has ended. What is held back of a frame is passed on like everything else.
-    fn end(&mut self) {
-        if let Some(held) = self.observer.take_held() {
-            let held = held.as_ref();
-            if self.phase == Phase::Passing {
-                self.kept = boxed(Bytes::copy_from_slice(held));
-            }
-            self.ignore(held);
-        }
-        self.phase = Phase::Ended;
-    }
-
-    /// The source can't be read any more. What it said in whole frames is still delivered.
-    pub(super) fn source_failed(&mut self) {
-        self.observer.take_held();
-        if self.phase != Phase::Finished {
-            self.phase = Phase::Ended;
-        }
-    }
-
-    /// The sink can't be written any more, so there is nothing left to do.
-    pub(super) fn sink_failed(&mut self) {
-        self.phase = Phase::Finished;
-        self.kept = None;
-    }
-
-    /// The sink can't be written any more; the source is heard until it has said its last word.
-    pub(super) fn deafen(&mut self) {
-        self.kept = None;
-        self.shut = true;
-        self.deaf = true;
-        self.phase = if self.has_ended() { Phase::Finished } else { Phase::Discarding };
-    }
-
     /// What has happened since this was last asked.
     #[inline]
     pub(super) fn take_moved(&mut self) -> Moved {
@@ -411,65 +285,6 @@ impl Direction {
     /// What is to be told to the record and the metrics.
     pub(super) fn take_counts(&mut self) -> Option<Box<Counts>> {
         self.counts.take()
-    }
-
-    /// What the source's Close frame said, once it was seen.
-    pub(super) fn close(&self) -> Option<Farewell> {
-        self.observer.close()
-    }
-
-    /// Whether the source has sent its Close frame, and the sink has the last byte of it.
-    pub(super) fn has_delivered_close(&self) -> bool {
-        self.observer.has_closed() && self.observer.at_boundary() && self.is_delivered()
-    }
-
-    /// Whether the sink has heard from us that this is the end, or from the source.
-    pub(super) fn has_told(&self) -> bool {
-        (self.told || self.observer.has_closed() || self.deaf) && self.is_delivered()
-    }
-
-    /// Whether the sink is told to close in a Close frame of our own.
-    pub(super) fn is_told(&self) -> bool {
-        self.told
-    }
-
-    fn is_delivered(&self) -> bool {
-        self.kept.is_none() && !self.unflushed
-    }
-
-    /// Whether nothing more is to be expected of the source: it has ended, or sent its Close frame.
-    pub(super) fn has_said_all(&self) -> bool {
-        self.has_ended() || self.observer.has_closed()
-    }
-
-    /// Whether the source has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Ended | Phase::Finished)
-    }
-
-    /// Whether the source's stream may end where it is.
-    pub(super) fn may_end(&self) -> bool {
-        self.observer.may_end()
-    }
-
-    /// Why the source's bytes are not read as frames, if they are not.
-    pub(super) fn not_frames(&self) -> Option<NotFrames> {
-        self.observer.not_frames()
-    }
-
-    /// Whether the direction is waiting for the end of a frame before it can close.
-    pub(super) fn is_closing(&self) -> bool {
-        self.phase == Phase::Closing
-    }
-
-    /// Whether the sink has failed.
-    pub(super) fn is_deaf(&self) -> bool {
-        self.deaf
-    }
-
-    /// Whether nothing is left to do.
-    pub(super) fn is_finished(&self) -> bool {
-        self.phase == Phase::Finished
     }
 
     /// To see whether the direction changed in a way that the other one may be waiting for.

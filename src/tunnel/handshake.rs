@@ -46,6 +46,8 @@ pub enum BadSwitch {
     Connection,
     /// Not exactly one `Sec-WebSocket-Accept`, or one that does not belong to the key.
     Accept,
+    /// The field that says when the session ends says nothing that can be understood.
+    Session,
 }
 
 /// Completes an extended CONNECT (RFC 8441 §5) to the handshake that the backend is to see: with a key made of `nonce`,
@@ -165,6 +167,7 @@ impl BadSwitch {
             Self::Upgrade => "switch_upgrade",
             Self::Connection => "switch_connection",
             Self::Accept => "switch_accept",
+            Self::Session => "switch_session",
         }
     }
 }

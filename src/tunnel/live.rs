@@ -136,12 +136,17 @@ impl Live {
         self.round_trip(Side::Backend)
     }
 
-    /// Asks it to end. Of several orders the one that comes first in time counts; once it has begun, none does.
+    /// Asks it to end. Of several orders the one that comes first in time counts, and the first moment to cut it of all;
+    /// once it has begun to end, that moment alone.
     pub fn end(&self, order: Order) {
         let mut asked = self.asked.lock();
-        if asked.order.as_ref().is_some_and(|earlier| earlier.at <= order.at) {
-            return;
-        }
+        let order = match asked.order.as_deref() {
+            None => order,
+            Some(before) => match before.and(order) {
+                both if both == *before => return,
+                both => both,
+            },
+        };
         asked.order = Some(Box::new(order));
         self.wake(asked);
     }
@@ -219,6 +224,12 @@ impl Live {
 }
 
 impl Order {
+    /// What it comes to together with a later one.
+    fn and(&self, later: Self) -> Self {
+        let cut_at = self.cut_at.into_iter().chain(later.cut_at).min();
+        if self.at <= later.at { Self { cut_at, ..self.clone() } } else { Self { cut_at, ..later } }
+    }
+
     /// The next moment that something is to happen.
     pub(super) fn next(&self) -> Instant {
         self.cut_at.map_or(self.at, |cut_at| self.at.min(cut_at))

@@ -2,7 +2,7 @@
 //!
 //! A tunnel is given two streams and its terms; it knows no backend and of its route only the name. Not one byte is
 //! changed or reordered, and a tunnel at rest holds two sockets and two small records: its own, and the one that others
-//! see. `handshake`, `origin`, `wire`, `beats`, `pace` and `reload` are pure; `direction` and `copy` are the only files
+//! see. `handshake`, `origin`, `session`, `wire`, `beats`, `pace` and `reload` are pure; `direction` and `copy` are the only files
 //! that touch a stream.
 //!
 //! What it costs, beside what the kernel holds:
@@ -31,6 +31,7 @@ pub mod permits;
 mod rate;
 mod recent;
 pub mod reload;
+pub mod session;
 pub mod stop;
 pub mod terms;
 pub mod tunnels;
@@ -49,6 +50,7 @@ pub use pace::Pace;
 pub use permits::{NoPermit, Permit, PermitLimit, Permits};
 pub use recent::{Closed, RECENT_MAX};
 pub use reload::{Fate, fates};
+pub use session::session_left;
 pub use stop::{StopPhase, StopSignal, Stopper};
 pub use terms::{Pings, Terms};
 pub use tunnels::{Drain, Open, Tunnels};

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::{close::CloseReason, wire::Farewell};
 use crate::config::{RouteWebSocket, Timeouts};
 
 /// What a route asks of its tunnels.
@@ -27,6 +30,11 @@ pub struct Terms {
     pub count_pings: bool,
     /// The code of Close frames for ends that are nobody's fault: drain, idle, lifetime.
     pub close_code: u16,
+    /// The code of Close frames when the session has ended.
+    pub session_code: u16,
+    /// When the session ends that this tunnel was let in with; no term of a route, so that a tunnel that has one does not
+    /// share its terms.
+    pub session_ends: Option<Instant>,
     /// Whether frame headers are read at all. Without, nothing is counted but bytes, and ends have no Close frames.
     pub observe: bool,
 }
@@ -54,7 +62,22 @@ impl Terms {
             pings: route.ping_interval.map(|every| Pings { every, answer: route.pong_timeout }),
             count_pings: route.count_pings_as_activity,
             close_code: route.close_code,
+            session_code: route.session_code,
+            session_ends: None,
             observe: route.observe,
+        }
+    }
+
+    /// The same for one tunnel, whose session lasts so long from now on.
+    pub fn with_session(&self, left: Duration) -> Self {
+        Self { session_ends: Some(Instant::now() + left), ..self.clone() }
+    }
+
+    /// What both sides are told when the gateway ends a tunnel for this reason.
+    pub(super) fn farewell(&self, reason: CloseReason) -> Farewell {
+        match reason {
+            CloseReason::AuthExpired => Farewell::new(self.session_code, reason.label()),
+            _ => reason.farewell_or(self.close_code),
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 use super::Failure;
 use crate::{
     config::{BackendAddress, UpstreamTls},
-    net::Stream,
+    net::{OutQueue, Stream, socket},
 };
 
 /// Makes connections as one upstream wants them.
@@ -46,34 +46,53 @@ impl Dialer {
         Ok(Self { timeout, tls })
     }
 
-    /// One new connection, within the connect timeout (name lookup and TLS included).
-    pub(super) async fn dial(&self, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
+    /// One new connection, within the connect timeout (name lookup and TLS included). Of `first` goes what the connection
+    /// takes at once; the rest stays queued.
+    pub(super) async fn dial(
+        &self,
+        address: &BackendAddress,
+        speak: Speak,
+        first: &mut OutQueue,
+    ) -> Result<Stream, Failure> {
         let deadline = Instant::now() + self.timeout;
-        within(deadline, Box::pin(self.dial_until(deadline, address, speak))).await
+        within(deadline, self.dial_until(deadline, address, speak, first)).await
     }
 
-    async fn dial_until(&self, deadline: Instant, address: &BackendAddress, speak: Speak) -> Result<Stream, Failure> {
+    async fn dial_until(
+        &self,
+        deadline: Instant,
+        address: &BackendAddress,
+        speak: Speak,
+        first: &mut OutQueue,
+    ) -> Result<Stream, Failure> {
         match address {
             BackendAddress::Unix(path) => match &self.tls {
                 None => UnixStream::connect(path).await.map(Stream::Unix).map_err(refused),
-                Some(tls) => tls.connect_unix(path, speak).await,
+                // What TLS needs is large, and a plain connection does not carry it about.
+                Some(tls) => Box::pin(tls.connect_unix(path, speak)).await,
             },
-            BackendAddress::Tcp(address) => self.dial_tcp(*address, speak).await,
+            BackendAddress::Tcp(address) => self.dial_tcp(*address, speak, first).await,
             BackendAddress::Name { host, port } => {
                 let addresses = tokio::net::lookup_host((&**host, *port)).await.map_err(refused)?.collect();
-                self.dial_first(deadline, addresses, speak).await
+                Box::pin(self.dial_first(deadline, addresses, speak, first)).await
             }
         }
     }
 
     /// One address of a name after the other. Each gets its share of the time that is left, so that one that swallows
     /// everything does not stand for all.
-    async fn dial_first(&self, deadline: Instant, addresses: Vec<SocketAddr>, speak: Speak) -> Result<Stream, Failure> {
+    async fn dial_first(
+        &self,
+        deadline: Instant,
+        addresses: Vec<SocketAddr>,
+        speak: Speak,
+        first: &mut OutQueue,
+    ) -> Result<Stream, Failure> {
         let mut last = Failure::Connect(Arc::from("the name has no address"));
         let count = addresses.len() as u32;
         for (tried, address) in (0..count).zip(addresses) {
             let share = deadline.saturating_duration_since(Instant::now()) / (count - tried);
-            match within(Instant::now() + share, Box::pin(self.dial_tcp(address, speak))).await {
+            match within(Instant::now() + share, self.dial_tcp(address, speak, first)).await {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => last = failure,
             }
@@ -81,17 +100,37 @@ impl Dialer {
         Err(last)
     }
 
-    async fn dial_tcp(&self, address: SocketAddr, speak: Speak) -> Result<Stream, Failure> {
+    async fn dial_tcp(&self, address: SocketAddr, speak: Speak, first: &mut OutQueue) -> Result<Stream, Failure> {
         match &self.tls {
-            None => {
-                let stream = TcpStream::connect(address).await.map_err(refused)?;
-                // Nothing is written in two halves that would gain by waiting (TUNNELS §2).
-                stream.set_nodelay(true).map_err(refused)?;
-                Ok(Stream::Tcp(stream))
+            None => connect(address, first).await.map(Stream::Tcp).map_err(refused),
+            Some(tls) => {
+                let peer = HttpPeer::new(address, true, tls.settings.server_name.clone());
+                Box::pin(tls.connect(peer, speak)).await
             }
-            Some(tls) => tls.connect(HttpPeer::new(address, true, tls.settings.server_name.clone()), speak).await,
         }
     }
+}
+
+/// A bare connection. A backend on the same machine has accepted it before `begin_connect` is back, so that it takes the
+/// request at once, and nobody has to ask the event loop, nor a timer, whether it is open.
+async fn connect(address: SocketAddr, first: &mut OutQueue) -> io::Result<TcpStream> {
+    let mut socket = socket::begin_connect(address)?;
+    let is_open = match first.is_empty() {
+        true => false,
+        false => match first.write_now(&mut socket) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => return Err(error),
+        },
+    };
+    let stream = TcpStream::from_std(socket)?;
+    if !is_open {
+        stream.writable().await?;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+    }
+    Ok(stream)
 }
 
 impl Tls {

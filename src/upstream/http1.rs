@@ -74,11 +74,12 @@ impl Answer {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, limits: AnswerLimits) -> Box<Self> {
+    /// `out` is what of the first request has not left yet.
+    pub(super) fn new(stream: Stream, out: OutQueue, limits: AnswerLimits) -> Box<Self> {
         Box::new(Self {
             stream,
             input: BytesMut::new(),
-            out: OutQueue::default(),
+            out,
             watchdog: Watchdog::default(),
             limits,
             exchanges: 0,
@@ -103,11 +104,16 @@ impl Connection {
 impl Exchange {
     /// Queues the request's head; nothing is written before the first `poll_*`.
     pub(super) fn begin(mut connection: Box<Connection>, request: &Outgoing) -> Self {
-        connection.exchanges += 1;
         write_request_head(request, connection.out.text());
+        Self::begun(connection, request)
+    }
+
+    /// The same where the connection has the head already.
+    pub(super) fn begun(mut connection: Box<Connection>, request: &Outgoing) -> Self {
+        connection.exchanges += 1;
         connection.method = request.method.clone();
         connection.chunked = request.framing == Framing::Chunked;
-        connection.request_ended = matches!(request.framing, Framing::None | Framing::Length(0));
+        connection.request_ended = request.ends_with_head();
         connection.deaf = false;
         connection.answer = Answer::Awaited { any_byte: false };
         Self(connection)

@@ -36,7 +36,7 @@ pub use self::{
 };
 use crate::{
     config::{self, Balance, Sticky, UpstreamProtocol},
-    net::Stream,
+    net::{OutQueue, Stream},
     wire::{Fields, Framing, ResponseHead, Scheme},
 };
 
@@ -74,6 +74,13 @@ pub struct Outgoing {
     pub framing: Framing,
     /// The client takes trailers (`TE: trailers`, RFC 9110 §10.1.4); told to HTTP/2 backends, as gRPC wants it.
     pub trailers: bool,
+}
+
+impl Outgoing {
+    /// Whether no body follows the head.
+    fn ends_with_head(&self) -> bool {
+        matches!(self.framing, Framing::None | Framing::Length(0))
+    }
 }
 
 /// Bounds on an answer.
@@ -290,15 +297,21 @@ impl Chosen {
     /// Starts an exchange on a new connection; over HTTP/2 as one more stream, where there is a connection.
     pub async fn begin(&self, request: &Outgoing) -> Result<Exchange, Failure> {
         if self.upstream.config.protocol == UpstreamProtocol::Http2 {
-            return self.begin_http2(request, self.upstream.limits).await;
+            return Box::pin(self.begin_http2(request, self.upstream.limits)).await;
         }
         self.begin_upgrade(request).await
     }
 
     /// Starts an exchange that is to become a tunnel: HTTP/1.1 on a connection of its own (RFC 9110 §7.8).
     pub async fn begin_upgrade(&self, request: &Outgoing) -> Result<Exchange, Failure> {
-        let connection = http1::Connection::new(self.dial_counted(Speak::Http1).await?, self.upstream.limits);
-        Ok(Exchange::Http1(http1::Exchange::begin(connection, request)))
+        let mut head = OutQueue::default();
+        http1::write_request_head(request, head.text());
+        // A head that a body follows waits for it, so that both leave together.
+        let mut nothing = OutQueue::default();
+        let first = if request.ends_with_head() { &mut head } else { &mut nothing };
+        let stream = self.dial_counted(Speak::Http1, first).await?;
+        let connection = http1::Connection::new(stream, head, self.upstream.limits);
+        Ok(Exchange::Http1(http1::Exchange::begun(connection, request)))
     }
 
     /// Keeps the connection of a finished exchange for the next one, if it is fit for that.
@@ -313,12 +326,15 @@ impl Chosen {
 
     async fn begin_http2(&self, request: &Outgoing, limits: AnswerLimits) -> Result<Exchange, Failure> {
         let id = self.server().id;
-        let ends_with_head = matches!(request.framing, Framing::None | Framing::Length(0));
+        let ends_with_head = request.ends_with_head();
         loop {
             let head = http2::head_of(request)?;
             let lease = pool::http2(id, self.upstream.config.idle_timeout);
             let reused = lease.shared().dialled.initialized();
-            let dial = async || http2::handshake(Box::pin(self.dial_counted(Speak::Http2)).await?, &limits).await;
+            let dial = async || {
+                http2::handshake(Box::pin(self.dial_counted(Speak::Http2, &mut OutQueue::default())).await?, &limits)
+                    .await
+            };
             let dialled = lease.shared().dialled.get_or_init(dial).await.clone();
             let handle = match dialled {
                 Ok(handle) => handle,
@@ -345,10 +361,10 @@ impl Chosen {
         }
     }
 
-    async fn dial_counted(&self, speak: Speak) -> Result<Stream, Failure> {
+    async fn dial_counted(&self, speak: Speak, first: &mut OutQueue) -> Result<Stream, Failure> {
         let started = Instant::now();
         let address = &self.upstream.config.servers[self.server].address;
-        let dialled = self.upstream.dialer.dial(address, speak).await;
+        let dialled = self.upstream.dialer.dial(address, speak, first).await;
         match &dialled {
             Ok(_) => {
                 self.upstream.metrics.connect.observe_duration(self.upstream.index, started.elapsed());

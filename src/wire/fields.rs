@@ -8,11 +8,16 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::NameLengths;
+
 /// Field lines (RFC 9110 §5): names and values in arrival order. A field may stand on several lines.
 #[derive(Clone, Default)]
 pub struct Fields {
     text: Vec<u8>,
     lines: Vec<Line>,
+    /// Of each name that has ever been here, how long it was: most fields that are asked for are not there, and this says
+    /// so without a look at the lines.
+    lengths: NameLengths,
 }
 
 /// Where one line's name and value stand in the arena.
@@ -31,7 +36,7 @@ const ADDED_BYTES: usize = 128;
 impl Fields {
     /// No lines, no memory.
     pub const fn new() -> Self {
-        Self { text: Vec::new(), lines: Vec::new() }
+        Self { text: Vec::new(), lines: Vec::new(), lengths: NameLengths::NONE }
     }
 
     /// The same lines, with room for `lines` more of `bytes` in all.
@@ -39,6 +44,7 @@ impl Fields {
         let mut clone = Self {
             text: Vec::with_capacity(self.text.len() + bytes),
             lines: Vec::with_capacity(self.lines.len() + lines),
+            lengths: self.lengths,
         };
         clone.text.extend_from_slice(&self.text);
         clone.lines.extend_from_slice(&self.lines);
@@ -50,7 +56,7 @@ impl Fields {
         let (name, value) = (name.as_ref(), value.as_ref());
         let start = self.text.len() as u32;
         write_line(&mut self.text, name, value);
-        self.lines.push(Line {
+        self.push_line(Line {
             name: start,
             name_length: name.len() as u32,
             value: start + (name.len() + BETWEEN.len()) as u32,
@@ -70,12 +76,17 @@ impl Fields {
     /// Appends a line whose name and value are parts of `head`, which `adopt` has copied to the front of the arena.
     pub(super) fn push_part(&mut self, head: &[u8], name: &[u8], value: &[u8]) {
         debug_assert!(self.text.len() >= head.len());
-        self.lines.push(Line {
+        self.push_line(Line {
             name: offset_in(head, name) as u32,
             name_length: name.len() as u32,
             value: offset_in(head, value) as u32,
             value_length: value.len() as u32,
         });
+    }
+
+    fn push_line(&mut self, line: Line) {
+        self.lines.push(line);
+        self.lengths = self.lengths.with(line.name_length as usize);
     }
 
     /// Leaves exactly one line of that name, at the end.
@@ -87,6 +98,9 @@ impl Fields {
     /// Takes every line of that name out; says whether there was one.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let before = self.lines.len();
+        if !self.may_have(NameLengths::NONE.with(name.as_ref().len())) {
+            return false;
+        }
         let (text, name) = (&self.text, name.as_ref());
         self.lines.retain(|line| !line.is_named(name, text));
         self.lines.len() != before
@@ -102,18 +116,30 @@ impl Fields {
     pub fn clear(&mut self) {
         self.text.clear();
         self.lines.clear();
+        self.lengths = NameLengths::NONE;
+    }
+
+    /// Whether a name of one of these lengths may be there; if not, none of them is.
+    pub fn may_have(&self, lengths: NameLengths) -> bool {
+        self.lengths.meet(lengths)
     }
 
     /// The value of the first line of that name.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        self.lines.iter().find(|line| line.is_named(name, &self.text)).map(|line| line.value(&self.text))
+        self.lines_like(name).iter().find(|line| line.is_named(name, &self.text)).map(|line| line.value(&self.text))
     }
 
     /// The values of every line of that name, in order.
     pub fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
         let text = &self.text;
-        self.lines.iter().filter(move |line| line.is_named(name.as_bytes(), text)).map(|line| line.value(text))
+        let lines = self.lines_like(name.as_bytes()).iter();
+        lines.filter(move |line| line.is_named(name.as_bytes(), text)).map(|line| line.value(text))
+    }
+
+    /// All lines if one of this name may be among them, else none.
+    fn lines_like(&self, name: &[u8]) -> &[Line] {
+        if self.may_have(NameLengths::NONE.with(name.len())) { &self.lines } else { &[] }
     }
 
     /// Whether a line of that name is there.
@@ -167,6 +193,7 @@ impl Fields {
         let mut exact = Self {
             text: Vec::with_capacity(self.iter().map(|(name, value)| written_length(name, value)).sum()),
             lines: Vec::with_capacity(self.lines.len()),
+            lengths: NameLengths::NONE,
         };
         for (name, value) in self.iter() {
             exact.push(name, value);

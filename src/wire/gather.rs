@@ -6,8 +6,11 @@ use super::{Framing, Refusal, Version, text};
 
 /// What the lines seen so far have said.
 #[derive(Debug, Default)]
-pub(super) struct Gathered<'h> {
-    pub(super) host: Option<&'h str>,
+pub(super) struct Gathered<'h, 'k> {
+    /// An authority that was found sound before: mostly the one that is named again.
+    known: &'k str,
+    /// Sound, and so ASCII.
+    pub(super) host: Option<&'h [u8]>,
     length: Option<u64>,
     coding: Option<Coding>,
     close: bool,
@@ -30,7 +33,12 @@ pub(super) enum Verdict {
     Length(u64),
 }
 
-impl<'h> Gathered<'h> {
+impl<'h, 'k> Gathered<'h, 'k> {
+    /// Before the first line of a request that comes after one for this authority.
+    pub(super) fn knowing(known: &'k str) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     /// Takes one line in. Most lines cost one look at the length and the first letter of their name.
     pub(super) fn take(&mut self, name: &[u8], value: &'h [u8], version: Version) -> Result<Verdict, Refusal> {
         match role_of(name) {
@@ -61,7 +69,10 @@ impl<'h> Gathered<'h> {
         if self.host.is_some() {
             return Err(Refusal::Host);
         }
-        self.host = Some(text::authority(value).ok_or(Refusal::Host)?);
+        if self.known.is_empty() || value != self.known.as_bytes() {
+            text::authority(value).ok_or(Refusal::Host)?;
+        }
+        self.host = Some(value);
         Ok(Verdict::Host)
     }
 

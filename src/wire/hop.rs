@@ -3,8 +3,8 @@
 //! Connection may nominate more fields. A nomination must never take away what frames, routes, guards or dates the
 //! message, or what the gateway itself adds, so it has no effect on those.
 
-use super::Fields;
 use super::fields::list_members;
+use super::{Fields, NameLengths};
 
 /// Takes out Connection, the fields that it nominates (see `Fields::connection_nominated`), Keep-Alive,
 /// Proxy-Connection, Proxy-Authenticate, Proxy-Authentication-Info, Proxy-Authorization, TE, Trailer,
@@ -67,7 +67,7 @@ impl Fields {
 /// The nominated names of which there is a line: no more than there are lines, and mostly none.
 pub(super) fn nominated_lines(fields: &Fields) -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
-    if !fields.contains("connection") {
+    if !fields.may_have(CONNECTION) {
         return names;
     }
     for name in fields.connection_nominated() {
@@ -92,6 +92,8 @@ fn is_protected(name: &[u8]) -> bool {
             .iter()
             .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
 }
+
+const CONNECTION: NameLengths = NameLengths::of(&["connection"]);
 
 const PROTECTED: [&[u8]; 32] = [
     // Framing, routing and what says what the body is.

@@ -134,7 +134,7 @@ impl RequestHead {
 
     /// The path, without the query.
     pub fn path(&self) -> &str {
-        self.target.split_once('?').map_or(&self.target, |(path, _)| path)
+        memchr::memchr(b'?', self.target.as_bytes()).map_or(&self.target, |end| &self.target[..end])
     }
 
     /// The host without its port, as sent (a literal IPv6 address keeps its brackets).
@@ -149,6 +149,7 @@ impl RequestHead {
     ///
     /// Field lines are one copy of the head and their places in it: nothing is allocated once `self` has seen a few heads.
     pub fn parse(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Parsed, Refusal> {
+        let known = std::mem::take(&mut self.authority);
         self.clear();
         let (skipped, rest) = match bytes {
             [b'\r', b'\n', rest @ ..] => (2, rest),
@@ -167,7 +168,7 @@ impl RequestHead {
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(window, &mut lines[..limits.fields.min(FIELDS_MAX)]) {
             Ok(Status::Complete(length)) if length <= limits.head_bytes => {
-                self.fill(&window[..length], &request, limits)?;
+                self.fill(&window[..length], &request, known, limits)?;
                 Ok(Parsed::Complete(skipped + length))
             }
             Ok(_) => refuse_partial(window, &request, limits),
@@ -188,8 +189,15 @@ impl RequestHead {
         self.parse(&copy, limits)
     }
 
-    /// Takes over a head whose syntax httparse has found sound; `request` is its reading of `head`.
-    fn fill(&mut self, head: &[u8], request: &httparse::Request, limits: &HeadLimits) -> Result<(), Refusal> {
+    /// Takes over a head whose syntax httparse has found sound; `request` is its reading of `head`, and `known` the
+    /// authority of the request before, if there was one.
+    fn fill(
+        &mut self,
+        head: &[u8],
+        request: &httparse::Request,
+        mut known: String,
+        limits: &HeadLimits,
+    ) -> Result<(), Refusal> {
         let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
             // Invariant: a reading that is complete has all three.
             return Err(Refusal::RequestLine);
@@ -197,9 +205,7 @@ impl RequestHead {
         if target.len() > limits.target_bytes {
             return Err(Refusal::TargetTooLong);
         }
-        // httparse takes a bare LF for a line end, but a CR only before LF. So there is one LF for each line, and all
-        // have their CR if there are as many of those: one quick count instead of a look at each line.
-        if memchr::memchr_iter(b'\r', head).count() != request.headers.len() + 2 {
+        if has_bare_line_feed(head, request.headers) {
             return Err(Refusal::BareLineFeed);
         }
         self.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
@@ -210,31 +216,38 @@ impl RequestHead {
         }
         self.target.push_str(target.path);
 
-        let gathered = self.fill_fields(head, request.headers, target.authority)?;
-        match (target.authority, gathered.host) {
+        let gathered = self.fill_fields(head, request.headers, target.authority, &known)?;
+        let (host, framing) = (gathered.host, gathered.framing(self.version));
+        self.keep_alive = gathered.keep_alive(self.version);
+        self.expect_continue = gathered.expect_continue;
+        self.wants_websocket = gathered.wants_websocket(self.version);
+        let authority = match (target.authority, host) {
             // RFC 9112 §3.2: a 1.1 request must have Host, even where the target makes it void.
             (_, None) if self.version == Version::Http11 => return Err(Refusal::Host),
             (Some(authority), None) => {
                 self.fields.push("Host", authority);
-                self.authority.push_str(authority);
+                authority.as_bytes()
             }
-            (Some(authority), Some(_)) => self.authority.push_str(authority),
-            (None, host) => self.authority.push_str(host.unwrap_or_default()),
+            (Some(authority), Some(_)) => authority.as_bytes(),
+            (None, host) => host.unwrap_or_default(),
+        };
+        if known.as_bytes() != authority {
+            known.clear();
+            known.push_str(str::from_utf8(authority).map_err(|_| Refusal::Host)?);
         }
-        self.framing = gathered.framing(self.version)?;
-        self.keep_alive = gathered.keep_alive(self.version);
-        self.expect_continue = gathered.expect_continue;
-        self.wants_websocket = gathered.wants_websocket(self.version);
+        self.authority = known;
+        self.framing = framing?;
         Ok(())
     }
 
-    fn fill_fields<'h>(
+    fn fill_fields<'h, 'k>(
         &mut self,
         head: &[u8],
         lines: &[httparse::Header<'h>],
         authority: Option<&str>,
-    ) -> Result<Gathered<'h>, Refusal> {
-        let mut gathered = Gathered::default();
+        known: &'k str,
+    ) -> Result<Gathered<'h, 'k>, Refusal> {
+        let mut gathered = Gathered::knowing(known);
         self.fields.adopt(head, lines.len());
         for line in lines {
             let name = line.name.as_bytes();
@@ -249,6 +262,16 @@ impl RequestHead {
         }
         Ok(gathered)
     }
+}
+
+/// Whether a line of a sound head ends without CR. httparse takes a bare LF for a line end, but a CR only before LF, and a
+/// name begins right behind a line end; so it is enough to look what stands two bytes before each name, and at the end.
+fn has_bare_line_feed(head: &[u8], lines: &[httparse::Header]) -> bool {
+    let is_bare = |line: &httparse::Header| {
+        let name = offset_in(head, line.name.as_bytes());
+        head.get(name.wrapping_sub(2)) != Some(&b'\r')
+    };
+    !head.ends_with(b"\r\n\r\n") || lines.iter().any(is_bare)
 }
 
 /// Says why a head that is not whole can't become one, as early as that can be known.

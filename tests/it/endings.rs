@@ -43,6 +43,9 @@ async fn house_with(more: &str) -> (Origin, Gateway) {
                 talk.reset()
             }),
         )
+        .on("/session", session("1"))
+        .on("/session-over", session("Sun, 06 Nov 1994 08:49:37 GMT"))
+        .on("/session-unclear", session("until tomorrow"))
         .otherwise(websocket_echo())
         .start()
         .await;
@@ -55,11 +58,23 @@ async fn house_with(more: &str) -> (Origin, Gateway) {
         ("/rate", "messages_per_second = 2"),
         ("/code", "idle_timeout = \"300ms\", close_code = 4999"),
         ("/blind", "observe = false"),
+        ("/session", "session_field = \"X-Session-Ends\""),
+        ("/session-over", "session_field = \"x-session-ends\", session_code = 4401"),
+        ("/session-unclear", "session_field = \"X-Session-Ends\""),
     ] {
         text += &format!("[[routes]]\nmatch = {{ path = \"{path}\" }}\nwebsocket = {{ {terms} }}\n");
     }
     let gateway = Gateway::with(&text).await;
     (origin, gateway)
+}
+
+/// Lets a client in with a session that ends then, and echoes.
+fn session(ends: &'static str) -> Responder {
+    script(move |mut talk| async move {
+        let switching = talk.switching(&[("X-Session-Ends", ends)]);
+        talk.send(switching).await;
+        echo_frames(talk).await
+    })
 }
 
 async fn tunnel(gateway: &Gateway, path: &str) -> Connection {
@@ -182,6 +197,29 @@ async fn a_lifetime() {
     client.send_frame(&Frame::close(1012)).await;
     client.until_closed().await;
     ended(&gateway, "lifetime").await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends() {
+    let (_origin, gateway) = house().await;
+    let mut client = gateway.connect().await;
+    let head = client.upgrade("/session", &[]).await;
+    assert!(!head.has("X-Session-Ends"), "{}", head.told());
+    client.send_frame(&Frame::text("still in")).await;
+    assert_eq!(client.frame().await, Frame::text("still in"));
+    closes(&mut client, 1008, "auth-expired").await;
+    assert_eq!(ended(&gateway, "auth-expired").await["ws.close_by"], "gateway");
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_and_one_whose_end_is_unclear() {
+    let (_origin, gateway) = house().await;
+    closes(&mut tunnel(&gateway, "/session-over").await, 4401, "auth-expired").await;
+    ended(&gateway, "auth-expired").await;
+    let mut client = gateway.connect().await;
+    client.send(handshake("/session-unclear", &[])).await;
+    assert_eq!(client.answer().await.status, 502);
+    assert!(gateway.printed().contains("switch_session"), "{}", gateway.printed());
 }
 
 #[tokio::test]

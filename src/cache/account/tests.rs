@@ -36,3 +36,20 @@ fn charges_from_many_threads_stay_within_the_bound() {
     });
     assert_eq!(account.held(), 0);
 }
+
+#[test]
+fn threads_have_their_part_of_the_capacity_and_never_more_than_half_of_it() {
+    const MIB: u64 = 1 << 20;
+    for (capacity, threads, left) in [
+        (256 * MIB, 2, 248 * MIB),
+        (64 * MIB, 8, 44 * MIB),
+        (64 * MIB, 1024, 32 * MIB),
+        (8 * MIB, 1, 7 * MIB),
+        (8 * MIB, 2, 6 * MIB),
+        (8 * MIB, 64, 4 * MIB),
+        (0, 8, 0),
+        (7, 8, 7),
+    ] {
+        assert_eq!(usable(capacity, threads), left, "{capacity} {threads}");
+    }
+}

@@ -19,9 +19,9 @@ thread_local! {
 
 /// Appends a target as this shape has it: exactly as sent, unless the shape says something of the query.
 pub(super) fn push_target(out: &mut Vec<u8>, target: &str, shape: &KeyShape) {
-    let (path, query) = match target.split_once('?') {
-        Some(parts) if shape.query != QueryShape::All || shape.sort_query => parts,
-        _ => return out.extend_from_slice(target.as_bytes()),
+    let is_shaped = shape.query != QueryShape::All || shape.sort_query;
+    let Some((path, query)) = is_shaped.then(|| target.split_once('?')).flatten() else {
+        return out.extend_from_slice(target.as_bytes());
     };
     out.extend_from_slice(path.as_bytes());
     let begin = out.len();

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::{Answer, date, directives::quoted_length};
-use crate::wire::RequestHead;
+use crate::wire::{NameLengths, RequestHead};
 
 /// What the client's conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,10 @@ pub enum Condition {
 /// come here: `Cache::lookup` passes such requests on.
 pub fn evaluate(request: &RequestHead, answer: &Answer) -> Condition {
     // RFC 9110 §13.2.1: an answer that is no success is sent as it is, and §13.1.2: a 304 is for GET and HEAD alone.
-    if !(200..300).contains(&answer.head.status) || !matches!(request.method, Method::GET | Method::HEAD) {
+    if !request.fields.may_have(LENGTHS)
+        || !(200..300).contains(&answer.head.status)
+        || !matches!(request.method, Method::GET | Method::HEAD)
+    {
         return Condition::Proceed;
     }
     let (mut tagged, mut tag_matches, mut since) = (false, false, None);
@@ -87,6 +90,8 @@ pub(crate) fn is_strong(tag: &[u8]) -> bool {
 fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
+
+const LENGTHS: NameLengths = NameLengths::of(&["if-none-match", "if-modified-since"]);
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! What a request says that matters to a cache, collected in one pass over its fields.
 
 use super::directives::RequestDirectives;
-use crate::wire::{Fields, RequestHead};
+use crate::wire::{Fields, NameLengths, RequestHead};
 
 /// Which of the fields that matter are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,9 +17,12 @@ pub(crate) struct Wants {
 }
 
 impl Wants {
-    /// One pass; names are told apart by their length first.
+    /// One pass at most; names are told apart by their length first.
     pub(crate) fn of(fields: &Fields) -> Self {
         let mut wants = Self::default();
+        if !fields.may_have(LENGTHS) {
+            return wants;
+        }
         for (name, _) in fields.iter() {
             let is = |word: &[u8]| name.eq_ignore_ascii_case(word);
             match name.len() {
@@ -47,3 +50,6 @@ impl Wants {
         }
     }
 }
+
+const LENGTHS: NameLengths =
+    NameLengths::of(&["range", "pragma", "if-match", "cache-control", "authorization", "if-unmodified-since"]);

@@ -100,7 +100,7 @@ fn run(trial: &Trial) -> Ratios {
     let capacity = (f64::from(objects) * room * cost as f64) as u64;
     let largest = 2 * body as u64;
     let (cache, zipf) = (cache(capacity, largest), Zipf::new(objects, 0.9));
-    let stored = account::storable(account::usable(capacity), largest);
+    let stored = account::storable(account::usable(capacity, 2), largest);
     let (mut lru, mut whole_lru) = (Lru::new(stored), Lru::new(capacity));
     let whole = vec![b'x'; body];
     let mut ask = |key: u32| {

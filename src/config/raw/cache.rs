@@ -14,7 +14,7 @@ settings! {
     pub(super) struct Cache {
         /// `false` stores nothing and answers nothing from memory.
         enabled: bool = { true },
-        /// Memory for stored answers; `0` is the same as `enabled = false`.
+        /// Memory for stored answers, of which 4 MiB, and 2 MiB for each worker thread, are the allocator's; `0` is the same as `enabled = false`.
         capacity: Size<0, MEMORY_MAX> = { Size(256 << 20) },
         /// Largest body that is stored. An eighth of the capacity by default, at most 64 MiB.
         max_object: Size<0, MEMORY_MAX> = optional,

@@ -103,6 +103,12 @@ settings! {
         /// The code of Close frames for ends that are nobody's fault: a drain, an idle tunnel, its lifetime. To 1000 and 1001
         /// some clients do not come back.
         close_code: Whole<1000, 4999> = { Whole(1012) },
+        /// A field of the backend's 101 that says when the session ends with which the tunnel was let in, or `"off"`: seconds
+        /// from then on, an HTTP-date, or seconds since 1970. The tunnel is closed then. The client does not see the field; a
+        /// 101 whose field can't be understood is a 502.
+        session_field: OrOff<FieldName> = { OrOff(None) },
+        /// The code of Close frames when the session has ended.
+        session_code: Whole<1000, 4999> = { Whole(1008) },
         /// What becomes of tunnels when a reload changes their route, its upstream or what it asks of them.
         on_change: OnChange = { OnChange::Keep },
         /// Whether frame headers are read. `false` copies blindly: only bytes are counted, the other limits here do nothing,

@@ -11,8 +11,8 @@ use crate::config::{
     value::Placed,
 };
 
-/// The cache of the whole gateway.
-pub(super) fn cache(written: &raw::Cache) -> Cache {
+/// The cache of the whole gateway, which so many threads fill.
+pub(super) fn cache(written: &raw::Cache, threads: usize) -> Cache {
     let capacity = if written.enabled.value { written.capacity.value.0 } else { 0 };
     let max_object = written.max_object.as_ref().map_or((capacity / 8).min(MAX_OBJECT_DEFAULT), |size| size.value.0);
     let mut targeted_fields: Vec<Box<str>> = Vec::new();
@@ -27,6 +27,7 @@ pub(super) fn cache(written: &raw::Cache) -> Cache {
     Cache {
         capacity,
         max_object,
+        threads,
         max_variants: written.max_variants.value.count(),
         max_parts: written.max_parts.value.count(),
         status_field: written.status_field.value,

@@ -29,11 +29,12 @@ pub(super) fn resolve(file: &raw::File, cores: usize, outside: &Outside<'_>, pro
     let limits = limits(&file.limits.value);
     let timeouts = timeouts(&file.timeouts.value);
     let routes = routes::routes(file, &limits, &timeouts, &mut upstreams, problems);
+    let threads = file.threads.as_ref().map_or(cores, |threads| threads.value.count());
     Config {
         listeners,
         admin,
-        threads: file.threads.as_ref().map_or(cores, |threads| threads.value.count()),
-        cache: cache::cache(&file.cache.value),
+        threads,
+        cache: cache::cache(&file.cache.value, threads),
         access_log: access_log(&file.access_log.value),
         limits,
         timeouts,

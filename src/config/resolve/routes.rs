@@ -161,6 +161,8 @@ impl Context<'_> {
             pong_timeout: table.pong_timeout.value.0,
             close_timeout: table.close_timeout.as_ref().map_or(self.timeouts.tunnel_close, |period| period.value.0),
             close_code: u16::try_from(table.close_code.value.0).unwrap_or(u16::MAX),
+            session_field: table.session_field.value.0.as_ref().map(|name| name.0.clone()),
+            session_code: u16::try_from(table.session_code.value.0).unwrap_or(u16::MAX),
             on_change: match table.on_change.value {
                 raw::OnChange::Keep => OnChange::Keep,
                 raw::OnChange::Drain => OnChange::Drain,
@@ -172,11 +174,13 @@ impl Context<'_> {
 
 /// What a tunnel's terms can't be together, and codes that no Close frame may carry (RFC 6455 §7.4.1).
 fn check_websocket(table: &raw::WebSocket, problems: &mut Problems) {
-    if matches!(table.close_code.value.0, 1004 | 1005 | 1006 | 1015) {
-        problems.push(
-            Problem::error(table.close_code.place, "this code can't be sent in a Close frame")
-                .label("expected 1012, or a code from 3000 to 4999 that the clients know"),
-        );
+    for (code, usual) in [(&table.close_code, 1012), (&table.session_code, 1008)] {
+        if matches!(code.value.0, 1004 | 1005 | 1006 | 1015) {
+            problems.push(
+                Problem::error(code.place, "this code can't be sent in a Close frame")
+                    .label(format!("expected {usual}, or a code from 3000 to 4999 that the clients know")),
+            );
+        }
     }
     if table.observe.value {
         return;

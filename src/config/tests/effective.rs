@@ -121,6 +121,8 @@ pong_timeout = "5s"
 count_pings_as_activity = false
 close_timeout = "0"
 close_code = 4000
+session_field = "X-Session-Ends"
+session_code = 4401
 on_change = "drain"
 [[routes]]
 match = { path = "/f" }

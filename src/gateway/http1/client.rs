@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 
 use super::Http1Client;
 use crate::{
-    cache::Answer,
+    cache::{Answer, CacheStatus},
     gateway::{
         client::{BodyLength, Client, ClientFault},
         upgrade::TunnelClient,
@@ -27,6 +27,9 @@ const READ_BODY: usize = 64 * 1024;
 /// Bytes that a client may send ahead while its request is answered (pipelining); past it, and a last read, they stay in
 /// the socket.
 const AHEAD_MAX: usize = 64 * 1024;
+
+/// Room for what is mostly said behind the lines of a stored head.
+const TAIL_ROOM: usize = 128;
 
 /// How long a client that has shut down its sending side is still answered: it may only be half-closed (RFC 9112 §9.6).
 const HALF_CLOSED_GRACE: Duration = Duration::from_secs(5);
@@ -121,20 +124,23 @@ impl Client for Http1Client {
         self.write_end_of_head();
     }
 
-    fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]) {
+    fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
         self.bodiless = self.is_head || not_modified;
         self.chunked = answer.length.is_none() && self.version == Version::Http11 && !self.bodiless;
         self.persists &= self.is_body_worth_reading();
         self.until_close = answer.length.is_none() && !self.chunked && !self.bodiless;
         self.persists &= !self.until_close;
         let head = if not_modified { &answer.not_modified_http1 } else { &answer.http1 };
-        self.out.push_slice(head);
-        for (name, value) in tail {
-            write_line(self.out.text(), name.as_bytes(), value);
+        let out = self.out.text();
+        out.reserve(head.len() + TAIL_ROOM);
+        out.extend_from_slice(head);
+        out.extend_from_slice(b"Age: ");
+        out.extend_from_slice(itoa::Buffer::new().format(age).as_bytes());
+        if let Some(status) = status {
+            out.extend_from_slice(b"\r\nCache-Status: ");
+            status.write(out);
         }
-        if self.chunked {
-            self.out.text().extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-        }
+        out.extend_from_slice(if self.chunked { &b"\r\nTransfer-Encoding: chunked\r\n"[..] } else { b"\r\n" });
         self.write_end_of_head();
     }
 
@@ -155,6 +161,14 @@ impl Client for Http1Client {
         } else {
             self.out.push(piece);
         }
+    }
+
+    fn push_shared(&mut self, piece: &Bytes) {
+        if self.chunked || self.bodiless {
+            return self.push(piece.clone());
+        }
+        self.sent += piece.len() as u64;
+        self.out.push_shared(piece);
     }
 
     fn finish(&mut self, trailers: Option<&Fields>) {

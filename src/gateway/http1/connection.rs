@@ -102,11 +102,16 @@ impl Http1Client {
         self.sent = 0;
     }
 
-    /// Whether another request may follow: both messages ended where their framing says.
-    pub(super) async fn may_go_on(&mut self) -> bool {
+    /// Whether another request may follow, once this one is read: the answer ended where its framing says.
+    pub(super) fn may_go_on(&self) -> bool {
         // What a half-closed client sent before it stopped sending is still answered (RFC 9112 §9.3.2).
         let more_may_come = self.half_closed.is_none() || !self.input.is_empty();
-        self.persists && self.finished && more_may_come && (self.decoder.is_ended() || self.read_rest_of_body().await)
+        self.persists && self.finished && more_may_come
+    }
+
+    /// Whether the request was read to its end.
+    pub(super) fn is_read(&self) -> bool {
+        self.decoder.is_ended()
     }
 
     /// Whether what is left of the request is little, and surely on its way: then the connection outlives an answer that
@@ -117,18 +122,10 @@ impl Http1Client {
     }
 
     /// Reads what the answer did not need of the request body, so that none of it is taken for a request (CVE-2025-4366).
-    async fn read_rest_of_body(&mut self) -> bool {
-        let rest = async {
-            while !self.decoder.is_ended() {
-                match poll_fn(|cx| self.poll_body(cx)).await {
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) => return false,
-                    None => break,
-                }
-            }
-            true
-        };
-        tokio::time::timeout(LINGER, rest).await.unwrap_or(false)
+    pub(super) async fn read_rest_of_body(&mut self) {
+        let rest = async { while let Some(Ok(_)) = poll_fn(|cx| self.poll_body(cx)).await {} };
+        // In time or not, `is_read` tells.
+        let _read = tokio::time::timeout(LINGER, rest).await;
     }
 
     /// Ends the connection so that the last answer arrives: the sending side first, then what the client still sends is

@@ -7,13 +7,16 @@ mod client;
 mod connection;
 mod read;
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 
 pub(super) use connection::Http1Client;
 use read::Next;
 
 use super::{
-    Gateway, failure,
+    Gateway,
+    client::Client,
+    failure,
+    journey::Begun,
     upgrade::{self, OpenTunnel},
 };
 use crate::{
@@ -25,8 +28,10 @@ use crate::{
 pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) -> Option<OpenTunnel> {
     let mut client = Http1Client::new(&gateway, stream, info);
     let mut request = RequestHead::default();
+    let mut rests_since = Instant::now();
     loop {
-        match client.next_request(&mut request).await {
+        client.await_request(rests_since);
+        match poll_fn(|cx| client.poll_request(&mut request, cx)).await {
             Next::Request => {}
             Next::Ended => return None,
             Next::Refused(refusal) => {
@@ -42,15 +47,28 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
                 return None;
             }
         }
-        if request.wants_websocket {
+        let ended = if request.wants_websocket {
             let agreed = Box::pin(upgrade::serve(&gateway, &mut client, &mut request)).await;
             if let Some(agreed) = agreed {
                 return agreed.open(gateway, client, request);
             }
+            Instant::now()
         } else {
-            gateway.journey(&mut client, &mut request).await;
+            // One by one, not as one journey: the future of a hit would be made, and copied, for nothing.
+            match gateway.begin(&mut client, &mut request) {
+                Begun::Answered(mut answered) => match poll_fn(|cx| Poll::Ready(client.poll_flush(cx))).await {
+                    Poll::Ready(Ok(())) => gateway.record(&mut answered.facts, &request, &client),
+                    _ => Box::pin(gateway.send(&mut client, &request, answered)).await,
+                },
+                Begun::Onward(onward) => gateway.proceed(&mut client, &request, onward).await,
+            }
+        };
+        rests_since = ended;
+        if client.may_go_on() && !client.is_read() {
+            Box::pin(client.read_rest_of_body()).await;
+            rests_since = Instant::now();
         }
-        if !client.may_go_on().await {
+        if !(client.may_go_on() && client.is_read()) {
             Box::pin(client.close()).await;
             return None;
         }

@@ -1,7 +1,6 @@
 //! Waiting for the next request of a connection.
 
 use std::{
-    future::poll_fn,
     io,
     pin::pin,
     task::{Context, Poll, ready},
@@ -28,16 +27,20 @@ pub(super) enum Next {
 }
 
 impl Http1Client {
-    /// Waits for the next request and reads its head into `request`.
-    pub(super) async fn next_request(&mut self, request: &mut RequestHead) -> Next {
+    /// From now on the next request is waited for, as it may have been `since` a moment ago.
+    pub(super) fn await_request(&mut self, since: Instant) {
         let rest = if self.requests == 0 { self.timeouts.head } else { self.timeouts.keep_alive };
-        self.read_watchdog.set(Some(Instant::now() + rest));
-        let next = poll_fn(|cx| self.poll_next(request, cx)).await;
+        self.read_watchdog.set(Some(since + rest));
+    }
+
+    /// Waits for the next request and reads its head into `request`.
+    pub(super) fn poll_request(&mut self, request: &mut RequestHead, cx: &mut Context<'_>) -> Poll<Next> {
+        let next = ready!(self.poll_next(request, cx));
         self.read_watchdog.set(None);
         if matches!(next, Next::Request) {
             self.begin_request(request);
         }
-        next
+        Poll::Ready(next)
     }
 
     fn poll_next(&mut self, request: &mut RequestHead, cx: &mut Context<'_>) -> Poll<Next> {

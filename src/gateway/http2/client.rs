@@ -16,9 +16,10 @@ use http::{
 
 use super::{Ticket, stream::TunnelStream};
 use crate::{
-    cache::Answer,
+    cache::{Answer, CacheStatus},
     gateway::{
         Gateway,
+        answer::with_text,
         body_meter::BodyMeter,
         client::{BodyLength, Client, ClientFault},
         upgrade::TunnelClient,
@@ -33,6 +34,8 @@ const QUEUE_MAX: usize = 64 * 1024;
 /// The rest of a request that was answered before it was whole: this much of it is taken, for this long.
 const UNREAD_MAX: usize = 64 * 1024;
 const UNREAD_WAIT: Duration = Duration::from_millis(500);
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// One stream as a `Client`.
 pub(super) struct Http2Client {
@@ -262,15 +265,14 @@ impl Client for Http2Client {
         self.queue_head(head.status, headers, matches!(length, BodyLength::None | BodyLength::Exact(0)));
     }
 
-    fn start_stored(&mut self, answer: &Answer, not_modified: bool, tail: &[(&str, &[u8])]) {
+    fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
         let mut headers = match not_modified {
             true => answer.head.fields.to_header_map_of(answer.repeated_in_not_modified()),
             false => answer.head.fields.to_header_map(),
         };
-        for (name, value) in tail {
-            if let (Some(name), Ok(value)) = (tail_name(name), HeaderValue::from_bytes(value)) {
-                headers.append(name, value);
-            }
+        headers.append(AGE, age.into());
+        if let Some(Ok(status)) = status.map(|status| with_text(status, HeaderValue::from_bytes)) {
+            headers.append(CACHE_STATUS, status);
         }
         let status = if not_modified { 304 } else { answer.head.status };
         self.queue_head(status, headers, not_modified || answer.length == Some(0));
@@ -342,16 +344,6 @@ impl Client for Http2Client {
 
     fn abandon(&mut self) {
         self.failed = true;
-    }
-}
-
-/// The names that stored answers are mostly sent with need no look-up.
-fn tail_name(name: &str) -> Option<HeaderName> {
-    const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-    match name {
-        "Age" => Some(AGE),
-        "Cache-Status" => Some(CACHE_STATUS),
-        name => HeaderName::from_bytes(name.as_bytes()).ok(),
     }
 }
 

@@ -24,15 +24,15 @@ use tokio::sync::Notify;
 use self::{client::Http2Client, cork::Cork};
 use super::{
     Gateway,
-    client::{Client, ClientFault, flush},
-    facts::Facts,
+    client::{Client, ClientFault},
     failure,
+    journey::{Answered, Begun, Onward},
     upgrade::{self, OpenTunnel},
 };
 use crate::{
     net::{ClientInfo, Stream, Watchdog},
     tunnel::{self, StopPhase, StopSignal},
-    wire::{Framing, Refusal, RequestHead},
+    wire::{Refusal, RequestHead},
 };
 
 /// Flow-control windows: what a client may send ahead of the backend, for one stream and for all. Streams that nobody
@@ -238,23 +238,22 @@ impl Connection {
         client.begin_request(head);
         if head.wants_websocket {
             start(shake_hands(self.gateway.clone(), client, std::mem::take(head)));
-        } else if let Framing::None = head.framing
-            && let Some(facts) = self.gateway.hit(&mut client, head)
-        {
-            self.finish_hit(client, facts);
-        } else {
-            start(answer(self.gateway.clone(), client, std::mem::take(head)));
+            return;
+        }
+        match self.gateway.begin(&mut client, head) {
+            Begun::Answered(answered) => self.send(client, answered),
+            Begun::Onward(onward) => start(proceed(self.gateway.clone(), client, std::mem::take(head), onward)),
         }
     }
 
-    /// Sends the stored answer that is queued: at once, or as the client takes it.
-    fn finish_hit(&mut self, mut client: Http2Client, mut facts: Facts) {
+    /// Sends the answer that is queued: at once, or as the client takes it.
+    fn send(&mut self, mut client: Http2Client, mut answered: Answered) {
         match client.poll_flush(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(sent) => {
-                facts.failure = sent.map_or_else(ClientFault::label, |()| "");
-                self.gateway.record(&mut facts, &self.head, &client);
+                answered.facts.failure = sent.map_or_else(ClientFault::label, |()| "");
+                self.gateway.record(&mut answered.facts, &self.head, &client);
             }
-            Poll::Pending => start(finish_hit(self.gateway.clone(), client, std::mem::take(&mut self.head), facts)),
+            Poll::Pending => start(send(self.gateway.clone(), client, std::mem::take(&mut self.head), answered)),
         }
     }
 }
@@ -274,9 +273,14 @@ fn start(work: impl Future<Output = Option<OpenTunnel>> + Send + 'static) {
     }
 }
 
-/// Answers a request.
-async fn answer(gateway: Arc<Gateway>, mut client: Http2Client, mut request: RequestHead) -> Option<OpenTunnel> {
-    gateway.journey(&mut client, &mut request).await;
+/// Answers a request that could not be answered at once.
+async fn proceed(
+    gateway: Arc<Gateway>,
+    mut client: Http2Client,
+    request: RequestHead,
+    onward: Onward,
+) -> Option<OpenTunnel> {
+    gateway.proceed(&mut client, &request, onward).await;
     client.close().await;
     None
 }
@@ -288,17 +292,14 @@ async fn refuse(gateway: Arc<Gateway>, mut client: Http2Client, refusal: Refusal
     None
 }
 
-/// Sends what is queued of a stored answer.
-async fn finish_hit(
+/// Sends what is queued of an answer, as the client takes it.
+async fn send(
     gateway: Arc<Gateway>,
     mut client: Http2Client,
     request: RequestHead,
-    mut facts: Facts,
+    answered: Answered,
 ) -> Option<OpenTunnel> {
-    if let Err(fault) = flush(&mut client).await {
-        failure::fail(&mut client, &request, &mut facts, &fault.into()).await;
-    }
-    gateway.record(&mut facts, &request, &client);
+    gateway.send(&mut client, &request, answered).await;
     client.close().await;
     None
 }

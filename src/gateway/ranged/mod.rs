@@ -36,7 +36,7 @@ impl Gateway {
         ask: RangeAsk,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let key = visit.key(self);
+        let key = visit.with_key(self, <[u8]>::to_vec);
         let policy = &self.policies[visit.route];
         if !matches!(ask, RangeAsk::Validate(_))
             && let Some(reader) = self.cache.join_range(&key, visit.request, policy, visit.facts.now)

@@ -63,20 +63,28 @@ impl Tunnel {
     /// bytes were no frames has failed the connection itself, and a backend may leave without a word (RFC 6455 §7.1.7).
     fn tell_of_lost_backend(&mut self) {
         let Some(reason @ (CloseReason::BackendGone | CloseReason::BackendError)) = self.reason else { return };
-        let farewell = reason.farewell_or(self.terms.close_code);
+        let farewell = self.terms.farewell(reason);
         let is_to_blame = self.up.not_frames().is_some();
         if self.closing.is_none() && !is_to_blame && self.up.is_deaf() && self.down.tell_of_loss(&farewell) {
-            let until = after(Instant::now(), self.terms.close);
-            self.closing = Some(Box::new(Closing { until, cut_at: None, waits_for_frame: false, farewell }));
+            let cut_at = self.cut_at();
+            let until = earlier(after(Instant::now(), self.terms.close), cut_at);
+            self.closing = Some(Box::new(Closing { until, cut_at, waits_for_frame: false, farewell }));
             self.open.set_state(State::Closing);
         }
     }
 
     /// Somebody asks the tunnel to end.
     pub(super) fn obey(&mut self, order: Box<Order>) {
-        if self.closing.is_none() {
-            self.ordered = Some(order);
-            self.open.set_state(State::Draining);
+        match &mut self.closing {
+            // It has begun to go, for whatever reason; but it may take no longer than is asked.
+            Some(closing) => {
+                closing.cut_at = order.cut_at.map(|at| earlier(at, closing.cut_at)).or(closing.cut_at);
+                closing.until = earlier(closing.until, closing.cut_at);
+            }
+            None => {
+                self.ordered = Some(order);
+                self.open.set_state(State::Draining);
+            }
         }
     }
 
@@ -88,14 +96,19 @@ impl Tunnel {
         }
         if now >= order.at {
             let order = self.ordered.take()?;
-            let farewell = order.farewell.unwrap_or_else(|| order.reason.farewell_or(self.terms.close_code));
+            let farewell = order.farewell.unwrap_or_else(|| self.terms.farewell(order.reason));
             self.close_with(order.reason, farewell, order.cut_at, now);
         }
         None
     }
 
     pub(super) fn begin_close(&mut self, reason: CloseReason, now: Instant) {
-        self.close_with(reason, reason.farewell_or(self.terms.close_code), None, now);
+        self.close_with(reason, self.terms.farewell(reason), self.cut_at(), now);
+    }
+
+    /// When what was ordered is to have come to its end, whatever has begun it.
+    fn cut_at(&self) -> Option<Instant> {
+        self.ordered.as_ref().and_then(|order| order.cut_at)
     }
 
     fn close_with(&mut self, reason: CloseReason, farewell: Farewell, cut_at: Option<Instant>, now: Instant) {
@@ -156,10 +169,16 @@ impl Tunnel {
     }
 
     pub(super) fn shut_both(&mut self, cx: &mut Context<'_>) -> Ended {
-        for stream in [&mut self.client, &mut self.backend] {
-            // Said as well as it can be; the connection is dropped next.
-            let _ = Pin::new(stream).poll_shutdown(cx);
+        let ends = [(&mut self.client, &self.up, &self.down), (&mut self.backend, &self.down, &self.up)];
+        for (stream, from, towards) in ends {
+            // The drop that comes next says as much, where nothing can be left to be read.
+            if !(towards.is_shut() || (stream.is_bare() && from.is_read_out())) {
+                // Said as well as it can be.
+                let _ = Pin::new(stream).poll_shutdown(cx);
+            }
         }
+        let now = Instant::now();
+        self.note_activity(now);
         self.settle();
         // Both directions end for a reason that was noted; a tunnel that had none would have ended by our own hand.
         let reason = self.reason.unwrap_or(CloseReason::ShutdownCut);
@@ -172,7 +191,7 @@ impl Tunnel {
                 self.open.note_not_frames(reason);
             }
         }
-        let duration = self.open.live().since.elapsed();
+        let duration = now.saturating_duration_since(self.open.live().since);
         let ended = Ended { reason, by, farewell, totals: self.open.totals(), duration };
         self.open.end(&ended);
         ended

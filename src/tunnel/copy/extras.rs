@@ -1,4 +1,4 @@
-//! What only those tunnels carry whose routes ask for it: a lifetime, a message rate, Pings.
+//! What only those tunnels carry whose routes ask for it: a lifetime, the end of a session, a message rate, Pings.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::tunnel::{
 
 /// The state of terms that few routes set.
 pub(super) struct Extras {
-    ends_at: Option<Instant>,
+    /// The end of its lifetime or of its session, whichever comes first.
+    ends_at: Option<(Instant, CloseReason)>,
     allowance: Option<Allowance>,
     /// To the client, and to the backend.
     beats: [Option<Beat>; 2],
@@ -28,11 +29,15 @@ impl Extras {
         let is_needed = terms.lifetime.is_some()
             || terms.message_bytes.is_some()
             || terms.messages_per_second.is_some()
-            || terms.pings.is_some();
+            || terms.pings.is_some()
+            || terms.session_ends.is_some();
         let beat = || terms.pings.map(|pings| Beat::new(pings, now.into_std(), fastrand::f64()));
+        let lifetime = terms.lifetime.map(|lifetime| after(now, shortened(lifetime, fastrand::f64())));
+        let lifetime = lifetime.map(|at| (at, CloseReason::Lifetime));
+        let session = terms.session_ends.map(|at| (at, CloseReason::AuthExpired));
         is_needed.then(|| {
             Box::new(Self {
-                ends_at: terms.lifetime.map(|lifetime| after(now, shortened(lifetime, fastrand::f64()))),
+                ends_at: session.into_iter().chain(lifetime).min_by_key(|(at, _)| *at),
                 allowance: terms.messages_per_second.map(|rate| Allowance::new(rate, now.into_std())),
                 beats: [beat(), beat()],
             })
@@ -65,13 +70,13 @@ impl Extras {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let beats = self.beats.iter().flatten().map(|beat| Instant::from_std(beat.deadline()));
-        beats.chain(self.ends_at).min()
+        beats.chain(self.ends_at.map(|(at, _)| at)).min()
     }
 
     /// Looks at the clock; gives a reason for the tunnel to end.
     pub(super) fn on_time(&mut self, now: Instant) -> Option<CloseReason> {
-        if self.ends_at.is_some_and(|at| now >= at) {
-            return Some(CloseReason::Lifetime);
+        if let Some((_, reason)) = self.ends_at.filter(|(at, _)| now >= *at) {
+            return Some(reason);
         }
         let mut beats = self.beats.iter_mut().flatten();
         beats.any(|beat| beat.pulse(now.into_std()) == Pulse::Gone).then_some(CloseReason::PongTimeout)

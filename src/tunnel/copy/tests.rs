@@ -37,6 +37,8 @@ const TERMS: Terms = Terms {
     pings: None,
     count_pings: true,
     close_code: 1012,
+    session_code: 1008,
+    session_ends: None,
     observe: true,
 };
 

@@ -47,6 +47,22 @@ fn the_earliest_order_counts_and_a_cut_before_all() {
 }
 
 #[test]
+fn the_earliest_end_of_all_orders_counts_whichever_is_followed() {
+    let live = Live::new(7, 0, 0, About::default(), Instant::now());
+    let later = |seconds| live.since + Duration::from_secs(seconds);
+    let taken = || match live.take_request() {
+        Some(Request::End(order)) => Some((order.at, order.cut_at)),
+        _ => None,
+    };
+    live.end(Order { cut_at: Some(later(30)), ..order(later(20)) });
+    assert_eq!(taken(), Some((later(20), Some(later(30)))));
+    live.end(order(later(10)));
+    assert_eq!(taken(), Some((later(10), Some(later(30)))));
+    live.end(Order { cut_at: Some(later(25)), ..order(later(15)) });
+    assert_eq!(taken(), Some((later(10), Some(later(25)))));
+}
+
+#[test]
 fn an_order_given_before_anybody_listens_is_not_lost() {
     let live = Live::new(7, 0, 0, About::default(), Instant::now());
     live.cut();

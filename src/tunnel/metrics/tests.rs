@@ -42,6 +42,8 @@ impl Story {
             pings: None,
             count_pings: true,
             close_code: 1012,
+            session_code: 1008,
+            session_ends: None,
             observe: true,
         };
         let (near_client, near_backend) = (Stream::Boxed(Box::new(near_client)), Stream::Boxed(Box::new(near_backend)));

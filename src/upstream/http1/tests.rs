@@ -47,7 +47,7 @@ fn limits() -> AnswerLimits {
 fn begin(method: Method, framing: Framing) -> (Exchange, Backend) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (read, write) = theirs.into_split();
-    let connection = Connection::new(Stream::Unix(ours), limits());
+    let connection = Connection::new(Stream::Unix(ours), OutQueue::default(), limits());
     (Exchange::begin(connection, &request(method, framing)), Backend { read, write })
 }
 

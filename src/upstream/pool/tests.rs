@@ -1,14 +1,17 @@
 use tokio::{io::AsyncWriteExt, net::UnixStream};
 
 use super::*;
-use crate::{net::Stream, upstream::AnswerLimits};
+use crate::{
+    net::{OutQueue, Stream},
+    upstream::AnswerLimits,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn connection() -> (Box<Connection>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let limits = AnswerLimits { head_bytes: 4096, fields: 64, answer_timeout: None, read_timeout: None };
-    (Connection::new(Stream::Unix(ours), limits), theirs)
+    (Connection::new(Stream::Unix(ours), OutQueue::default(), limits), theirs)
 }
 
 #[tokio::test]

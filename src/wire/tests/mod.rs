@@ -5,6 +5,7 @@ mod bodies;
 mod fields;
 mod hop;
 mod http2;
+mod lookups;
 mod request_bodies;
 mod requests;
 mod requests_random;

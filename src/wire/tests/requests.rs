@@ -368,3 +368,29 @@ fn shrunk_fields_keep_their_lines_and_nothing_else() {
     assert_eq!(fields, before);
     assert!(fields.memory() < before.memory());
 }
+
+#[test]
+fn a_head_is_read_the_same_whatever_was_read_before_it() {
+    let heads = [
+        "GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        "GET /2 HTTP/1.1\r\nHost: a.test\r\nHost: a.test\r\n\r\n",
+        "GET /3 HTTP/1.1\r\nHost: A.test:80\r\n\r\n",
+        "GET /4 HTTP/1.1\r\nHost: a.test,b.test\r\n\r\n",
+        "GET /5 HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET http://b.test/6 HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        "GET http://b.test/7 HTTP/1.0\r\n\r\n",
+        "GET /8 HTTP/1.0\r\n\r\n",
+        "GET /9 HTTP/1.1\r\n\r\n",
+        "GET /10 HTTP/1.1\r\nHost: a.test\r\nContent-Length: x\r\n\r\n",
+        "GET /11 HTTP/1.1\r\nHost: a.te",
+    ];
+    let told = |head: &RequestHead, read: &Result<Parsed, Refusal>| format!("{read:?} {head:?}");
+    for before in heads {
+        for text in heads {
+            let (mut fresh, mut used) = (RequestHead::default(), RequestHead::default());
+            let _before = used.parse(before.as_bytes(), &LIMITS);
+            let (one, other) = (fresh.parse(text.as_bytes(), &LIMITS), used.parse(text.as_bytes(), &LIMITS));
+            assert_eq!(told(&used, &other), told(&fresh, &one), "{text} after {before}");
+        }
+    }
+}

@@ -121,16 +121,20 @@ impl Http2Socket {
 }
 
 impl Http2Sender {
-    /// Sends these bytes as flow control lets them go, for as long as that takes.
+    /// Sends these bytes as flow control lets them go, for as long as that takes. A stream that is over is the reader's to
+    /// tell.
     pub async fn send(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             self.stream.reserve_capacity(bytes.len().min(64 * 1024));
             let granted = match self.stream.capacity() {
-                0 => poll_fn(|cx| self.stream.poll_capacity(cx)).await.unwrap().unwrap(),
-                granted => granted,
+                0 => poll_fn(|cx| self.stream.poll_capacity(cx)).await,
+                granted => Some(Ok(granted)),
             };
+            let Some(Ok(granted)) = granted else { return };
             let (now, later) = bytes.split_at(granted.min(bytes.len()));
-            self.stream.send_data(Bytes::copy_from_slice(now), false).unwrap();
+            if self.stream.send_data(Bytes::copy_from_slice(now), false).is_err() {
+                return;
+            }
             self.sent += now.len();
             bytes = later;
         }
@@ -138,7 +142,7 @@ impl Http2Sender {
 
     /// The client's last word: END_STREAM.
     pub fn finish(&mut self) {
-        self.stream.send_data(Bytes::new(), true).unwrap();
+        let _ = self.stream.send_data(Bytes::new(), true);
     }
 
     /// RST_STREAM with CANCEL.
@@ -161,21 +165,32 @@ impl Http2Receiver {
             if let Some(frame) = Frame::take(&mut self.buffer) {
                 return Ok(frame);
             }
-            match within("bytes of a tunnel", self.stream.data()).await {
-                Some(Ok(piece)) => {
-                    // An error here is the next read's.
-                    let _ = self.stream.flow_control().release_capacity(piece.len());
-                    self.buffer.extend_from_slice(&piece);
-                }
-                Some(Err(error)) => {
-                    return Err(match error.reason().filter(|_| error.is_reset()) {
-                        Some(h2::Reason::NO_ERROR) => End::Finished,
-                        Some(reason) => End::Reset(reason),
-                        None => End::Gone,
-                    });
-                }
-                None => return Err(End::Finished),
+            self.fill().await?;
+        }
+    }
+
+    /// The next bytes, whatever they are.
+    pub async fn bytes_or_end(&mut self) -> Result<Vec<u8>, End> {
+        if self.buffer.is_empty() {
+            self.fill().await?;
+        }
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
+    async fn fill(&mut self) -> Result<(), End> {
+        match within("bytes of a tunnel", self.stream.data()).await {
+            Some(Ok(piece)) => {
+                // An error here is the next read's.
+                let _ = self.stream.flow_control().release_capacity(piece.len());
+                self.buffer.extend_from_slice(&piece);
+                Ok(())
             }
+            Some(Err(error)) => Err(match error.reason().filter(|_| error.is_reset()) {
+                Some(h2::Reason::NO_ERROR) => End::Finished,
+                Some(reason) => End::Reset(reason),
+                None => End::Gone,
+            }),
+            None => Err(End::Finished),
         }
     }
 }

@@ -21,7 +21,7 @@ pub use client::Connection;
 pub use flaw::Flaw;
 pub use gateway::{Gateway, Signal};
 pub use http2::{Fate, Http2, RawHttp2, send_all, whole};
-pub use http2_websocket::{End, Http2Socket};
+pub use http2_websocket::{End, Http2Receiver, Http2Sender, Http2Socket};
 pub use message::{Answer, Request};
 pub use net::{DeadAddress, free_address};
 pub use origin::{Next, Origin, Talk};

@@ -1,7 +1,8 @@
 //! Addresses that nobody else uses.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    cell::RefCell,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     sync::atomic::{AtomicU16, Ordering},
 };
 
@@ -10,7 +11,15 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// Below the range that outgoing connections take their ports from, so that none of them can take one meanwhile.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
-/// A loopback address that was free a moment ago and is handed out only once by this process.
+thread_local! {
+    /// What this story has taken, until its thread ends.
+    static TAKEN: RefCell<Vec<UdpSocket>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A loopback address that no other story gets, of this process or another, until this one is over.
+///
+/// Gateways share their ports with whoever asks (`SO_REUSEPORT`), so two that were given the same one would both start, and each
+/// get some of the other's connections. The UDP port of the same number, which nobody shares, tells who has it.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let count = PORTS.end - PORTS.start;
@@ -19,7 +28,11 @@ pub fn free_address() -> SocketAddr {
     for _ in 0..count {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % count;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORTS.start + (start + step) % count));
-        if TcpListener::bind(address).is_ok() {
+        // Also a gateway that was killed just now may still have it.
+        if let Ok(token) = UdpSocket::bind(address)
+            && TcpListener::bind(address).is_ok()
+        {
+            TAKEN.with_borrow_mut(|taken| taken.push(token));
             return address;
         }
     }

@@ -55,11 +55,12 @@ impl Frame {
 
     /// As a client sends it, masked.
     pub fn masked(&self) -> Vec<u8> {
-        let mask = [0x37, 0xfa, 0x21, 0x3d];
-        let mut out = self.head(0x80);
-        out.extend_from_slice(&mask);
-        out.extend(self.payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        out
+        self.masked_with([0x37, 0xfa, 0x21, 0x3d])
+    }
+
+    /// Masked with this key; the one of zeros costs nothing.
+    pub fn masked_with(&self, key: [u8; 4]) -> Vec<u8> {
+        [&self.head(0x80)[..], &key, &mask(&self.payload, key)].concat()
     }
 
     /// As a server sends it.
@@ -91,12 +92,23 @@ impl Frame {
             127 => (u64::from_be_bytes(buffer.get(2..10)?.try_into().ok()?), 10),
             short => (u64::from(short), 2),
         };
-        let mask = if second & 0x80 != 0 { buffer.get(at..at + 4)?.to_vec() } else { vec![0; 4] };
-        at += if second & 0x80 != 0 { 4 } else { 0 };
+        let mut key = [0; 4];
+        if second & 0x80 != 0 {
+            key = buffer.get(at..at + 4)?.try_into().ok()?;
+            at += 4;
+        }
         let end = at + usize::try_from(length).ok()?;
-        let payload = buffer.get(at..end)?.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        let payload = mask(buffer.get(at..end)?, key);
         buffer.drain(..end);
         Some(Self { fin: first & 0x80 != 0, opcode: first & 0x0f, payload })
+    }
+}
+
+/// Puts the mask on or takes it off (RFC 6455 §5.3).
+fn mask(payload: &[u8], key: [u8; 4]) -> Vec<u8> {
+    match key {
+        [0, 0, 0, 0] => payload.to_vec(),
+        key => payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect(),
     }
 }
 

@@ -124,6 +124,25 @@ async fn a_reader_that_is_stuck_gets_its_bytes_before_the_close() {
     assert_eq!(read_exactly(&mut story.client, 9).await, TO_CLIENT);
 }
 
+/// A tunnel that is idle after four seconds and then closes for up to five, drained after so long; when it has ended.
+async fn idle_and_drained(after: u64) -> (CloseReason, u64) {
+    let story = pipe_story(1024, Terms { idle: Duration::from_secs(4), ..TERMS });
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    tokio::time::sleep(Duration::from_secs(after)).await;
+    let live = story.tunnels.all().next().unwrap();
+    let (at, cut_at) = (began + Duration::from_secs(20), Some(began + Duration::from_secs(6)));
+    live.end(Order { reason: CloseReason::Drain, farewell: None, at, cut_at });
+    let ended = story.tunnel.await.unwrap();
+    (ended.reason, began.elapsed().as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_s_end_holds_though_something_else_has_begun_the_close() {
+    assert_eq!(idle_and_drained(1).await, (CloseReason::Idle, 6), "ordered before");
+    assert_eq!(idle_and_drained(5).await, (CloseReason::Idle, 6), "ordered meanwhile");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cut_waits_for_nothing() {
     let mut story = pipe_story(1024, TERMS);
@@ -151,4 +170,46 @@ async fn a_tunnel_that_opens_during_a_drain_is_closed_at_once() {
     assert_eq!(read_exactly(&mut client, 9).await, TO_CLIENT);
     drop((client, backend));
     assert_eq!(tunnel.await.unwrap().reason, CloseReason::Drain);
+}
+
+/// Asks all to go in ten seconds, and to be gone ten seconds later.
+fn drain_later(tunnels: &Tunnels) {
+    let turn = Instant::now() + Duration::from_secs(10);
+    let pace = Pace::new(1_000_000, turn.into_std());
+    tunnels.drain_all(Drain { reason: CloseReason::Drain, pace, cut_at: turn + Duration::from_secs(10) });
+}
+
+const PATIENT: Terms = Terms { close: Duration::from_secs(60), ..TERMS };
+
+#[tokio::test(start_paused = true)]
+async fn what_closes_before_its_turn_is_cut_no_later_than_the_drain_says() {
+    let mut story = pipe_story(1024, Terms { idle: Duration::from_secs(5), ..PATIENT });
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    drain_later(&story.tunnels);
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::Idle, 20));
+    assert_eq!(read_to_end(&mut story.client).await, b"\x88\x06\x03\xf4idle");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_hurries_what_is_closing_already() {
+    let story = pipe_story(1024, Terms { idle: Duration::from_secs(5), ..PATIENT });
+    let began = Instant::now();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    drain_later(&story.tunnels);
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::Idle, 26));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kick_during_a_drain_takes_no_longer_than_the_drain() {
+    let story = pipe_story(1024, PATIENT);
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    drain_later(&story.tunnels);
+    tokio::task::yield_now().await;
+    story.tunnels.all().for_each(|live| live.end(crate::tunnel::kick(None).unwrap()));
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::Kicked, 20));
 }

@@ -1,10 +1,13 @@
 //! Whole conversations, direct and through the gateway: the same bytes come out, whatever happens on the way.
 
+mod suite;
+
 use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::watch,
     task::JoinSet,
 };
 
@@ -48,6 +51,7 @@ async fn converse(address: std::net::SocketAddr, seed: u64) -> Vec<u8> {
                 .unwrap_or_else(|e| panic!("seed {seed} at {address}: {left} left: {e}"));
             rest = &rest[size..];
             if random.u8(..) < 10 {
+                // The pace.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -133,6 +137,7 @@ async fn twenty_stuck_readers_cost_one_buffer_each() {
     // All have stopped when nothing more passes.
     let mut last = -1.0;
     eventually("the writers to be held", async || {
+        // A pace: tunnels tell their counts once a second.
         tokio::time::sleep(Duration::from_millis(1100)).await;
         let passed = gateway.metric("tidegate_websocket_bytes_total", &[]).await;
         std::mem::replace(&mut last, passed).eq(&passed).then_some(())
@@ -147,21 +152,26 @@ async fn twenty_stuck_readers_cost_one_buffer_each() {
 
 #[tokio::test]
 async fn a_client_that_vanishes_during_the_handshake_leaves_nothing_behind() {
-    let slow = script(|mut talk| async move {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let switching = talk.switching(&[]);
-        talk.send(switching).await;
-        talk.gone().await;
-        Next::Close
+    let (go, may_go) = watch::channel(false);
+    let slow = script(move |mut talk| {
+        let mut may_go = may_go.clone();
+        async move {
+            may_go.wait_for(|&go| go).await.unwrap();
+            let switching = talk.switching(&[]);
+            talk.send(switching).await;
+            talk.gone().await;
+            Next::Close
+        }
     });
     let origin = Origin::new().on("/ws", slow).start().await;
     let gateway = Gateway::before(&origin).await;
-    for _ in 0..5 {
+    for number in 1..=5 {
         let mut client = gateway.connect().await;
         client.send(handshake("/ws", &[])).await;
-        origin.reached("/ws", 1).await;
+        origin.reached("/ws", number).await;
         client.wire.socket.reset();
     }
+    go.send_replace(true);
     eventually("no tunnel to be left", async || {
         let opened = gateway.metric("tidegate_websocket_handshakes_total", &[]).await;
         (opened == 5.0 && gateway.metric("tidegate_websocket_connections", &[]).await == 0.0).then_some(())

@@ -1,0 +1,205 @@
+//! One request, from its head to its line in the log.
+//!
+//! `begin` goes as far as that can be done without waiting: what the store has for a request as it is, or in parts, is
+//! queued there and then, and `send` is all that is left. HTTP/2 connections begin many before they write. Everything else
+//! goes on with `proceed`.
+
+use std::{sync::Arc, time::Instant};
+
+use http::Method;
+
+use super::{
+    Gateway, Visit,
+    ask::Errand,
+    client::{Client, ClientFault, flush},
+    facts::{CacheWord, Facts},
+    failure::{self, Fault, OwnAnswer},
+    fields::Way,
+    is_ask,
+    watch::Asker,
+};
+use crate::{
+    cache::{
+        CacheStatus, Lookup,
+        conditional::{self, Condition},
+    },
+    clock::Now,
+    wire::{RequestHead, strip_nominated},
+};
+
+/// What the beginning came to.
+pub(super) enum Begun {
+    /// The answer is queued as a whole: to be sent and recorded.
+    Answered(Answered),
+    /// The way is known that is left to go.
+    Onward(Onward),
+}
+
+/// A request that is answered but for the sending.
+pub(super) struct Answered {
+    pub(super) facts: Facts,
+    route: usize,
+    upstream: usize,
+}
+
+/// A request that goes on, with what is known of it.
+pub(super) struct Onward {
+    pub(super) way: Way,
+    pub(super) facts: Facts,
+    /// Where to, or why nowhere.
+    pub(super) course: Result<Course, Fault>,
+}
+
+/// Where a request goes.
+pub(super) enum Course {
+    /// To its route's upstream; with what the ask lane is to do there, if that is its lane.
+    Forward { route: usize, upstream: usize, errand: Option<Errand> },
+    /// To the same place on https.
+    Redirect,
+}
+
+impl Gateway {
+    /// Takes a request as far as that goes without waiting.
+    pub(super) fn begin<C: Client>(self: &Arc<Self>, client: &mut C, request: &mut RequestHead) -> Begun {
+        // What the client says to this hop alone chooses no route and no stored answer, as the backend never sees it.
+        strip_nominated(&mut request.fields);
+        let way = self.way(request, client.info());
+        let mut facts = Facts::new(Now::read(), way.client);
+        let (route, upstream) = match self.route(client, request, &mut facts) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Begun::Onward(Onward { way, facts, course: Ok(Course::Redirect) }),
+            Err(fault) => return Begun::Onward(Onward { way, facts, course: Err(fault) }),
+        };
+        if !is_ask(request) {
+            return Begun::Onward(Onward { way, facts, course: Ok(Course::Forward { route, upstream, errand: None }) });
+        }
+        let mut visit = Visit { request, way, route, upstream, facts };
+        let looked = self.look(client, &mut visit);
+        let facts = visit.facts;
+        match looked {
+            Ok(None) => Begun::Answered(Answered { facts, route, upstream }),
+            Ok(errand) => Begun::Onward(Onward { way, facts, course: Ok(Course::Forward { route, upstream, errand }) }),
+            Err(fault) => Begun::Onward(Onward { way, facts, course: Err(fault) }),
+        }
+    }
+
+    /// Queues what the store has for a GET or HEAD, if it may be given as it is; else says what is to be asked of the backend.
+    fn look<C: Client>(self: &Arc<Self>, client: &mut C, visit: &mut Visit<'_>) -> Result<Option<Errand>, Fault> {
+        if !visit.route(self).cache.enabled {
+            return Ok(Some(Errand::Pass(None)));
+        }
+        let policy = &self.policies[visit.route];
+        let looked = visit.with_key(self, |key| self.cache.lookup(key, visit.request, policy, visit.facts.now));
+        let word = |ttl: i64| if ttl < 0 { CacheWord::Stale } else { CacheWord::Hit };
+        match looked {
+            Lookup::Hit { stored, age, ttl } => {
+                visit.facts.cache = word(ttl);
+                self.answer_stored(client, visit, &stored, age, CacheStatus::Hit { ttl });
+            }
+            Lookup::Part { stored, age, ttl, wanted } => {
+                visit.facts.cache = word(ttl);
+                let status = CacheStatus::Hit { ttl };
+                match conditional::evaluate(visit.request, &stored.answer) {
+                    Condition::NotModified => self.answer_stored(client, visit, &stored, age, status),
+                    Condition::Proceed => self.answer_part(client, visit, &stored, age, status, &wanted),
+                }
+            }
+            Lookup::StaleWhileRevalidate { stored, age, ttl } => {
+                visit.facts.cache = CacheWord::Stale;
+                self.answer_range(client, visit, &stored, age, CacheStatus::Refreshing { ttl });
+                self.refresh(visit, client.info(), &stored);
+            }
+            Lookup::Miss(reason) => return Ok(Some(Errand::Fill(reason))),
+            Lookup::Revalidate { stored, reason } => return Ok(Some(Errand::Revalidate(stored, reason))),
+            Lookup::Range { ask, reason } => return Ok(Some(Errand::Range(ask, reason))),
+            Lookup::Pass(reason) => return Ok(Some(Errand::Pass(Some(reason)))),
+            Lookup::Marked { until } => return Ok(Some(Errand::Marked(until))),
+            Lookup::GatewayTimeout => return Err(Fault::OnlyIfCached),
+        }
+        Ok(None)
+    }
+
+    /// The end of a journey that was nearly over when it had begun: the answer that is queued is sent.
+    pub(super) async fn send<C: Client>(&self, client: &mut C, request: &RequestHead, answered: Answered) -> Instant {
+        let Answered { facts, route, upstream } = answered;
+        let asker = Asker { request, client: client.info().client.map(|_| facts.client), route, upstream };
+        let mut watchdog = client.lend_watchdog();
+        let (outcome, row) = self.watched(asker, &mut watchdog, facts.now, async { Ok(flush(client).await?) }).await;
+        client.return_watchdog(watchdog);
+        self.close_row(row, &outcome, client);
+        self.end(client, request, facts, outcome).await
+    }
+
+    /// The journey of a request from where it may have to wait.
+    pub(super) async fn proceed<C: Client>(
+        self: &Arc<Self>,
+        client: &mut C,
+        request: &RequestHead,
+        onward: Onward,
+    ) -> Instant {
+        let Onward { way, mut facts, course } = onward;
+        let outcome = match course {
+            Ok(Course::Forward { route, upstream, errand }) => {
+                let asker = Asker { request, client: client.info().client.map(|_| way.client), route, upstream };
+                let (mut watchdog, now) = (client.lend_watchdog(), facts.now);
+                let mut visit = Visit { request, way, route, upstream, facts };
+                let work = async {
+                    if let Some(errand) = errand {
+                        self.ask(client, &mut visit, errand).await
+                    } else if self.is_purge(&visit) {
+                        Box::pin(self.purge(client, &mut visit)).await
+                    } else {
+                        Box::pin(self.relay(client, &mut visit)).await
+                    }
+                };
+                let (outcome, row) = self.watched(asker, &mut watchdog, now, work).await;
+                client.return_watchdog(watchdog);
+                self.close_row(row, &outcome, client);
+                facts = visit.facts;
+                outcome
+            }
+            Ok(Course::Redirect) => self.redirect(client, request, &mut facts).await,
+            Err(fault) => Err(fault),
+        };
+        self.end(client, request, facts, outcome).await
+    }
+
+    /// The last steps of every journey.
+    async fn end<C: Client>(
+        &self,
+        client: &mut C,
+        request: &RequestHead,
+        mut facts: Facts,
+        outcome: Result<(), Fault>,
+    ) -> Instant {
+        if let Err(fault) = outcome {
+            self.count_limit(&fault);
+            failure::fail(client, request, &mut facts, &fault).await;
+        }
+        self.record(&mut facts, request, client)
+    }
+
+    /// The same target on https. 308 keeps the method and the body (RFC 9110 §15.4.9); GET and HEAD get the 301 that
+    /// every client knows.
+    async fn redirect<C: Client>(&self, client: &mut C, request: &RequestHead, facts: &mut Facts) -> Result<(), Fault> {
+        let host = request.host();
+        if host.is_empty() {
+            return Err(Fault::NoRoute);
+        }
+        let location = format!("https://{host}{}", if request.target == "*" { "/" } else { &request.target });
+        let status = if matches!(request.method, Method::GET | Method::HEAD) { 301 } else { 308 };
+        let fields = [("Location", location.as_str())];
+        let own = OwnAnswer { status, message: "This page is served over https.", fields: &fields };
+        failure::answer(client, request, facts, &own).await;
+        Ok(())
+    }
+
+    fn count_limit(&self, fault: &Fault) {
+        match fault {
+            Fault::Client(ClientFault::BodyTooLarge) => self.metrics.limit_hits.add("body_bytes", 1),
+            Fault::Client(ClientFault::BodyTimeout) => self.metrics.limit_hits.add("body_rate", 1),
+            Fault::Client(ClientFault::SendTimeout) => self.metrics.limit_hits.add("send_timeout", 1),
+            _ => {}
+        }
+    }
+}
