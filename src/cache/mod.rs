@@ -20,8 +20,8 @@
 //! 4. [`Lookup::Range`]: [`Cache::join_range`], or ask the backend as [`RangeAsk`] says, with [`Cache::begin_unasked`]
 //!    taken before. A 206 goes to [`Cache::storable_part`] and [`Leader::begin_part`], a 200 is stored like any other, and
 //!    what else comes is declined.
-//! 5. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Reason::Uncacheable`] show the
-//!    head to [`Cache::weigh_passed`]; a 200 to HEAD, if an answer is stored, to [`Cache::headed`]. After a 2xx or 3xx to an
+//! 5. [`Lookup::Pass`]: ask the backend with the request as it is and store nothing; for [`Lookup::Marked`] show the head
+//!    to [`Cache::weigh_passed`]; a 200 to HEAD, if an answer is stored, to [`Cache::headed`]. After a 2xx or 3xx to an
 //!    unsafe method: [`Cache::invalidate`]; then the answer to a POST may be one to GETs ([`Cache::storable_for_get`]).
 //!
 //! A miss is sent on with the backend's own head; `Answer::head` is for everybody who comes after.
@@ -42,7 +42,10 @@ mod status;
 mod store;
 mod stored;
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Instant,
+};
 
 use account::{Account, Charge};
 pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, PartFill, Reader};
@@ -129,8 +132,14 @@ pub enum Lookup {
     },
     /// Fetch it through [`Cache::begin_fill`]; the answer may be stored.
     Miss(Reason),
-    /// Fetch it without queueing, and don't store: the request or an earlier answer forbids it.
+    /// Fetch it without queueing, and don't store: the request forbids it.
     Pass(Reason),
+    /// The same because an earlier answer was not storable or kept others waiting ([`Reason::Uncacheable`]); show the head to
+    /// [`Cache::weigh_passed`].
+    Marked {
+        /// Nobody queues until then.
+        until: Instant,
+    },
     /// `only-if-cached` and nothing usable: 504 (RFC 9111 §5.2.1.7).
     GatewayTimeout,
 }
@@ -170,6 +179,7 @@ impl Cache {
             | Lookup::Range { reason, .. } => {
                 self.metrics.misses.add(*reason, 1);
             }
+            Lookup::Marked { .. } => self.metrics.misses.add(Reason::Uncacheable, 1),
             Lookup::GatewayTimeout => {}
         }
         found
@@ -229,7 +239,7 @@ impl Cache {
             Found::Stored(stored) => stored,
             Found::OtherVariants => return missing(Reason::VaryMiss),
             Found::DontQueue(until) if now.instant < until && is_ranged => return missing(Reason::Uncacheable),
-            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Pass(Reason::Uncacheable)),
+            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Marked { until }),
             Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
         };
         // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
@@ -274,9 +284,16 @@ impl Cache {
         self.within_bounds(policy::storable(exchange, head)?)
     }
 
-    /// For the head of an answer to a request that passed because nobody queues for its key ([`Reason::Uncacheable`]). If
-    /// such an answer may be stored, the next request queues again; else says why not, and the key stays marked.
-    pub fn weigh_passed(&self, key: &[u8], exchange: &Exchange<'_>, head: &ResponseHead) -> Option<Reason> {
+    /// For the head of an answer to a request that passed because nobody queues for its key until then
+    /// ([`Lookup::Marked`]). If such an answer may be stored, the next request queues again; else says why not, and the key
+    /// stays marked. The key is only asked for where the mark is to be changed.
+    pub fn weigh_passed(
+        &self,
+        key: impl FnOnce() -> Vec<u8>,
+        exchange: &Exchange<'_>,
+        head: &ResponseHead,
+        until: Instant,
+    ) -> Option<Reason> {
         // A 304 to the client's own condition speaks for the answer that it stands for (RFC 9110 §15.4.5).
         let storable = match head.status {
             304 => self.storable(exchange, &ResponseHead { status: 200, ..head.clone() }),
@@ -284,16 +301,18 @@ impl Cache {
         };
         let reason = match storable {
             Ok(_) => {
-                self.flights.locked(key, || self.store.unmark(key));
+                let key = key();
+                self.flights.locked(&key, || self.store.unmark(&key));
                 return None;
             }
             Err(reason) => Some(reason).filter(|reason| reason.concerns_the_resource())?,
         };
         self.metrics.refused.add(reason, 1);
         let now = exchange.answered.instant;
-        // Writing costs more than looking, so not with every answer.
-        if self.store.marked_until(key).is_some_and(|until| until < now + DONT_QUEUE / 2) {
-            self.flights.locked(key, || self.store.dont_queue(key, now + DONT_QUEUE));
+        // Writing costs much, so not with every answer.
+        if until < now + DONT_QUEUE / 2 {
+            let key = key();
+            self.flights.locked(&key, || self.store.renew_mark(&key, now + DONT_QUEUE));
         }
         Some(reason)
     }

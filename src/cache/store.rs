@@ -273,19 +273,23 @@ impl Store {
         }
     }
 
-    /// How long the key is marked for; the mark may have run out.
-    pub(crate) fn marked_until(&self, key: &[u8]) -> Option<Instant> {
-        match self.index.get(key) {
-            Some(Entry::DontQueue(mark)) => Some(mark.until),
-            _ => None,
+    /// Marks the key for longer, if it is still marked.
+    pub(crate) fn renew_mark(&self, key: &[u8], until: Instant) {
+        if self.is_marked(key) {
+            self.dont_queue(key, until);
         }
     }
 
     /// Takes the mark away.
     pub(crate) fn unmark(&self, key: &[u8]) {
-        if self.marked_until(key).is_some() {
+        if self.is_marked(key) {
             self.table.invalidate(key);
         }
+    }
+
+    /// Whether there is a mark; it may have run out.
+    fn is_marked(&self, key: &[u8]) -> bool {
+        matches!(self.index.get(key), Some(Entry::DontQueue(_)))
     }
 
     /// Shows the resources that may hold an answer of these, until `visit` returns false. A part of the index is locked meanwhile.

@@ -57,10 +57,17 @@ impl Gateway {
         if let Some(chosen) = chosen {
             fields::set_sticky_cookie(&mut head, visit.request, chosen);
         }
-        if let Some(status) = status.filter(|_| self.config.cache.status_field) {
-            with_text(status, |text| head.fields.push("Cache-Status", text));
+        if let Some(status) = status {
+            self.add_status(&mut head, status);
         }
         client.start(&head, length);
+    }
+
+    /// Adds Cache-Status, where it is on.
+    pub(super) fn add_status(&self, head: &mut ResponseHead, status: CacheStatus) {
+        if self.config.cache.status_field {
+            with_text(status, |text| head.fields.push("Cache-Status", text));
+        }
     }
 
     /// Sends a body that is still arriving, at this client's pace.

@@ -102,11 +102,11 @@ impl Gateway {
         let opened = loop {
             match timeout(place.kind.patience(), fetch.opening.alone()).await {
                 Ok(opened) => break opened.map_err(Fault::Backend),
-                Err(_) if fetch.leader.is_awaited() => {}
+                Err(_) if fetch.aim.leader.is_awaited() => {}
                 Err(_) => return self.background.ended.add((place.kind, "given_up"), 1),
             }
         };
-        let settled = self.settle(fetch, &request, opened).await;
+        let settled = self.settle(fetch.aim, &request, opened);
         self.background.ended.add((place.kind, settled.label()), 1);
         if let Settled::Growing(growing) = settled {
             growing.pump();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::{
     cache::{Answer, CacheStatus},
-    net::ClientInfo,
+    net::{ClientInfo, Watchdog},
     wire::{BadBody, Fields, ResponseHead},
 };
 
@@ -103,6 +103,14 @@ pub(super) trait Client: Send {
 
     /// Ready when the client has gone away.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<ClientFault>;
+
+    /// A timer for as long as the request is answered, which may have been running; to be given back.
+    fn lend_watchdog(&mut self) -> Watchdog {
+        Watchdog::default()
+    }
+
+    /// The timer is not needed any more.
+    fn return_watchdog(&mut self, _watchdog: Watchdog) {}
 
     /// The answer can't be completed: it must not look whole to the client (RFC 9112 §8, RFC 9113 §8.1).
     fn abandon(&mut self);

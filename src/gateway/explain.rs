@@ -4,7 +4,7 @@ use std::{fmt::Write, net::IpAddr, time::Duration};
 
 use http::Method;
 
-use super::{Gateway, Visit, facts::Facts, fields::Way, is_ask};
+use super::{Gateway, Visit, facts::Facts, fields::Way, is_ask, settled::Why};
 use crate::{
     cache::{
         CacheStatus, Exchange, Lookup, RangeAsk, Reason, Stored,
@@ -140,7 +140,7 @@ impl Gateway {
                 let weigh = |exchange: &Exchange<'_>| self.cache.storable_for_get(exchange, head).map(drop);
                 self.answer_explained(visit, head, reason, weigh, story);
             }
-            None => story.push(("cache_status", status_of(forwarded(reason, false, None)))),
+            None => story.push(("cache_status", status_of(Why { reason, detail: None }.forwarded(false, None)))),
         }
     }
 
@@ -170,7 +170,7 @@ impl Gateway {
             (Some(head), Some(reason)) => match validated(&looked).filter(|_| head.status == 304) {
                 Some(stored) => self.validation_explained(visit, stored, head, reason, story),
                 None => {
-                    let passes = matches!(looked, Lookup::Pass(_)).then_some(reason);
+                    let passes = matches!(looked, Lookup::Pass(_) | Lookup::Marked { .. }).then_some(reason);
                     let part = matches!(looked, Lookup::Range { .. }) && head.status == 206;
                     let weigh = |exchange: &Exchange<'_>| match passes {
                         Some(reason) => Err(reason),
@@ -181,7 +181,9 @@ impl Gateway {
                 }
             },
             (Some(_), None) => story.push(("answer", "not asked for: the stored one is given".to_owned())),
-            (None, Some(reason)) => story.push(("cache_status", status_of(forwarded(reason, false, None)))),
+            (None, Some(reason)) => {
+                story.push(("cache_status", status_of(Why { reason, detail: None }.forwarded(false, None))))
+            }
             (None, None) => {}
         }
     }
@@ -202,7 +204,7 @@ impl Gateway {
         let explained = Explanation { refused: weigh(&exchange).err(), ..explain(&exchange, head) };
         let refused = explained.refused;
         let detail = refused.filter(|refused| *refused != reason);
-        story.push(("cache_status", status_of(forwarded(reason, refused.is_none(), detail))));
+        story.push(("cache_status", status_of(Why { reason, detail: None }.forwarded(refused.is_none(), detail))));
         let left = explained.lifetime.saturating_sub(explained.age);
         story.extend(terms(&explained, answered, i64::try_from(left).unwrap_or(i64::MAX)));
         if refused.is_none()
@@ -226,13 +228,7 @@ impl Gateway {
         match explain_validated(&stored.answer, &exchange, head) {
             Ok(explained) => {
                 let detail = explained.refused;
-                let status = CacheStatus::Forwarded {
-                    reason,
-                    status: Some(304),
-                    stored: detail.is_none(),
-                    collapsed: false,
-                    detail,
-                };
+                let status = Why { reason, detail: None }.told(304, detail.is_none(), detail);
                 story.push(("cache_status", status_of(status)));
                 let left = explained.lifetime.saturating_sub(explained.age);
                 story.extend(terms(&explained, now, i64::try_from(left).unwrap_or(i64::MAX)));
@@ -278,12 +274,9 @@ fn told(looked: &Lookup) -> (String, Option<Reason>) {
         Lookup::Range { reason, .. } => because("miss, of a range", reason),
         Lookup::Miss(reason) => because("miss", reason),
         Lookup::Pass(reason) => because("pass", reason),
+        Lookup::Marked { .. } => because("pass", &Reason::Uncacheable),
         Lookup::GatewayTimeout => ("504: only-if-cached, and nothing is stored that would do".to_owned(), None),
     }
-}
-
-fn forwarded(reason: Reason, stored: bool, detail: Option<Reason>) -> CacheStatus {
-    CacheStatus::Forwarded { reason, status: None, stored, collapsed: false, detail }
 }
 
 fn status_of(status: CacheStatus) -> String {

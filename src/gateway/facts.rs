@@ -2,7 +2,6 @@
 
 use std::{
     net::IpAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -40,8 +39,8 @@ pub(super) struct Facts {
     /// The client's address as believed (behind trusted proxies: what they say).
     pub(super) client: IpAddr,
     pub(super) route: Option<usize>,
-    /// The server that was asked last.
-    pub(super) server: Option<Arc<str>>,
+    /// The server that was asked last: its place among those of the route's upstream.
+    pub(super) server: Option<usize>,
     pub(super) status: u16,
     pub(super) cache: CacheWord,
     pub(super) failure: &'static str,
@@ -88,7 +87,7 @@ impl Facts {
                 pair[0] = HEXADECIMAL[usize::from(byte >> 4)];
                 pair[1] = HEXADECIMAL[usize::from(byte & 15)];
             }
-            String::from_utf8_lossy(&digits).into_owned()
+            std::str::from_utf8(&digits).unwrap_or_default().to_owned()
         })
     }
 }
@@ -146,7 +145,7 @@ impl Gateway {
             received: 0,
             duration: Duration::ZERO,
             route: facts.route.map_or("", |route| &self.config.routes[route].name),
-            upstream: facts.server.as_deref(),
+            upstream: self.server_name(facts).map(|name| &**name),
             cache: facts.cache.label(),
             failure: facts.failure,
             referer: request.fields.get("referer").unwrap_or_default(),

@@ -30,9 +30,14 @@ const WHOLE_MAX: usize = 64 * 1024;
 /// One fetch for everybody.
 pub(super) struct Fetch {
     pub(super) opening: Opening,
+    pub(super) aim: Aim,
+}
+
+/// What a fetch is for.
+pub(super) struct Aim {
     pub(super) leader: Leader,
     /// What is validated by it.
-    pub(super) stored: Option<Arc<Stored>>,
+    stored: Option<Arc<Stored>>,
     /// What is completed by it.
     gap: Option<Gap>,
     route: usize,
@@ -102,7 +107,7 @@ impl Gateway {
             outgoing.fields.push(name, value);
         }
         let opening = self.opening(visit, outgoing, Sending::Repeatable, now);
-        Fetch { opening, leader, stored, gap, route: visit.route, requested: now }
+        Fetch { opening, aim: Aim { leader, stored, gap, route: visit.route, requested: now } }
     }
 
     /// The request as it serves everybody: without this client's conditions and range, with the store's (RFC 9111 §4.3.1).
@@ -116,9 +121,8 @@ impl Gateway {
     }
 
     /// Decides what becomes of the answer to a fetch, and tells the cache. `request` is the one that it was made for.
-    pub(super) async fn settle(&self, fetch: Fetch, request: &RequestHead, opened: Opened<Fault>) -> Settled {
-        let Fetch { leader, stored, gap, route, requested, .. } = fetch;
-        let answered = Now::read();
+    pub(super) fn settle(&self, aim: Aim, request: &RequestHead, opened: Opened<Fault>) -> Settled {
+        let Aim { leader, stored, gap, route, requested } = aim;
         if let Some(stored) = &stored
             && self.may_stand_in(request, route, stored, &opened)
         {
@@ -129,7 +133,8 @@ impl Gateway {
             Ok(opened) => opened,
             Err(fault) => return Settled::Failed(fault),
         };
-        let exchange = cache::Exchange { request, policy: &self.policies[route], requested, answered };
+        let policy = &self.policies[route];
+        let exchange = cache::Exchange { request, policy, requested, answered: transfer.answered };
         if let (304, Some(stored)) = (head.status, &stored) {
             transfer.finish_unread();
             let edit = |merged: &mut ResponseHead| self.answer_fields(merged, &self.config.routes[route]);
@@ -154,22 +159,21 @@ impl Gateway {
             Ok(plan) if plan.answer().length.is_none() && request.fields.contains("range") => Err(Reason::TooLarge),
             weighed => weighed,
         };
-        self.weighed(leader, weighed, (transfer, head), route, answered).await
+        self.weighed(leader, weighed, (transfer, head), route)
     }
 
     /// Keeps an answer that may be kept, and lets go of the fetch of any other.
-    pub(super) async fn weighed(
+    pub(super) fn weighed(
         &self,
         leader: Leader,
         weighed: Result<Plan, Reason>,
         (transfer, head): (Transfer, ResponseHead),
         route: usize,
-        answered: Now,
     ) -> Settled {
         match weighed {
-            Ok(plan) => keep(leader, self.edited(route, plan), transfer, head).await,
+            Ok(plan) => keep(leader, plan.edit(self.edits(route)), transfer, head),
             Err(reason) => {
-                leader.pass(reason, head.status, answered);
+                leader.pass(reason, head.status, transfer.answered);
                 Settled::Unshared(transfer, head, Vec::new(), reason)
             }
         }
@@ -191,19 +195,17 @@ impl Gateway {
         self.cache.stale_usable(request, &stored.answer, failure, &self.policies[route], Now::read())
     }
 
-    /// The stored answer carries the route's edits, so that a hit need not do them again.
-    pub(super) fn edited(&self, route: usize, plan: Plan) -> Plan {
+    /// What the route changes in an answer, if anything. A stored answer carries it, so that a hit need not do it again.
+    pub(super) fn edits(&self, route: usize) -> Option<impl FnOnce(&mut ResponseHead)> {
         let route = &self.config.routes[route];
-        if !self.config.forward.via && route.response_fields.is_empty() {
-            return plan;
-        }
-        plan.edit(|head| self.answer_fields(head, route))
+        let changes = self.config.forward.via || !route.response_fields.is_empty();
+        changes.then_some(|head: &mut ResponseHead| self.answer_fields(head, route))
     }
 }
 
 /// Keeps an answer: at once if it is small and here, else as it comes.
-pub(super) async fn keep(leader: Leader, plan: Plan, mut transfer: Transfer, head: ResponseHead) -> Settled {
-    let (pieces, ended) = match transfer.take_ready(WHOLE_MAX).await {
+pub(super) fn keep(leader: Leader, plan: Plan, mut transfer: Transfer, head: ResponseHead) -> Settled {
+    let (pieces, ended) = match transfer.take_ready(WHOLE_MAX) {
         Ok(ready) => ready,
         Err(failure) => return Settled::Failed(failure.into()),
     };
@@ -263,25 +265,29 @@ impl Trouble {
 
 /// Goes at the pace of the backend; the client that asked first may have gone.
 async fn pump(mut transfer: Transfer, mut fill: Fill) {
-    loop {
+    if bring(&mut transfer, &mut fill, u64::MAX).await.is_some() {
+        transfer.finish_unread();
+        fill.finish();
+    }
+}
+
+/// Brings at most `most` bytes of the body into a fill, and says how many were left when it ended. `None`: nobody is served
+/// by going on, or the body broke off or was longer; then the fill is to be dropped, which tells its readers.
+pub(super) async fn bring(transfer: &mut Transfer, fill: &mut Fill, most: u64) -> Option<u64> {
+    let mut left = most;
+    while left > 0 {
         fill.ready().await;
         if !fill.is_wanted() {
-            return;
+            return None;
         }
-        match transfer.next_piece().await {
-            Ok(Some(piece)) => fill.push(piece),
-            Ok(None) => {
-                transfer.finish_unread();
-                fill.finish();
-                return;
-            }
-            // The reason is counted with the exchange; the readers are told that the body broke off.
-            Err(failure) => {
-                transfer.broke_off(&failure);
-                return fill.fail();
-            }
-        }
+        // The reason is counted with the exchange.
+        let Some(piece) = transfer.next_piece().await.inspect_err(|failure| transfer.broke_off(failure)).ok()? else {
+            break;
+        };
+        left = left.checked_sub(piece.len() as u64)?;
+        fill.push(piece);
     }
+    Some(left)
 }
 
 /// What a request asks of its own answer alone (RFC 9110 §13.1, §14.2).

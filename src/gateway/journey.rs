@@ -114,6 +114,7 @@ impl Gateway {
             Lookup::Revalidate { stored, reason } => return Ok(Some(Errand::Revalidate(stored, reason))),
             Lookup::Range { ask, reason } => return Ok(Some(Errand::Range(ask, reason))),
             Lookup::Pass(reason) => return Ok(Some(Errand::Pass(Some(reason)))),
+            Lookup::Marked { until } => return Ok(Some(Errand::Marked(until))),
             Lookup::GatewayTimeout => return Err(Fault::OnlyIfCached),
         }
         Ok(None)
@@ -123,9 +124,12 @@ impl Gateway {
     pub(super) async fn send<C: Client>(&self, client: &mut C, request: &RequestHead, answered: Answered) -> Instant {
         let Answered { facts, route, upstream } = answered;
         let asker = Asker { request, client: client.info().client.map(|_| facts.client), route, upstream };
+        let mut watchdog = client.lend_watchdog();
         let track = Track::default();
         let observed = &mut Observed::new(client, &track);
-        let (outcome, row) = self.watched(asker, &track, async { Ok(flush(observed).await?) }).await;
+        let work = async { Ok(flush(observed).await?) };
+        let (outcome, row) = self.watched(asker, &track, &mut watchdog, facts.now, work).await;
+        client.return_watchdog(watchdog);
         self.close_row(row, &outcome, client);
         self.end(client, request, facts, outcome).await
     }
@@ -141,6 +145,7 @@ impl Gateway {
         let outcome = match course {
             Ok(Course::Forward { route, upstream, errand }) => {
                 let asker = Asker { request, client: client.info().client.map(|_| way.client), route, upstream };
+                let (mut watchdog, now) = (client.lend_watchdog(), facts.now);
                 let mut visit = Visit { request, way, route, upstream, facts };
                 let track = Track::default();
                 let observed = &mut Observed::new(client, &track);
@@ -153,7 +158,8 @@ impl Gateway {
                         Box::pin(self.relay(observed, &mut visit)).await
                     }
                 };
-                let (outcome, row) = self.watched(asker, &track, work).await;
+                let (outcome, row) = self.watched(asker, &track, &mut watchdog, now, work).await;
+                client.return_watchdog(watchdog);
                 self.follow_fallen(upstream);
                 self.close_row(row, &outcome, client);
                 facts = visit.facts;

@@ -1,12 +1,13 @@
 //! The journey of a request; the one place where the parts meet.
 //!
 //! A connection is read by `http1` or `http2`. Each request then goes: route → guards → lane → answer → record; what needs
-//! no waiting is done first, a stored answer included (`journey`). The lane is `ask` (GET and HEAD without a body: the store, a shared fetch, or the backend), `relay` (everything else) or
-//! `upgrade` (a WebSocket handshake, then a tunnel). `ask` and `relay` bring bytes to a `Client` and get them from a
-//! `Transfer`, which an `Opening` has begun, and `answer` sends what was found. A `Fetch` serves many, and goes on in the
-//! `background` when its client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself,
-//! `facts` what is counted, and `watch` makes an answer that stays open known, as its `observed` client tells of it. For operators: `purge` takes answers of a
-//! URL out, `explain` tells in words what would become of a request.
+//! no waiting is done first, a stored answer included (`journey`). The lane is `ask` (GET and HEAD without a body: the
+//! store, a shared fetch, or the backend), `relay` (everything else) or `upgrade` (a WebSocket handshake, then a tunnel).
+//! `ask` and `relay` bring bytes to a `Client` and get them from a `Transfer`, which an `Opening` has begun, and `answer`
+//! sends what was found. A `Fetch` serves many, comes to something `settled`, and goes on in the `background` when its
+//! client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself, `facts` what is counted,
+//! and `watch` makes an answer that stays open known, as its `observed` client tells of it. For operators: `purge` takes
+//! answers of a URL out, `explain` tells in words what would become of a request.
 
 mod answer;
 mod ask;
@@ -29,6 +30,7 @@ mod parts;
 mod purge;
 mod ranged;
 mod relay;
+mod settled;
 mod transfer;
 mod upgrade;
 mod watch;
@@ -52,6 +54,7 @@ use self::{
     fields::Way,
     metrics::Metrics,
     opening::{Opened, Opening, Sending},
+    transfer::Transfer,
     upgrade::OpenTunnel,
 };
 use crate::{
@@ -260,21 +263,34 @@ impl Gateway {
     fn opening(&self, visit: &Visit<'_>, outgoing: Outgoing, sending: Sending, now: Now) -> Opening {
         let upstream = &self.upstreams[visit.upstream];
         let affinity = fields::affinity(upstream.config.sticky.as_ref(), visit.request, visit.way.client);
-        Opening::new(upstream, outgoing, affinity, sending, now.instant)
+        Opening::new(upstream, outgoing, affinity, sending, now)
     }
 
-    /// Sends a request to the visit's upstream and waits for the head of the answer.
+    /// Sends a request to the visit's upstream, `now`, and waits for the head of the answer.
     async fn open<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
         outgoing: Outgoing,
         sending: Sending,
+        now: Now,
     ) -> Opened<Fault> {
-        let mut opening = self.opening(visit, outgoing, sending, Now::read());
+        let mut opening = self.opening(visit, outgoing, sending, now);
         let opened = opening.with_client(client).await;
         visit.facts.server = opening.server();
         opened
+    }
+
+    /// A request that went to the backend at `requested`, for the cache's decisions about its answer.
+    fn exchange<'v>(&'v self, visit: &Visit<'v>, requested: Now, transfer: &Transfer) -> cache::Exchange<'v> {
+        let policy = &self.policies[visit.route];
+        cache::Exchange { request: visit.request, policy, requested, answered: transfer.answered }
+    }
+
+    /// The address of the server that was asked last, as configured.
+    fn server_name(&self, facts: &Facts) -> Option<&Arc<str>> {
+        let RouteAction::Forward { upstream } = self.config.routes[facts.route?].action else { return None };
+        Some(self.upstreams[upstream].server_name(facts.server?))
     }
 }
 

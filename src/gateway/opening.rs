@@ -8,12 +8,12 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
+    task::{Context, Poll, ready},
 };
 
 use super::{client::Client, failure::Fault, transfer::Transfer};
 use crate::{
+    clock::Now,
     upstream::{Affinity, Chosen, Exchange, Failure, Outgoing, Purpose, Upstream},
     wire::{ResponseHead, strip_hop_by_hop},
 };
@@ -31,16 +31,17 @@ pub(super) enum Sending {
 /// One request until the final head of its answer is there.
 pub(super) struct Opening {
     upstream: Arc<Upstream>,
+    request: Outgoing,
     affinity: Affinity,
     sending: Sending,
     /// From when on the time to the head is counted.
-    started: Instant,
+    started: Now,
     /// Servers that this request has failed with.
     tried: Vec<usize>,
     /// A kept connection will do: none has turned out dead so far.
     may_reuse: bool,
     /// The server that was asked last.
-    server: Option<Arc<str>>,
+    server: Option<usize>,
     /// The client has been told of it.
     is_told: bool,
     /// A connection was found, and the body is to go up with the head.
@@ -50,16 +51,16 @@ pub(super) struct Opening {
 
 enum State {
     /// To be sent to a server that is still to be chosen.
-    Unsent(Outgoing),
+    Unsent,
     Dialling(Pin<Box<dyn Future<Output = Dialled> + Send>>),
     /// The head is waited for.
-    Sent(Outgoing, Transfer),
+    Sent(Transfer),
     /// The outcome was given away.
     Over,
 }
 
-/// What was lent to a dial, and what came of it.
-type Dialled = (Outgoing, Chosen, Result<Exchange, Failure>);
+/// The server that was dialled, and what came of it.
+type Dialled = (Chosen, Result<Exchange, Failure>);
 
 /// The exchange and its final head.
 pub(super) type Opened<E> = Result<(Transfer, ResponseHead), E>;
@@ -71,10 +72,11 @@ impl Opening {
         request: Outgoing,
         affinity: Affinity,
         sending: Sending,
-        started: Instant,
+        started: Now,
     ) -> Self {
         Self {
             upstream: upstream.clone(),
+            request,
             affinity,
             sending,
             started,
@@ -83,13 +85,13 @@ impl Opening {
             server: None,
             is_told: false,
             is_new: false,
-            state: State::Unsent(request),
+            state: State::Unsent,
         }
     }
 
-    /// The server that was asked last.
-    pub(super) fn server(&self) -> Option<Arc<str>> {
-        self.server.clone()
+    /// The server that was asked last: its place among the upstream's.
+    pub(super) fn server(&self) -> Option<usize> {
+        self.server
     }
 
     /// Waits for the final head together with the client: its body goes up, interim heads come down at once, and it is
@@ -106,7 +108,7 @@ impl Opening {
     fn poll_with_client<C: Client>(&mut self, client: &mut C, cx: &mut Context<'_>) -> Poll<Opened<Fault>> {
         loop {
             let uploaded = match &mut self.state {
-                State::Sent(_, transfer) => transfer.poll_upload(client, cx),
+                State::Sent(transfer) => transfer.poll_upload(client, cx),
                 _ => Poll::Pending,
             };
             // An answer that came before the body was whole counts more than the body's fault.
@@ -120,8 +122,8 @@ impl Opening {
                 break;
             }
         }
-        if let Some(server) = self.server.as_ref().filter(|_| !self.is_told) {
-            client.asking(server);
+        if let Some(server) = self.server.filter(|_| !self.is_told) {
+            client.asking(self.upstream.server_name(server));
             self.is_told = true;
         }
         if client.queued() > 0
@@ -139,7 +141,7 @@ impl Opening {
 
     fn transfer(&self) -> Option<&Transfer> {
         match &self.state {
-            State::Sent(_, transfer) => Some(transfer),
+            State::Sent(transfer) => Some(transfer),
             _ => None,
         }
     }
@@ -151,69 +153,76 @@ impl Opening {
             if self.is_new {
                 return Poll::Pending;
             }
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Unsent(request) => self.state = self.send(request)?,
-                State::Dialling(mut dial) => match dial.as_mut().poll(cx) {
-                    Poll::Pending => {
-                        self.state = State::Dialling(dial);
-                        return Poll::Pending;
+            let head = match &mut self.state {
+                State::Unsent => {
+                    self.send()?;
+                    continue;
+                }
+                State::Dialling(dial) => {
+                    match ready!(dial.as_mut().poll(cx)) {
+                        (chosen, Ok(exchange)) => self.sent(chosen, exchange),
+                        (chosen, Err(failure)) => self.again(chosen, failure)?,
                     }
-                    Poll::Ready((request, chosen, Ok(exchange))) => self.state = self.sent(request, chosen, exchange),
-                    Poll::Ready((request, chosen, Err(failure))) => {
-                        self.state = self.again(request, chosen, failure)?
-                    }
-                },
-                State::Sent(request, mut transfer) => match transfer.poll_head(&request.method, cx) {
-                    Poll::Ready(Ok(mut head)) if head.is_interim() && head.status != 101 => {
+                    continue;
+                }
+                State::Sent(transfer) => match ready!(transfer.poll_head(&self.request.method, cx)) {
+                    Ok(mut head) if head.is_interim() && head.status != 101 => {
                         strip_hop_by_hop(&mut head.fields);
                         // 100 is the client's end to give: it was not passed on that anybody waits for it.
                         if head.status != 100 {
                             interim(&head);
                         }
-                        self.state = State::Sent(request, transfer);
+                        continue;
                     }
-                    Poll::Ready(Ok(head)) => {
-                        self.upstream.count_first_byte(self.started.elapsed());
-                        return Poll::Ready(Ok((transfer, head)));
-                    }
-                    Poll::Ready(Err(failure)) => self.state = self.again(request, transfer.chosen, failure)?,
-                    Poll::Pending => {
-                        self.state = State::Sent(request, transfer);
-                        return Poll::Pending;
-                    }
+                    head => head,
                 },
                 State::Over => return Poll::Pending,
+            };
+            // Invariant: the state is `Sent`, for the head came from there.
+            let State::Sent(mut transfer) = std::mem::replace(&mut self.state, State::Over) else {
+                return Poll::Pending;
+            };
+            match head {
+                Ok(head) => {
+                    transfer.answered = Now::read();
+                    let took = transfer.answered.instant.saturating_duration_since(self.started.instant);
+                    self.upstream.count_first_byte(took);
+                    return Poll::Ready(Ok((transfer, head)));
+                }
+                Err(failure) => self.again(transfer.chosen, failure)?,
             }
         }
     }
 
     /// Chooses a server, and sends the request where that takes no wait.
-    fn send(&mut self, request: Outgoing) -> Result<State, Failure> {
+    fn send(&mut self) -> Result<(), Failure> {
         let purpose = if self.sending == Sending::Upgrade { Purpose::Tunnel } else { Purpose::Exchange };
         let chosen = self.upstream.choose(&self.affinity, &self.tried, purpose)?;
-        self.server = Some(chosen.name());
+        self.server = Some(chosen.index());
         self.is_told = false;
         if self.may_reuse
-            && let Some(exchange) = chosen.begin_kept(&request)
+            && let Some(exchange) = chosen.begin_kept(&self.request)
         {
-            return Ok(self.sent(request, chosen, exchange));
+            self.sent(chosen, exchange);
+            return Ok(());
         }
-        let upgrade = self.sending == Sending::Upgrade;
+        let (upgrade, request) = (self.sending == Sending::Upgrade, self.request.clone());
         // Also because the room that a TLS handshake needs is not to be carried about by every request.
-        Ok(State::Dialling(Box::pin(async move {
+        self.state = State::Dialling(Box::pin(async move {
             let begun = if upgrade { chosen.begin_upgrade(&request).await } else { chosen.begin(&request).await };
-            (request, chosen, begun)
-        })))
+            (chosen, begun)
+        }));
+        Ok(())
     }
 
-    fn sent(&mut self, request: Outgoing, chosen: Chosen, exchange: Exchange) -> State {
-        let transfer = Transfer::new(chosen, exchange, &request, self.sending == Sending::Upgrade);
+    fn sent(&mut self, chosen: Chosen, exchange: Exchange) {
+        let transfer = Transfer::new(chosen, exchange, &self.request, self.sending == Sending::Upgrade, self.started);
         self.is_new = transfer.is_uploading();
-        State::Sent(request, transfer)
+        self.state = State::Sent(transfer);
     }
 
     /// Goes on with another connection or another server, if that can do no harm.
-    fn again(&mut self, request: Outgoing, mut chosen: Chosen, failure: Failure) -> Result<State, Failure> {
+    fn again(&mut self, mut chosen: Chosen, failure: Failure) -> Result<(), Failure> {
         chosen.settle(Err(&failure));
         if failure.is_stale_connection() && self.sending == Sending::Repeatable && self.may_reuse {
             self.may_reuse = false;
@@ -224,6 +233,7 @@ impl Opening {
             }
         }
         self.upstream.count_retry();
-        Ok(State::Unsent(request))
+        self.state = State::Unsent;
+        Ok(())
     }
 }

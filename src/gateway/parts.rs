@@ -121,12 +121,8 @@ impl Gateway {
             head.reason = reason_for(head.status).as_bytes().into();
         }
         visit.facts.status = head.status;
-        head.fields.push("Age", age.to_string());
-        if self.config.cache.status_field {
-            let mut text = Vec::new();
-            status.write(&mut text);
-            head.fields.push("Cache-Status", text);
-        }
+        head.fields.push("Age", itoa::Buffer::new().format(age));
+        self.add_status(&mut head, status);
         let sum = parts.iter().map(|part| part.before.len() as u64 + part.bytes.end - part.bytes.start).sum::<u64>();
         client.start(&head, BodyLength::Exact(sum + end.len() as u64));
         (parts, end)

@@ -7,13 +7,13 @@ use http::Method;
 
 use super::{
     Gateway, Visit,
-    ask::Why,
     client::Client,
     facts::CacheWord,
     failure::Fault,
     fetch::keep,
     fields::{Lane, is_unkeyed},
     opening::Sending,
+    settled::Why,
     transfer::Transfer,
 };
 use crate::{
@@ -21,7 +21,6 @@ use crate::{
         self, Leader, Moment, Plan, Reason,
         policy::{same_origin_target, tags::invalidated_groups},
     },
-    clock::Now,
     wire::{Framing, ResponseHead},
 };
 
@@ -32,14 +31,14 @@ impl Gateway {
         let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
         let mut sent = self.moment(visit);
-        let (transfer, head) = self.open(client, visit, outgoing, sending).await?;
+        let (transfer, head) = self.open(client, visit, outgoing, sending, visit.facts.now).await?;
         self.invalidate(visit, &head, sent.as_mut());
         let mut why = Why { reason: self.why_relayed(visit), detail: None };
         match sent.filter(|_| head.fields.contains("content-location")) {
             None => {}
             Some(sent) => match self.for_get(visit, &transfer, &head, &sent) {
                 Ok((leader, plan)) => {
-                    let settled = Box::pin(keep(leader, plan, transfer, head)).await;
+                    let settled = keep(leader, plan, transfer, head);
                     return Box::pin(self.answer_settled(client, visit, settled, why)).await.map(drop);
                 }
                 Err(detail) => why.detail = Some(detail).filter(|detail| *detail != why.reason),
@@ -64,9 +63,7 @@ impl Gateway {
         if visit.request.method != Method::POST || !is_kept {
             return None;
         }
-        let mut key = Vec::new();
-        visit.write_key(self, &mut key);
-        Some(self.cache.moment(&key))
+        Some(visit.with_key(self, |key| self.cache.moment(key)))
     }
 
     /// Leave to store the answer to a POST for GETs to come (RFC 9110 §9.3.3), or why not. Not while the request is still
@@ -84,12 +81,10 @@ impl Gateway {
         if transfer.is_uploading() || is_poisoned {
             return Err(Reason::Method);
         }
-        let (policy, now) = (&self.policies[visit.route], visit.facts.now);
-        let exchange = cache::Exchange { request: visit.request, policy, requested: now, answered: Now::read() };
-        let plan = self.cache.storable_for_get(&exchange, head)?;
-        let mut key = Vec::new();
-        visit.write_key(self, &mut key);
-        Ok((self.cache.begin_answered(&key, visit.request, now, sent), self.edited(visit.route, plan)))
+        let now = visit.facts.now;
+        let plan = self.cache.storable_for_get(&self.exchange(visit, now, transfer), head)?;
+        let leader = visit.with_key(self, |key| self.cache.begin_answered(key, visit.request, now, sent));
+        Ok((leader, plan.edit(self.edits(visit.route))))
     }
 
     /// A successful unsafe request changes what is stored for its target and for what it names (RFC 9111 §4.4).

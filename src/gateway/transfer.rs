@@ -6,7 +6,7 @@
 
 use std::{
     future::poll_fn,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     cache::PartFill,
+    clock::Now,
     upstream::{Chosen, Exchange, Failure, INTERIM_MAX, Outgoing},
     wire::{Framing, ResponseHead},
 };
@@ -28,6 +29,8 @@ pub(super) struct Transfer {
     pub(super) exchange: Exchange,
     /// How long the answer's body is, as its head said.
     pub(super) length: BodyLength,
+    /// When the final head came; until then, when the request began.
+    pub(super) answered: Now,
     /// Gathers the body for the store as it passes.
     pub(super) part: Option<Box<PartFill>>,
     /// The request body is not yet at its end.
@@ -40,9 +43,10 @@ pub(super) struct Transfer {
 
 impl Transfer {
     /// An exchange whose request is on its way.
-    pub(super) fn new(chosen: Chosen, exchange: Exchange, request: &Outgoing, upgrade: bool) -> Self {
+    pub(super) fn new(chosen: Chosen, exchange: Exchange, request: &Outgoing, upgrade: bool, began: Now) -> Self {
         let uploading = !matches!(request.framing, Framing::None | Framing::Length(0));
-        Self { chosen, exchange, length: BodyLength::Unknown, part: None, uploading, upgrade, interim: 0 }
+        let (length, answered) = (BodyLength::Unknown, began);
+        Self { chosen, exchange, length, answered, part: None, uploading, upgrade, interim: 0 }
     }
 
     /// The next head, interim (RFC 9110 §15.2) or final; `method` is the request's.
@@ -107,25 +111,25 @@ impl Transfer {
     }
 
     /// The pieces of the body that are here already, at most about `limit` bytes; `true` says that it is complete with them.
-    pub(super) async fn take_ready(&mut self, limit: usize) -> Result<(Vec<Bytes>, bool), Failure> {
+    /// Who wants the rest polls for it.
+    pub(super) fn take_ready(&mut self, limit: usize) -> Result<(Vec<Bytes>, bool), Failure> {
         let (mut pieces, mut bytes) = (Vec::new(), 0);
-        poll_fn(|cx| {
-            while bytes < limit {
-                match self.exchange.poll_body(cx) {
-                    Poll::Ready(Some(piece)) => {
-                        let piece = piece?;
-                        bytes += piece.len();
-                        pieces.push(piece);
-                    }
-                    Poll::Ready(None) => return Poll::Ready(Ok(true)),
-                    Poll::Pending => break,
+        let mut context = Context::from_waker(Waker::noop());
+        while bytes < limit {
+            match self.exchange.poll_body(&mut context) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    bytes += piece.len();
+                    pieces.push(piece);
                 }
+                Poll::Ready(Some(Err(failure))) => {
+                    self.broke_off(&failure);
+                    return Err(failure);
+                }
+                Poll::Ready(None) => return Ok((pieces, true)),
+                Poll::Pending => break,
             }
-            Poll::Ready(Ok(false))
-        })
-        .await
-        .inspect_err(|failure| self.chosen.settle(Err(failure)))
-        .map(|ended| (pieces, ended))
+        }
+        Ok((pieces, false))
     }
 
     /// The next piece of the body; `None` at its end.
@@ -148,7 +152,7 @@ impl Transfer {
 
     /// Gives the connection back after a body that was read to its end, or that is not there.
     pub(super) fn finish_unread(mut self) -> Chosen {
-        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut context = Context::from_waker(Waker::noop());
         if let Poll::Ready(None) = self.exchange.poll_body(&mut context) {
             self.chosen.finish(self.exchange);
         }

@@ -157,7 +157,7 @@ impl Gateway {
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
         let track = Track::default();
         let observed = &mut Observed::new(client, &track);
-        let opening = self.open(observed, visit, outgoing, Sending::Upgrade);
+        let opening = self.open(observed, visit, outgoing, Sending::Upgrade, visit.facts.now);
         let opened = unless_asked(&mut connecting, &track, opening).await;
         let (transfer, mut head) = opened.map_err(|fault| match fault {
             Fault::Backend(Failure::Full) => refused(PermitLimit::Server),
@@ -174,7 +174,7 @@ impl Gateway {
         match verified {
             Ok(session) => Ok(Handshake::Switched(Box::new(Switched { transfer, head, permit, connecting, session }))),
             Err(fault) => {
-                tracing::warn!(reason = fault.label(), server = ?visit.facts.server, "a backend's 101 does not answer the handshake");
+                tracing::warn!(reason = fault.label(), server = ?self.server_name(&visit.facts), "a backend's 101 does not answer the handshake");
                 Err(Failure::BadSwitch.into())
             }
         }
@@ -250,7 +250,7 @@ impl Agreed {
         let Self { chosen, permit, connecting, backend, backend_first, facts, route, subprotocol, session } = self;
         let has_address = client.info().client.is_some();
         let (stream, client_first) = client.into_stream()?;
-        let open = connecting.open(facts.server.as_ref(), subprotocol);
+        let open = connecting.open(gateway.server_name(&facts), subprotocol);
         // What the log says at the end is kept for nothing but the log.
         let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
         let terms = &gateway.terms[route];

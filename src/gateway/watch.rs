@@ -1,7 +1,7 @@
 //! Answers that stay open for long are known to operators, and can be ended by them, as can handshakes.
 //!
-//! What most answers pay for it is a look whether they are there at once, and a few relaxed stores; one that is not sets a
-//! timer.
+//! What most answers pay for it is a look whether they are there at once, and a few relaxed stores; one that is not moves
+//! the connection's timer.
 
 use std::{
     future::{Future, poll_fn},
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
 use super::{
     Gateway,
@@ -20,6 +20,8 @@ use super::{
     observed::Track,
 };
 use crate::{
+    clock::Now,
+    net::Watchdog,
     tunnel::{About, CloseReason, Connecting, Ended, Kind, OpenAnswer, Totals},
     wire::RequestHead,
 };
@@ -35,28 +37,25 @@ pub(super) struct Asker<'r> {
 }
 
 impl Gateway {
-    /// Does the work of an answer, which leaves a track; after a while it is a row, and then it may be ended. Gives the row
-    /// to be closed.
+    /// Does the work of an answer that began `now` and leaves a track; after a while it is a row, and then it may be ended.
+    /// Gives the row to be closed. The watchdog is the connection's, which has no use for it meanwhile.
     pub(super) async fn watched(
         &self,
         asker: Asker<'_>,
         track: &Track,
+        watchdog: &mut Watchdog,
+        now: Now,
         work: impl Future<Output = Result<(), Fault>>,
     ) -> (Result<(), Fault>, Option<OpenAnswer>) {
         let mut work = pin!(work);
-        let mut timer = pin!(None::<Sleep>);
         let mut row = None;
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
             if row.is_none() {
-                if timer.is_none() {
-                    timer.set(Some(sleep(ROW_AFTER)));
-                }
-                if let Some(timer) = timer.as_mut().as_pin_mut() {
-                    ready!(timer.poll(cx));
-                }
+                watchdog.set(Some(now.instant + ROW_AFTER));
+                ready!(watchdog.poll_expired(cx));
             }
             let row = row.get_or_insert_with(|| self.row(asker));
             row.note(&track.progress());

@@ -186,6 +186,11 @@ impl Upstream {
         })
     }
 
+    /// The address of the server in this place, as configured.
+    pub fn server_name(&self, index: usize) -> &Arc<str> {
+        &self.servers[index].name
+    }
+
     /// Whether a request that could not be sent may be tried with another server.
     pub fn may_try_another(&self, tried: &[usize]) -> bool {
         tried.len() <= self.config.retries && self.left(tried).any(|server| !server.is_out())
@@ -273,11 +278,6 @@ impl Chosen {
     /// The server's place among the upstream's.
     pub fn index(&self) -> usize {
         self.server
-    }
-
-    /// The server's address as configured.
-    pub fn name(&self) -> Arc<str> {
-        self.server().name.clone()
     }
 
     /// `name=token` for a client that is to come back to this server, where the upstream is sticky by cookie.

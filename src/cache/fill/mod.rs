@@ -42,8 +42,11 @@ pub enum Begin {
     Follower(Follower),
     /// Somebody has just stored it, after you had looked: send it like a hit.
     Stored(Arc<Stored>),
-    /// Somebody has just found that it is not worth queueing for, after you had looked: as [`Lookup::Pass`].
-    Pass(Reason),
+    /// Somebody has just found that it is not worth queueing for, after you had looked: as [`Lookup::Marked`].
+    Marked {
+        /// Nobody queues until then.
+        until: Instant,
+    },
 }
 
 /// Waits for the leader's answer.
@@ -89,7 +92,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
             cache.count_given(&stored, request, Wants::of(&request.fields), &Wanted::Whole);
             return Begin::Stored(stored);
         }
-        Lookup::Pass(reason @ Reason::Uncacheable) => return Begin::Pass(reason),
+        Lookup::Marked { until } => return Begin::Marked { until },
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,
     };

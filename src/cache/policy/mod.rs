@@ -92,10 +92,13 @@ impl Plan {
         &self.answer
     }
 
-    /// Changes the head as it will be kept; what was decided from the backend's own head stays.
+    /// Changes the head as it will be kept, if there is anything to change; what was decided from the backend's own head
+    /// stays.
     #[must_use]
-    pub fn edit(mut self, edit: impl FnOnce(&mut ResponseHead)) -> Self {
-        self.answer.edit_head(edit);
+    pub fn edit(mut self, edit: Option<impl FnOnce(&mut ResponseHead)>) -> Self {
+        if let Some(edit) = edit {
+            self.answer.edit_head(edit);
+        }
         self
     }
 }

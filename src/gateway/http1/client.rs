@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
 use super::Http1Client;
@@ -17,14 +17,15 @@ use crate::{
         client::{BodyLength, Client, ClientFault},
         upgrade::TunnelClient,
     },
-    net::{ClientInfo, Stream, compact},
+    net::{ClientInfo, Stream, Watchdog, compact, scratch},
     wire::{Decoded, Fields, ResponseHead, Version, body, fields::write_line},
 };
 
 /// Reads of a request body.
 const READ_BODY: usize = 64 * 1024;
 
-/// Bytes that a client may send ahead while its request is answered (pipelining); past it they stay in the socket.
+/// Bytes that a client may send ahead while its request is answered (pipelining); past it, and a last read, they stay in
+/// the socket.
 const AHEAD_MAX: usize = 64 * 1024;
 
 /// Room for what is mostly said behind the lines of a stored head.
@@ -226,8 +227,12 @@ impl Client for Http1Client {
             return Poll::Pending;
         }
         while self.input.len() < AHEAD_MAX {
-            self.input.reserve(512);
-            match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
+            let Self { stream, input, .. } = self;
+            let read = scratch::poll_read(stream, cx, |bytes| {
+                input.extend_from_slice(bytes);
+                bytes.len()
+            });
+            match read {
                 Poll::Ready(Ok(0)) => {
                     let mut grace = Box::pin(tokio::time::sleep(HALF_CLOSED_GRACE));
                     let expired = grace.as_mut().poll(cx);
@@ -242,10 +247,16 @@ impl Client for Http1Client {
                 Poll::Pending => break,
             }
         }
-        if self.input.is_empty() {
-            self.input = BytesMut::new();
-        }
         Poll::Pending
+    }
+
+    /// The one that waits for heads: none is waited for meanwhile.
+    fn lend_watchdog(&mut self) -> Watchdog {
+        std::mem::take(&mut self.read_watchdog)
+    }
+
+    fn return_watchdog(&mut self, watchdog: Watchdog) {
+        self.read_watchdog = watchdog;
     }
 
     fn abandon(&mut self) {

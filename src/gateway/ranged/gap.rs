@@ -8,11 +8,11 @@ use crate::{
     gateway::{
         Gateway, Visit,
         answer::Source,
-        ask::{Led, Why},
         client::{BodyLength, Client, flush},
         facts::CacheWord,
         failure::Fault,
-        fetch::{Growing, Settled, Whole},
+        fetch::{Growing, Settled, Whole, bring},
+        settled::{Led, Why},
         transfer::Transfer,
     },
     wire::ResponseHead,
@@ -50,7 +50,7 @@ impl Gateway {
         {
             return Ok(Led::Again);
         }
-        let settled = self.weighed(leader, weighed, (transfer, head), visit.route, exchange.answered).await;
+        let settled = self.weighed(leader, weighed, (transfer, head), visit.route);
         self.deliver_part(client, visit, settled, WHY).await
     }
 
@@ -118,7 +118,7 @@ impl Gateway {
         let missing = gap.missing.end - gap.missing.start;
         let fits = matches!(transfer.length, BodyLength::Unknown) || transfer.length == BodyLength::Exact(missing);
         let plan = self.cache.fills_gap(gap, exchange, head).ok().filter(|_| fits)?;
-        Some(self.edited_part(route, plan))
+        Some(plan.edit(self.edits(route)))
     }
 
     /// Sends the range that is wanted of a whole that has come, or is coming. `Again`: it lies too far ahead, or the whole
@@ -132,7 +132,7 @@ impl Gateway {
     ) -> Result<Led, Fault> {
         match settled {
             Settled::Whole(Whole { kept: Ok(stored), head, .. }) => {
-                let status = why.told(head.status);
+                let status = why.told(head.status, true, None);
                 self.answer_range(client, visit, &stored, stored.answer.age(Now::read()), status);
                 flush(client).await?;
                 Ok(Led::Answered)
@@ -142,7 +142,7 @@ impl Gateway {
                 if !reader.is_near(visit.request) {
                     return Ok(Led::Again);
                 }
-                self.read_part(client, visit, reader, why.told(200)).await?;
+                self.read_part(client, visit, reader, why.told(200, true, None)).await?;
                 Ok(Led::Answered)
             }
             other => self.answer_settled(client, visit, other, why).await,
@@ -156,24 +156,8 @@ pub(in crate::gateway) async fn join(mut transfer: Transfer, mut fill: Fill, gap
     if !push_held(&mut fill, &gap.stored, &before).await {
         return;
     }
-    let mut left = gap.missing.end - gap.missing.start;
-    while left > 0 {
-        fill.ready().await;
-        if !fill.is_wanted() {
-            return;
-        }
-        match transfer.next_piece().await {
-            Ok(Some(piece)) if piece.len() as u64 <= left => {
-                left -= piece.len() as u64;
-                fill.push(piece);
-            }
-            // More or less than it said.
-            Ok(_) => return fill.fail(),
-            Err(failure) => {
-                transfer.broke_off(&failure);
-                return fill.fail();
-            }
-        }
+    if bring(&mut transfer, &mut fill, gap.missing.end - gap.missing.start).await != Some(0) {
+        return;
     }
     transfer.finish_unread();
     if push_held(&mut fill, &gap.stored, &behind).await {

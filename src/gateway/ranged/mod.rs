@@ -11,17 +11,17 @@ use std::sync::Arc;
 use super::{
     Gateway, Visit,
     answer::collapsed,
-    ask::{Led, Why},
-    client::{Client, flush},
+    client::Client,
     facts::CacheWord,
     failure::Fault,
     fetch::Trouble,
     fields::Lane,
     opening::Sending,
+    settled::{Led, Why},
     transfer::Transfer,
 };
 use crate::{
-    cache::{self, CacheStatus, Exchange, Leader, PartPlan, RangeAsk, Reason, Stored},
+    cache::{self, Exchange, Leader, PartPlan, RangeAsk, Reason, Stored},
     clock::Now,
     upstream::Outgoing,
     wire::ResponseHead,
@@ -36,8 +36,7 @@ impl Gateway {
         ask: RangeAsk,
         reason: Reason,
     ) -> Result<(), Fault> {
-        let mut key = Vec::new();
-        visit.write_key(self, &mut key);
+        let key = visit.with_key(self, <[u8]>::to_vec);
         let policy = &self.policies[visit.route];
         if !matches!(ask, RangeAsk::Validate(_))
             && let Some(reader) = self.cache.join_range(&key, visit.request, policy, visit.facts.now)
@@ -71,7 +70,7 @@ impl Gateway {
         let leader = self.cache.begin_unasked(key, visit.request, visit.facts.now);
         let outgoing = self.range_request(visit, client, ask);
         let requested = Now::read();
-        let opened = self.open(client, visit, outgoing, Sending::Repeatable).await;
+        let opened = self.open(client, visit, outgoing, Sending::Repeatable, requested).await;
         if let RangeAsk::Validate(stored) = ask
             && self.may_stand_in(visit.request, visit.route, stored, &opened)
         {
@@ -79,8 +78,7 @@ impl Gateway {
             return Ok(Led::Answered);
         }
         let (transfer, head) = opened?;
-        let policy = &self.policies[visit.route];
-        let exchange = Exchange { request: visit.request, policy, requested, answered: Now::read() };
+        let exchange = self.exchange(visit, requested, &transfer);
         match (head.status, ask) {
             (304, RangeAsk::Validate(stored)) => {
                 transfer.finish_unread();
@@ -97,7 +95,7 @@ impl Gateway {
                 visit.facts.cache = CacheWord::Miss;
                 let weighed = self.cache.storable(&exchange, &head);
                 let got = (transfer, head);
-                let settled = self.weighed(leader, weighed, got, visit.route, exchange.answered).await;
+                let settled = self.weighed(leader, weighed, got, visit.route);
                 self.answer_settled(client, visit, settled, why).await
             }
             // What else there is may be about the Range: it says nothing about the whole.
@@ -138,16 +136,12 @@ impl Gateway {
         why: Why,
     ) -> Result<Led, Fault> {
         let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
-        let Ok((stored, detail)) = leader.freshen(exchange, stored, head, edit) else { return Ok(Led::Again) };
+        let Ok((stored, refused)) = leader.freshen(exchange, stored, head, edit) else { return Ok(Led::Again) };
         // Its validator may have changed with the 304, and then the client's If-Range asks for the whole.
         if !stored.can_answer(visit.request) {
             return Ok(Led::Again);
         }
-        visit.facts.cache = CacheWord::Revalidated;
-        let (reason, kept) = (why.reason, detail.is_none());
-        let status = CacheStatus::Forwarded { reason, status: Some(304), stored: kept, collapsed: false, detail };
-        self.answer_range(client, visit, &stored, stored.answer.age(Now::read()), status);
-        flush(client).await?;
+        self.answer_validated(client, visit, &stored, refused, why).await?;
         Ok(Led::Answered)
     }
 
@@ -164,7 +158,7 @@ impl Gateway {
         why: Why,
     ) -> Result<Led, Fault> {
         let begun = match weighed {
-            Ok(plan) => leader.begin_part(self.edited_part(visit.route, plan), answered),
+            Ok(plan) => leader.begin_part(plan.edit(self.edits(visit.route)), answered),
             Err(detail) => {
                 leader.decline(detail);
                 Err(detail)
@@ -178,14 +172,5 @@ impl Gateway {
         let status = why.forwarded(detail.is_none(), detail);
         self.stream(client, visit, transfer, head, Some(status), Vec::new()).await?;
         Ok(Led::Answered)
-    }
-
-    /// The stored head carries the route's edits, so that a hit need not do them again.
-    fn edited_part(&self, route: usize, plan: PartPlan) -> PartPlan {
-        let route = &self.config.routes[route];
-        if !self.config.forward.via && route.response_fields.is_empty() {
-            return plan;
-        }
-        plan.edit(|head| self.answer_fields(head, route))
     }
 }

@@ -8,11 +8,12 @@ use crate::{
     gateway::{
         Gateway, Visit,
         answer::collapsed,
-        ask::{FILLS_TRIED, Led, Why},
+        ask::FILLS_TRIED,
         client::{Client, flush, unless_gone},
         facts::CacheWord,
         failure::Fault,
         fetch::Settled,
+        settled::{Led, Why},
     },
 };
 
@@ -43,7 +44,7 @@ impl Gateway {
                         return Ok(Led::Again);
                     }
                 },
-                Begin::Pass(_) => return Ok(Led::Again),
+                Begin::Marked { .. } => return Ok(Led::Again),
             }
         }
         Ok(Led::Again)

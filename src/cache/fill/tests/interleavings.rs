@@ -87,7 +87,7 @@ async fn one_request(cache: &Arc<Cache>, key: [u8; 4], fetches: &std::sync::atom
                 FollowerOutcome::LeaderGone => {}
                 other => panic!("{other:?}"),
             },
-            Begin::Pass(reason) => panic!("{reason:?}"),
+            Begin::Marked { until } => panic!("{until:?}"),
             Begin::Leader(leader) => {
                 fetches.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 tokio::task::yield_now().await;

@@ -8,14 +8,16 @@ fn look(cache: &Cache, now: Now) -> Lookup {
 }
 
 fn is_marked(cache: &Cache, now: Now) -> bool {
-    matches!(look(cache, now), Lookup::Pass(Reason::Uncacheable))
+    matches!(look(cache, now), Lookup::Marked { .. })
 }
 
 /// Shows the head of an answer that passed, to the request with these fields.
 fn passed(cache: &Cache, fields: Lines<'_>, head: &ResponseHead, now: Now) -> Option<Reason> {
     let request = get(fields);
     let exchange = Exchange { request: &request, policy: &rfc(), requested: now, answered: now };
-    cache.weigh_passed(KEY, &exchange, head)
+    // Who looked just before the mark went has still seen it.
+    let until = if let Lookup::Marked { until } = look(cache, now) { until } else { now.instant };
+    cache.weigh_passed(|| KEY.to_vec(), &exchange, head, until)
 }
 
 #[tokio::test]
@@ -30,7 +32,7 @@ async fn an_answer_that_is_not_storable_sends_the_followers_off_and_is_remembere
     assert!(is_marked(&cache, clock.at(119)));
     assert!(matches!(look(&cache, clock.at(120)), Lookup::Miss(Reason::UriMiss)));
     // Who looked before the mark was made does not queue either.
-    assert!(matches!(begin(&cache, &plain), Begin::Pass(Reason::Uncacheable)));
+    assert!(matches!(begin(&cache, &plain), Begin::Marked { .. }));
 }
 
 #[test]
@@ -99,7 +101,7 @@ async fn who_waits_too_long_goes_on_alone_first_one_then_more_then_all() {
             .all(|outcome| matches!(outcome, Ok(FollowerOutcome::TooSlow(_))))
     );
     assert!(waiting.is_empty() && is_marked(&cache, present()));
-    assert!(matches!(begin(&cache, &get(&[])), Begin::Pass(Reason::Uncacheable)));
+    assert!(matches!(begin(&cache, &get(&[])), Begin::Marked { .. }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,7 +52,7 @@ async fn ask(world: &Rc<World>, key: usize, request: &RequestHead) {
         }
         Lookup::Miss(_) => asked.fill(None).await,
         Lookup::Revalidate { stored, .. } => asked.fill(Some(stored)).await,
-        Lookup::Pass(_) => world.note("passed"),
+        Lookup::Marked { .. } => world.note("passed"),
         other => panic!("{other:?}"),
     }
 }
@@ -74,7 +74,7 @@ impl Ask<'_> {
             let leader = match world.cache.begin_fill(&[self.key as u8], self.request, &world.policy, world.now()) {
                 Begin::Leader(leader) => leader,
                 Begin::Stored(stored) => return self.is_right("collapsed", &stored),
-                Begin::Pass(_) => return world.note("passed"),
+                Begin::Marked { .. } => return world.note("passed"),
                 Begin::Follower(follower) => {
                     world.note("followed");
                     match follower.head(self.request).await {
