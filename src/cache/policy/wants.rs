@@ -51,5 +51,13 @@ impl Wants {
     }
 }
 
-const LENGTHS: NameLengths =
-    NameLengths::of(&["range", "pragma", "if-match", "cache-control", "authorization", "if-unmodified-since"]);
+const LENGTHS: NameLengths = NameLengths::of(&[
+    "range",
+    "pragma",
+    "if-match",
+    "cache-control",
+    "authorization",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+]);
