@@ -4,7 +4,7 @@
 //! queued there and then, and `send` is all that is left. HTTP/2 connections begin many before they write. Everything else
 //! goes on with `proceed`.
 
-use std::{sync::Arc, time::Instant};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 
 use http::Method;
 
@@ -120,9 +120,23 @@ impl Gateway {
         Ok(None)
     }
 
-    /// The end of a journey that was nearly over when it had begun: the answer that is queued is sent.
+    /// The end of a journey that was nearly over when it had begun: the answer that is queued is sent. What leaves at once,
+    /// as nearly all do, is not watched.
     pub(super) async fn send<C: Client>(&self, client: &mut C, request: &RequestHead, answered: Answered) -> Instant {
-        let Answered { facts, route, upstream } = answered;
+        let outcome = match poll_fn(|cx| Poll::Ready(client.poll_flush(cx))).await {
+            Poll::Ready(outcome) => outcome.map_err(Fault::from),
+            Poll::Pending => Box::pin(self.send_watched(client, request, &answered)).await,
+        };
+        self.end(client, request, answered.facts, outcome).await
+    }
+
+    async fn send_watched<C: Client>(
+        &self,
+        client: &mut C,
+        request: &RequestHead,
+        answered: &Answered,
+    ) -> Result<(), Fault> {
+        let &Answered { ref facts, route, upstream } = answered;
         let asker = Asker { request, client: client.info().client.map(|_| facts.client), route, upstream };
         let mut watchdog = client.lend_watchdog();
         let track = Track::default();
@@ -131,7 +145,7 @@ impl Gateway {
         let (outcome, row) = self.watched(asker, &track, &mut watchdog, facts.now, work).await;
         client.return_watchdog(watchdog);
         self.close_row(row, &outcome, client);
-        self.end(client, request, facts, outcome).await
+        outcome
     }
 
     /// The journey of a request from where it may have to wait.

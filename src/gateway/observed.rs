@@ -84,12 +84,11 @@ impl<C: Client> Client for Observed<'_, C> {
     }
 
     fn start(&mut self, head: &ResponseHead, length: BodyLength) {
-        self.track.is_endless.store(length == BodyLength::Unknown, Ordering::Relaxed);
+        self.track.is_endless.store(length == BodyLength::Unknown && is_stream_of_events(head), Ordering::Relaxed);
         self.client.start(head, length);
     }
 
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
-        self.track.is_endless.store(answer.length.is_none() && !not_modified, Ordering::Relaxed);
         self.client.start_stored(answer, not_modified, age, status);
     }
 
@@ -133,4 +132,10 @@ impl<C: Client> Client for Observed<'_, C> {
     fn break_off(&mut self) {
         self.client.break_off();
     }
+}
+
+/// Whether the answer never comes to an end by itself. Of other answers without a length nobody can tell.
+fn is_stream_of_events(head: &ResponseHead) -> bool {
+    const TYPE: &[u8] = b"text/event-stream";
+    head.fields.get("content-type").and_then(|value| value.get(..TYPE.len())).is_some_and(|it| it.eq_ignore_ascii_case(TYPE))
 }

@@ -1,9 +1,9 @@
 //! HTTP answers that stay open, as rows beside the tunnels: streams of events, long polls, large downloads.
 //!
-//! A row is made when an answer has been open for a while; most never are. What has a length comes to its end by itself,
-//! and what has not begun may be a POST's: a drain leaves both alone. An answer without a length may go on for ever, as a
-//! stream of events does; a drain ends it in its turn, and its client comes back elsewhere. HTTP has no word for that, so
-//! its end is a cut, which must not look whole (RFC 9112 §8, RFC 9113 §8.1).
+//! A row is made when an answer has been open for a while; most never are. A download comes to its end by itself, and what
+//! has not begun may be a POST's: a drain leaves both alone. A stream of events goes on for ever, and EventSource comes
+//! back by itself: a drain ends it in its turn. HTTP has no word for that, so its end is a cut, which must not look whole
+//! (RFC 9112 §8, RFC 9113 §8.1).
 
 use std::{
     sync::Arc,
@@ -38,7 +38,7 @@ pub struct Progress {
     pub up: u64,
     /// Body bytes for the client.
     pub down: u64,
-    /// It has begun, and its head gave it no length.
+    /// It is a stream of events, and has begun.
     pub is_endless: bool,
 }
 

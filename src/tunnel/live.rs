@@ -171,7 +171,7 @@ impl Live {
         self.about.kind == Kind::WebSocket
     }
 
-    /// Whether it does not come to an end by itself: a tunnel, or an answer without a length.
+    /// Whether it does not come to an end by itself: a tunnel, or a stream of events.
     pub fn is_endless(&self) -> bool {
         self.is_endless.load(Ordering::Relaxed)
     }

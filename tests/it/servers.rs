@@ -117,6 +117,43 @@ fn events() -> Responder {
 }
 
 #[tokio::test]
+async fn a_stop_ends_streams_of_events_in_their_turn_and_leaves_downloads_their_time() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let download = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            talk.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            talk.chunk("first").await;
+            released.wait_for(|go| *go).await.unwrap();
+            talk.chunk("last").await;
+            talk.send("0\r\n\r\n").await;
+            talk.close().await
+        }
+    });
+    let origin = Origin::new().on("/events", events()).on("/download", download).start().await;
+    let gateway = Gateway::before_with(&origin, "[limits]\ndrain_rate = 4\n").await;
+    let mut download = gateway.connect().await;
+    download.send("GET /download HTTP/1.1\r\nHost: example.test\r\n\r\n").await;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let mut client = gateway.connect().await;
+        client.send("GET /events HTTP/1.1\r\nHost: example.test\r\n\r\n").await;
+        assert_eq!((client.head().await.status, client.chunk().await), (200, b"data: 1\n\n".to_vec()));
+        streams.push(client);
+    }
+    gateway.metric_becomes("tidegate_http_long_answers", &[], 5.0).await;
+    gateway.signal(Signal::Term);
+    for client in &mut streams {
+        let rest = client.until_closed().await;
+        assert!(rest.is_empty(), "a cut must not look like an end: {}", show(&rest));
+    }
+    assert!(gateway.is_running(), "{}", gateway.printed());
+    release.send_replace(true);
+    assert_eq!(download.answer().await.text(), "firstlast");
+    assert!(gateway.exited().await.success());
+}
+
+#[tokio::test]
 async fn a_server_that_is_taken_out_is_given_nothing_until_it_is_taken_back() {
     let (one, other, gateway) = pair("", "").await;
     let mut tunnels = [tunnel(&gateway).await, tunnel(&gateway).await];
