@@ -137,5 +137,8 @@ impl<C: Client> Client for Observed<'_, C> {
 /// Whether the answer never comes to an end by itself. Of other answers without a length nobody can tell.
 fn is_stream_of_events(head: &ResponseHead) -> bool {
     const TYPE: &[u8] = b"text/event-stream";
-    head.fields.get("content-type").and_then(|value| value.get(..TYPE.len())).is_some_and(|it| it.eq_ignore_ascii_case(TYPE))
+    head.fields
+        .get("content-type")
+        .and_then(|value| value.get(..TYPE.len()))
+        .is_some_and(|it| it.eq_ignore_ascii_case(TYPE))
 }

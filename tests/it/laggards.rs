@@ -78,7 +78,7 @@ async fn a_long_poll_lets_everybody_through_in_time() {
 
 #[tokio::test]
 async fn a_body_too_large_to_keep_streams_to_all_in_little_memory() {
-    const BODY: usize = 24 << 20;
+    const BODY: usize = 200 << 20;
     const READERS: usize = 50;
     let (release, released) = watch::channel(false);
     let large = script(move |mut talk| {
