@@ -84,7 +84,7 @@ pub(super) async fn serve<C: TunnelClient>(
         Ok(Handshake::Refused) => Ok(()),
         Ok(Handshake::Declined(transfer, head)) => {
             gateway.tunnels.refused(route, HandshakeResult::Declined);
-            gateway.stream(client, &mut visit, transfer, head, None, Vec::new()).await
+            gateway.stream(client, &mut visit, *transfer, head, None, Vec::new()).await
         }
         Err(fault) => {
             gateway.tunnels.refused(route, result_of(&fault));
@@ -103,7 +103,7 @@ enum Handshake {
     /// 101 from the backend, and rightly so.
     Switched(Box<Switched>),
     /// The backend's answer is another one, for the client to see.
-    Declined(Transfer, ResponseHead),
+    Declined(Box<Transfer>, ResponseHead),
     /// Answered here.
     Refused,
 }
@@ -168,7 +168,7 @@ impl Gateway {
             return Err(Failure::BadSwitch.into());
         }
         if head.status != 101 {
-            return Ok(Handshake::Declined(transfer, head));
+            return Ok(Handshake::Declined(Box::new(transfer), head));
         }
         let verified = tunnel::verify_switch(&head, handshake.key()).and_then(|()| self.session_of(&mut head, visit));
         match verified {
