@@ -29,6 +29,8 @@ impl Tunnel {
     }
 
     fn conclude_news(&mut self, source: Side, step: Step) {
+        // However long it was silent before: the time for the other side's last words begins here.
+        self.is_active |= self.reason.is_none();
         // A Close frame says more than how the connection ended after it.
         let closed = self.from(source).close();
         if let Some(farewell) = closed {

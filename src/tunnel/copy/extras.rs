@@ -70,12 +70,22 @@ impl Extras {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let beats = self.beats.iter().flatten().map(|beat| Instant::from_std(beat.deadline()));
-        beats.chain(self.ends_at.map(|(at, _)| at)).min()
+        beats.chain(self.end()).min()
+    }
+
+    /// When its lifetime or its session is over.
+    pub(super) fn end(&self) -> Option<Instant> {
+        self.ends_at.map(|(at, _)| at)
+    }
+
+    /// Whether that has come, and which of them it was.
+    pub(super) fn ended(&self, now: Instant) -> Option<CloseReason> {
+        self.ends_at.filter(|(at, _)| now >= *at).map(|(_, reason)| reason)
     }
 
     /// Looks at the clock; gives a reason for the tunnel to end.
     pub(super) fn on_time(&mut self, now: Instant) -> Option<CloseReason> {
-        if let Some((_, reason)) = self.ends_at.filter(|(at, _)| now >= *at) {
+        if let Some(reason) = self.ended(now) {
             return Some(reason);
         }
         let mut beats = self.beats.iter_mut().flatten();

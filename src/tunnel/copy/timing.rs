@@ -2,6 +2,8 @@
 
 use std::task::ready;
 
+use tokio::task::coop::has_budget_remaining;
+
 use super::*;
 use crate::net::socket::{Origin, prepare};
 
@@ -70,11 +72,11 @@ impl Tunnel {
     /// The next moment that the terms have something to say about.
     fn term(&self) -> Instant {
         let last = self.open.live().last_activity();
-        if self.is_ending() {
-            return after(last, self.terms.linger.min(self.terms.idle));
-        }
-        let idle = after(last, self.terms.idle);
-        self.extras.as_ref().and_then(|extras| extras.deadline()).map_or(idle, |at| idle.min(at))
+        let is_ending = self.is_ending();
+        let silence = after(last, if is_ending { self.terms.linger.min(self.terms.idle) } else { self.terms.idle });
+        // Of what is ending no answer to a Ping is to be expected.
+        let asked = |extras: &Extras| if is_ending { extras.end() } else { extras.deadline() };
+        self.extras.as_deref().and_then(asked).map_or(silence, |at| silence.min(at))
     }
 
     /// Waits for the next moment. The timer is only moved forward here; a deadline that has moved back is found when the
@@ -98,6 +100,10 @@ impl Tunnel {
             return Poll::Pending;
         }
         loop {
+            if !has_budget_remaining() {
+                // The timer would not remember whom to wake; the next turn, which is at once, counts as the first.
+                self.waker = None;
+            }
             ready!(timer.as_mut().poll(cx));
             let now = Instant::now();
             if now >= deadline {
@@ -132,6 +138,10 @@ impl Tunnel {
         }
         let silent = now.saturating_duration_since(self.open.live().last_activity());
         if self.is_ending() {
+            if let Some(reason) = self.extras.as_deref().and_then(|extras| extras.ended(now)) {
+                self.begin_close(reason, now);
+                return Due::Again;
+            }
             let is_enough = silent >= self.terms.linger.min(self.terms.idle);
             return if is_enough { Due::Cut(self.reason.unwrap_or(CloseReason::ShutdownCut)) } else { Due::Again };
         }

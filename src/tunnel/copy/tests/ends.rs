@@ -222,6 +222,32 @@ async fn the_second_direction_has_the_linger_time_between_its_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_linger_time_begins_with_the_end_however_long_it_was_silent_before() {
+    let mut story = pipe_story(1024, TERMS);
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    let began = Instant::now();
+    story.client.shutdown().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    story.backend.write_all(b"last words").await.unwrap();
+    read_exactly(&mut story.client, 10).await;
+    let ended = story.tunnel.await.unwrap();
+    assert_eq!((ended.reason, ended.totals.down.bytes), (CloseReason::ClientClose, 10));
+    assert_eq!(began.elapsed().as_secs(), 20 + 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lifetime_holds_for_a_backend_that_goes_on_after_its_client_has_ended() {
+    let mut story = pipe_story(1024, Terms { lifetime: Some(Duration::from_secs(100)), ..TERMS });
+    let began = Instant::now();
+    story.client.shutdown().await.unwrap();
+    while story.backend.write_all(b"\x81\x04more").await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    story.tunnel.await.unwrap();
+    assert!((90..=130).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_frame_that_nobody_answers_is_waited_for_as_long_as_linger() {
     let mut story = pipe_story(1024, TERMS);
     let began = Instant::now();
