@@ -55,6 +55,7 @@ pub(super) fn list(state: &AdminState, _: &Request) -> Answer {
 }
 
 fn begin(state: &AdminState, part: &Part, DrainPace { rate, within }: DrainPace) -> Answer {
+    let _alone = state.draining.lock();
     let now = Instant::now();
     // Before tunnels are told, so that none comes back to where it was.
     set_out(state, part, true);
@@ -67,6 +68,7 @@ fn begin(state: &AdminState, part: &Part, DrainPace { rate, within }: DrainPace)
 }
 
 fn take_back(state: &AdminState, part: &Part) -> Answer {
+    let _alone = state.draining.lock();
     let was_drained = state.tunnels.take_back(part);
     set_out(state, part, false);
     tracing::info!(part = %shown(state, part), was_drained, "taken back by order of an operator");

@@ -57,6 +57,8 @@ pub struct AdminState {
     pub tunnels: Tunnels,
     /// Where requests go: what servers there are, and to which nothing is to go.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// Held while a part is drained or taken back, so that the two never mix.
+    pub draining: Arc<parking_lot::Mutex<()>>,
     /// How tunnels are told to go when the order does not say it.
     pub drain: DrainPace,
     /// Facts for the front page, as (name, value).

@@ -37,6 +37,7 @@ fn state_that_is(readiness: Readiness) -> AdminState {
         hosts: vec!["tidegate".to_owned()],
         tunnels: Tunnels::new(&Registry::new(), &["site".into(), "chat".into()], &["app".into()]),
         upstreams: Vec::new(),
+        draining: Arc::default(),
         drain: DrainPace { rate: 10, within: Duration::from_secs(30) },
         info: vec![("version", "1.2.3".to_owned())],
     }

@@ -49,6 +49,7 @@ pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
         explain: Arc::new(move |request, answer| of_explain.explain(request, answer)),
         tunnels: handler.tunnels().clone(),
         upstreams: handler.upstreams().to_vec(),
+        draining: Arc::default(),
         drain,
         info: vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
     };

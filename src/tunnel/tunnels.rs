@@ -170,13 +170,14 @@ impl Tunnels {
     /// Takes a part back: new tunnels come to it again, and those stay whose turn to go has not come. Says whether it was
     /// drained.
     pub fn take_back(&self, part: &Part) -> bool {
-        let was_drained = {
+        let (was_drained, may_stay) = {
             let mut list = self.shared.list.lock();
             let before = list.drained.len();
             list.drained.retain(|(other, _)| other != part);
-            list.drained.len() < before
+            // When all are to go anyway, each keeps the turn that it has.
+            (list.drained.len() < before, matches!(list.ending, Ending::No))
         };
-        if was_drained {
+        if was_drained && may_stay {
             for live in self.all().filter(|live| part.has(live)) {
                 live.stay();
                 // What else drains it still does.
