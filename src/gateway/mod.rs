@@ -65,7 +65,7 @@ use crate::{
     metrics::Registry,
     net::{ClientInfo, Stream},
     route::RouteTable,
-    tunnel::{CloseReason, Drain, Live, Pace, Permits, Stopper, Terms, Tunnels, fates},
+    tunnel::{CloseReason, Drain, Live, Pace, Permits, State, Stopper, Terms, Tunnels, fates},
     upstream::{self, Outgoing, Upstream},
     wire::{Framing, HeadLimits, RequestHead},
 };
@@ -218,7 +218,9 @@ impl Gateway {
         }
         let goes = |live: &Live| {
             let says = |route: &Route| route.websocket.on_backend_down == OnBackendDown::Drain;
+            // A handshake finds another server by itself.
             live.is_tunnel()
+                && live.state() != State::Connecting
                 && live.upstream as usize == upstream
                 && self.config.routes.get(live.route as usize).is_some_and(says)
                 && fallen.iter().any(|server| live.is_at(server))

@@ -159,9 +159,11 @@ impl Opening {
                     continue;
                 }
                 State::Dialling(dial) => {
-                    match ready!(dial.as_mut().poll(cx)) {
-                        (chosen, Ok(exchange)) => self.sent(chosen, exchange),
-                        (chosen, Err(failure)) => self.again(chosen, failure)?,
+                    let (chosen, begun) = ready!(dial.as_mut().poll(cx));
+                    self.state = State::Over;
+                    match begun {
+                        Ok(exchange) => self.sent(chosen, exchange),
+                        Err(failure) => self.again(chosen, failure)?,
                     }
                     continue;
                 }

@@ -159,7 +159,7 @@ impl Gateway {
         let observed = &mut Observed::new(client, &track);
         let opening = self.open(observed, visit, outgoing, Sending::Upgrade, visit.facts.now);
         let opened = unless_asked(&mut connecting, &track, opening).await;
-        let (transfer, mut head) = opened.map_err(|fault| match fault {
+        let (mut transfer, mut head) = opened.map_err(|fault| match fault {
             Fault::Backend(Failure::Full) => refused(PermitLimit::Server),
             fault => fault,
         })?;
@@ -168,6 +168,7 @@ impl Gateway {
             return Err(Failure::BadSwitch.into());
         }
         if head.status != 101 {
+            transfer.decline();
             return Ok(Handshake::Declined(Box::new(transfer), head));
         }
         let verified = tunnel::verify_switch(&head, handshake.key()).and_then(|()| self.session_of(&mut head, visit));

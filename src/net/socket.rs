@@ -8,7 +8,7 @@ use std::{
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use super::Stream;
+use super::{OutQueue, Stream};
 
 /// Prepares a listening socket so that what it accepts is fit for a long life: small messages leave at once (TCP_NODELAY),
 /// and a peer that vanished in silence is found by keepalive probes. Linux hands both on to each accepted connection, which
@@ -73,6 +73,12 @@ pub enum Origin {
 
 fn probes() -> TcpKeepalive {
     TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY).with_retries(PROBES)
+}
+
+/// Writes of `first` what the system takes now, without a question to the event loop, which may not know the socket yet.
+/// `WouldBlock` where it takes nothing yet.
+pub fn write_first(stream: &tokio::net::TcpStream, first: &mut OutQueue) -> io::Result<()> {
+    first.write_now(&mut &*SockRef::from(stream))
 }
 
 /// Lets the end of the connection reach the peer as a reset, which can't be taken for the end of a message. An error or

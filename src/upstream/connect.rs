@@ -114,16 +114,16 @@ impl Dialer {
 /// A bare connection. A backend on the same machine has accepted it before `begin_connect` is back, so that it takes the
 /// request at once, and nobody has to ask the event loop, nor a timer, whether it is open.
 async fn connect(address: SocketAddr, first: &mut OutQueue) -> io::Result<TcpStream> {
-    let mut socket = socket::begin_connect(address)?;
+    // Once something was written nothing more may fail: to those above, a failure here says that nothing was.
+    let stream = TcpStream::from_std(socket::begin_connect(address)?)?;
     let is_open = match first.is_empty() {
         true => false,
-        false => match first.write_now(&mut socket) {
+        false => match socket::write_first(&stream, first) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => return Err(error),
         },
     };
-    let stream = TcpStream::from_std(socket)?;
     if !is_open {
         stream.writable().await?;
         if let Some(error) = stream.take_error()? {

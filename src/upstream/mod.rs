@@ -268,6 +268,12 @@ impl Chosen {
         self.result = result.map_or_else(Failure::label, |()| "ok");
     }
 
+    /// What was to be a tunnel is none: it takes no place among them any more.
+    pub fn decline(&mut self) {
+        self.server().give_place_back(self.purpose);
+        self.purpose = Purpose::Exchange;
+    }
+
     /// Counts the exchange now, though its load lasts: it has become a tunnel.
     pub fn count(&mut self) {
         if !std::mem::replace(&mut self.counted, true) {

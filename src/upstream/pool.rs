@@ -132,7 +132,9 @@ async fn sweep() {
         let empty = POOL.with_borrow_mut(|pool| {
             pool.http1.retain(|_, list| {
                 list.retain_mut(|idle| {
-                    *idle.until.get_or_insert(now + idle.timeout) > now && idle.connection.is_quiet()
+                    // It has rested for as long as a sweep already, perhaps.
+                    let until = *idle.until.get_or_insert(now + idle.timeout.saturating_sub(SWEEP_EVERY));
+                    until > now && idle.connection.is_quiet()
                 });
                 !list.is_empty()
             });

@@ -94,6 +94,11 @@ impl Server {
     /// One is carried no longer.
     pub(super) fn give_back(&self, purpose: Purpose) {
         self.load.fetch_sub(1, Ordering::Relaxed);
+        self.give_place_back(purpose);
+    }
+
+    /// The same of its place among the tunnels alone.
+    pub(super) fn give_place_back(&self, purpose: Purpose) {
         if purpose == Purpose::Tunnel {
             self.tunnels.fetch_sub(1, Ordering::Relaxed);
         }

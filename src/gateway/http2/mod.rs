@@ -32,7 +32,7 @@ use super::{
 use crate::{
     net::{ClientInfo, Stream, Watchdog},
     tunnel::{self, StopPhase, StopSignal},
-    wire::{Refusal, RequestHead},
+    wire::{Framing, Refusal, RequestHead},
 };
 
 /// Flow-control windows: what a client may send ahead of the backend, for one stream and for all. Streams that nobody
@@ -249,11 +249,12 @@ impl Connection {
     /// Sends the answer that is queued: at once, or as the client takes it.
     fn send(&mut self, mut client: Http2Client, mut answered: Answered) {
         match client.poll_flush(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(sent) => {
+            // One that has announced an empty body may still have to end its stream, which is waited for.
+            Poll::Ready(sent) if self.head.framing == Framing::None => {
                 answered.facts.failure = sent.map_or_else(ClientFault::label, |()| "");
                 self.gateway.record(&mut answered.facts, &self.head, &client);
             }
-            Poll::Pending => start(send(self.gateway.clone(), client, std::mem::take(&mut self.head), answered)),
+            _ => start(send(self.gateway.clone(), client, std::mem::take(&mut self.head), answered)),
         }
     }
 }
