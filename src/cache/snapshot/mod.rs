@@ -131,7 +131,9 @@ impl Cache {
             // The clock has been set back, so nobody knows how much time has passed: it is to be validated.
             None => answer.end_freshness(answer.initial_age.as_secs()),
         }
-        if !is_worth_keeping(&answer, now) {
+        let has_outgrown = found.body_length > self.max_object
+            || parts.as_ref().is_some_and(|parts| parts.runs.len() > self.max_parts);
+        if has_outgrown || !is_worth_keeping(&answer, now) {
             return Ok(One::Expired);
         }
         // No block lies in two runs.
