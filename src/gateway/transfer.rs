@@ -159,11 +159,6 @@ impl Transfer {
         self.chosen
     }
 
-    /// What was to be a tunnel is none: its answer is one as any other.
-    pub(super) fn decline(&mut self) {
-        self.chosen.decline();
-    }
-
     /// The exchange did not end as its head promised.
     pub(super) fn broke_off(&mut self, failure: &Failure) {
         self.chosen.settle(Err(failure));

@@ -168,7 +168,7 @@ impl Gateway {
             return Err(Failure::BadSwitch.into());
         }
         if head.status != 101 {
-            transfer.decline();
+            transfer.chosen.decline();
             return Ok(Handshake::Declined(Box::new(transfer), head));
         }
         let verified = tunnel::verify_switch(&head, handshake.key()).and_then(|()| self.session_of(&mut head, visit));

@@ -106,6 +106,35 @@ async fn a_server_s_own_bound_stands_before_the_upstream_s_and_places_come_back_
     tunnel(&gateway).await;
 }
 
+#[tokio::test]
+async fn an_answer_that_declines_a_handshake_takes_no_tunnel_s_place_while_it_is_sent() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let origin = Origin::new().on("/ws", websocket_echo()).on(
+        "/page",
+        script(move |mut talk| {
+            let mut released = released.clone();
+            async move {
+                talk.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfirst").await;
+                released.wait_for(|go| *go).await.unwrap();
+                talk.send("last").await;
+                talk.keep()
+            }
+        }),
+    );
+    let origin = origin.start().await;
+    let text = format!(
+        "[upstreams.app]\nservers = [\"{}\"]\nmax_tunnels = 1\n[[routes]]\nupstream = \"app\"\n",
+        origin.address
+    );
+    let gateway = Gateway::with(&text).await;
+    let mut declined = gateway.connect().await;
+    declined.send(handshake("/page", &[])).await;
+    assert_eq!(declined.head().await.status, 200);
+    gateway.connect().await.upgrade("/ws", &[]).await;
+    release.send_replace(true);
+    assert_eq!(declined.bytes(9).await, b"firstlast");
+}
+
 /// An endless stream of events, of which there is one.
 fn events() -> Responder {
     script(|mut talk| async move {
