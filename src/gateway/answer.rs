@@ -193,20 +193,25 @@ impl Source {
     }
 }
 
-/// The next piece, once the client has room for it; what is queued is written meanwhile.
+/// The next piece, once the client has room for it. What is there is gathered before it is written: a head and a small body
+/// leave together.
 async fn next_piece<C: Client>(client: &mut C, source: &mut Source) -> Result<Option<Bytes>, Fault> {
     let mut next = pin!(source.next());
     poll_fn(|cx| {
-        if client.queued() > 0
-            && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
-        {
-            return Poll::Ready(Err(fault.into()));
-        }
         if client.queued() >= client.queue_max() {
-            return Poll::Pending;
+            if let Poll::Ready(Err(fault)) = client.poll_flush(cx) {
+                return Poll::Ready(Err(fault.into()));
+            }
+            if client.queued() >= client.queue_max() {
+                return Poll::Pending;
+            }
         }
         match next.as_mut().poll(cx) {
-            Poll::Pending => client.poll_gone(cx).map(|fault| Err(fault.into())),
+            // Nothing follows for now, so what is queued goes, and be it a head alone.
+            Poll::Pending => match client.poll_flush(cx) {
+                Poll::Ready(Err(fault)) => Poll::Ready(Err(fault.into())),
+                _ => client.poll_gone(cx).map(|fault| Err(fault.into())),
+            },
             piece => piece,
         }
     })
