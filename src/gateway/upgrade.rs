@@ -246,14 +246,17 @@ impl Agreed {
         self,
         gateway: Arc<Gateway>,
         client: C,
-        request: RequestHead,
+        request: &mut RequestHead,
     ) -> Option<OpenTunnel> {
         let Self { chosen, permit, connecting, backend, backend_first, facts, route, subprotocol, session } = self;
         let has_address = client.info().client.is_some();
         let (stream, client_first) = client.into_stream()?;
         let open = connecting.open(gateway.server_name(&facts), subprotocol);
         // What the log says at the end is kept for nothing but the log.
-        let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
+        let logged = gateway
+            .access_log
+            .is_on()
+            .then(|| Box::new(Logged::open(&gateway, facts, std::mem::take(request), has_address)));
         let terms = &gateway.terms[route];
         let terms = session.map_or_else(|| Arc::clone(terms), |left| Arc::new(terms.with_session(left)));
         Some(Box::pin(tunnel::run(stream, client_first, backend, backend_first, terms, open, move |ended| {

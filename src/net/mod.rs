@@ -3,6 +3,7 @@
 mod out_queue;
 pub mod scratch;
 pub mod socket;
+mod spare;
 mod watchdog;
 
 pub use out_queue::{OutQueue, compact};
