@@ -19,10 +19,17 @@ pub fn prepare_listener(socket: SockRef<'_>) -> io::Result<()> {
 }
 
 /// Begins a connection that does not block, whose small messages leave at once. It is open when it takes bytes: on one
-/// machine that is now, elsewhere when the event loop says that it can be written.
-pub fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
+/// machine that is now, elsewhere when the event loop says that it can be written. Where we speak first, the packet that
+/// would have completed the connection is spared: the first bytes do.
+pub fn begin_connect(address: SocketAddr, speaks_first: bool) -> io::Result<TcpStream> {
     let socket = new_socket(address)?;
     socket.set_tcp_nodelay(true)?;
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    if speaks_first {
+        socket.set_tcp_quickack(false)?;
+    }
+    #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
+    let _ = speaks_first;
     match socket.connect(&address.into()) {
         // Linux says "in progress" of each, even of one that is open by then.
         Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => Err(error),

@@ -115,7 +115,7 @@ impl Dialer {
 /// request at once, and nobody has to ask the event loop, nor a timer, whether it is open.
 async fn connect(address: SocketAddr, first: &mut OutQueue) -> io::Result<TcpStream> {
     // Once something was written nothing more may fail: to those above, a failure here says that nothing was.
-    let stream = TcpStream::from_std(socket::begin_connect(address)?)?;
+    let stream = TcpStream::from_std(socket::begin_connect(address, !first.is_empty())?)?;
     let is_open = match first.is_empty() {
         true => false,
         false => match socket::write_first(&stream, first) {

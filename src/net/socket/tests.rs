@@ -20,7 +20,7 @@ async fn a_connection_on_this_machine_takes_bytes_as_soon_as_it_is_begun() {
     use std::io::{ErrorKind, Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let mut dialled = begin_connect(address).unwrap();
+    let mut dialled = begin_connect(address, true).unwrap();
     assert!(dialled.nodelay().unwrap());
     dialled.write_all(b"hello").unwrap();
     let mut bytes = [0; 5];
@@ -29,7 +29,7 @@ async fn a_connection_on_this_machine_takes_bytes_as_soon_as_it_is_begun() {
     let blocked = dialled.read(&mut bytes).map_err(|error| error.kind());
     assert!(matches!(blocked, Ok(0) | Err(ErrorKind::WouldBlock)), "{blocked:?}");
     drop(listener);
-    let refused = begin_connect(address).and_then(|mut dialled| dialled.write(b"hello"));
+    let refused = begin_connect(address, true).and_then(|mut dialled| dialled.write(b"hello"));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
