@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{OutQueue, Stream};
@@ -86,6 +87,16 @@ fn probes() -> TcpKeepalive {
 /// `WouldBlock` where it takes nothing yet.
 pub fn write_first(stream: &tokio::net::TcpStream, first: &mut OutQueue) -> io::Result<()> {
     first.write_now(&mut &*SockRef::from(stream))
+}
+
+/// Writes what may wait for the end of the connection, to leave with it (MSG_MORE, where the system has it). Linux waits
+/// 200 ms at most, and no longer than until small messages are said to leave at once, once more.
+pub fn send_before_end(stream: &tokio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SendFlags::empty();
+    Ok(rustix::net::send(stream, bytes, flags)?)
 }
 
 /// Lets the end of the connection reach the peer as a reset, which can't be taken for the end of a message. An error or

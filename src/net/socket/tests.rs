@@ -52,3 +52,22 @@ async fn streams_without_a_tcp_socket_are_left_alone() {
     let (boxed, _peer) = tokio::io::duplex(1);
     prepare(&Stream::Boxed(Box::new(boxed)), Origin::Accepted, Duration::from_secs(1)).unwrap();
 }
+
+#[tokio::test]
+async fn last_bytes_leave_with_the_end_or_when_they_are_let_go() {
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let mut stream = Stream::Tcp(listener.accept().await.unwrap().0);
+    assert_eq!(poll_fn(|cx| stream.poll_write_last(cx, b"late")).await.unwrap(), 4);
+    stream.let_go();
+    let mut bytes = [0; 4];
+    peer.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(&bytes, b"late");
+    assert_eq!(poll_fn(|cx| stream.poll_write_last(cx, b"last")).await.unwrap(), 4);
+    stream.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    peer.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"last");
+}
