@@ -1,6 +1,11 @@
 //! The tunnel lane's beginning: a WebSocket handshake, checked on both sides, and then the tunnel (RFC 6455 §4).
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -63,15 +68,15 @@ pub(super) async fn serve<C: TunnelClient>(
         Ok(Some((route, upstream))) if gateway.config.routes[route].websocket.enabled => (route, upstream),
         Ok(Some(_)) if request.version == Version::Http2 => {
             // An ordinary answer to CONNECT could be taken for a tunnel.
-            failure::fail(client, request, &mut facts, &Fault::NoTunnel).await;
+            Box::pin(failure::fail(client, request, &mut facts, &Fault::NoTunnel)).await;
             gateway.record(&mut facts, request, client);
             return None;
         }
         // No tunnels here: an ordinary request, whose Upgrade goes no further.
         _ => {
             match gateway.begin(client, request) {
-                Begun::Answered(answered) => gateway.send(client, request, answered).await,
-                Begun::Onward(onward) => gateway.proceed(client, request, onward).await,
+                Begun::Answered(answered) => Box::pin(gateway.send(client, request, answered)).await,
+                Begun::Onward(onward) => Box::pin(gateway.proceed(client, request, onward)).await,
             };
             return None;
         }
@@ -80,11 +85,11 @@ pub(super) async fn serve<C: TunnelClient>(
     let shaken = gateway.shake_hands(client, &mut visit).await;
     gateway.follow_fallen(upstream);
     let outcome = match shaken {
-        Ok(Handshake::Switched(switched)) => return gateway.switch(client, visit, *switched).await,
+        Ok(Handshake::Switched(switched)) => return gateway.switch(client, visit, switched).await,
         Ok(Handshake::Refused) => Ok(()),
         Ok(Handshake::Declined(transfer, head)) => {
             gateway.tunnels.refused(route, HandshakeResult::Declined);
-            gateway.stream(client, &mut visit, *transfer, head, None, Vec::new()).await
+            Box::pin(gateway.stream(client, &mut visit, *transfer, head, None, Vec::new())).await
         }
         Err(fault) => {
             gateway.tunnels.refused(route, result_of(&fault));
@@ -92,7 +97,7 @@ pub(super) async fn serve<C: TunnelClient>(
         }
     };
     if let Err(fault) = outcome {
-        failure::fail(client, visit.request, &mut visit.facts, &fault).await;
+        Box::pin(failure::fail(client, visit.request, &mut visit.facts, &fault)).await;
     }
     gateway.record(&mut visit.facts, visit.request, client);
     None
@@ -157,8 +162,9 @@ impl Gateway {
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
         let track = Track::default();
         let observed = &mut Observed::new(client, &track);
-        let opening = self.open(observed, visit, outgoing, Sending::Upgrade, visit.facts.now);
-        let opened = unless_asked(&mut connecting, &track, opening).await;
+        let mut opening = self.opening(visit, outgoing, Sending::Upgrade, visit.facts.now);
+        let opened = unless_asked(&mut connecting, &track, pin!(opening.with_client(observed))).await;
+        visit.facts.server = opening.server();
         let (mut transfer, mut head) = opened.map_err(|fault| match fault {
             Fault::Backend(Failure::Full) => refused(PermitLimit::Server),
             fault => fault,
@@ -199,7 +205,7 @@ impl Gateway {
 
     async fn refuse<C: TunnelClient>(&self, client: &mut C, visit: &mut Visit<'_>, own: OwnAnswer<'_>) -> Handshake {
         let failure = visit.facts.failure;
-        failure::answer(client, visit.request, &mut visit.facts, &own).await;
+        Box::pin(failure::answer(client, visit.request, &mut visit.facts, &own)).await;
         visit.facts.failure = failure;
         Handshake::Refused
     }
@@ -209,12 +215,12 @@ impl Gateway {
         &self,
         client: &mut C,
         mut visit: Visit<'_>,
-        switched: Switched,
+        mut switched: Box<Switched>,
     ) -> Option<Agreed> {
-        let Switched { transfer, mut head, permit, connecting, session } = switched;
+        let mut head = std::mem::take(&mut switched.head);
         self.switch_fields(&mut head, &visit);
         let subprotocol = About::text(head.fields.get("sec-websocket-protocol"));
-        super::fields::set_sticky_cookie(&mut head, visit.request, &transfer.chosen);
+        super::fields::set_sticky_cookie(&mut head, visit.request, &switched.transfer.chosen);
         visit.facts.status = client.switch(head);
         if let Err(fault) = flush(client).await {
             self.tunnels.refused(visit.route, HandshakeResult::ClientGone);
@@ -222,7 +228,7 @@ impl Gateway {
             self.record(&mut visit.facts, visit.request, client);
             return None;
         }
-        let Transfer { mut chosen, exchange, .. } = transfer;
+        let Switched { transfer: Transfer { mut chosen, exchange, .. }, permit, connecting, session, .. } = *switched;
         chosen.count();
         let (backend, backend_first) = exchange.into_upgraded()?;
         let Visit { route, facts, .. } = visit;

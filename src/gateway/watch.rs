@@ -6,7 +6,7 @@
 use std::{
     future::{Future, poll_fn},
     net::IpAddr,
-    pin::pin,
+    pin::Pin,
     task::{Poll, ready},
     time::Duration,
 };
@@ -45,9 +45,8 @@ impl Gateway {
         track: &Track,
         watchdog: &mut Watchdog,
         now: Now,
-        work: impl Future<Output = Result<(), Fault>>,
+        mut work: Pin<&mut impl Future<Output = Result<(), Fault>>>,
     ) -> (Result<(), Fault>, Option<OpenAnswer>) {
-        let mut work = pin!(work);
         let mut row = None;
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
@@ -92,9 +91,8 @@ impl Gateway {
 pub(super) async fn unless_asked<T>(
     row: &mut Connecting,
     track: &Track,
-    work: impl Future<Output = Result<T, Fault>>,
+    mut work: Pin<&mut impl Future<Output = Result<T, Fault>>>,
 ) -> Result<T, Fault> {
-    let mut work = pin!(work);
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
             return Poll::Ready(outcome);

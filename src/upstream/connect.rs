@@ -3,7 +3,14 @@
 //! A plain socket is dialled bare, so that the tunnels and the exchange can use it without a layer between; TLS is
 //! pingora's connector: verification, SNI, ALPN, authorities of its own.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::Path,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use pingora::{
     connectors::{ConnectorOptions, TransportConnector},
@@ -55,7 +62,7 @@ impl Dialer {
         first: &mut OutQueue,
     ) -> Result<Stream, Failure> {
         let deadline = Instant::now() + self.timeout;
-        within(deadline, self.dial_until(deadline, address, speak, first)).await
+        within(deadline, pin!(self.dial_until(deadline, address, speak, first))).await
     }
 
     async fn dial_until(
@@ -92,7 +99,7 @@ impl Dialer {
         let count = addresses.len() as u32;
         for (tried, address) in (0..count).zip(addresses) {
             let share = deadline.saturating_duration_since(Instant::now()) / (count - tried);
-            match within(Instant::now() + share, self.dial_tcp(address, speak, first)).await {
+            match within(Instant::now() + share, pin!(self.dial_tcp(address, speak, first))).await {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => last = failure,
             }
@@ -115,7 +122,7 @@ impl Dialer {
 /// request at once, and nobody has to ask the event loop, nor a timer, whether it is open.
 async fn connect(address: SocketAddr, first: &mut OutQueue) -> io::Result<TcpStream> {
     // Once something was written nothing more may fail: to those above, a failure here says that nothing was.
-    let stream = TcpStream::from_std(socket::begin_connect(address)?)?;
+    let stream = TcpStream::from_std(socket::begin_connect(address, !first.is_empty())?)?;
     let is_open = match first.is_empty() {
         true => false,
         false => match socket::write_first(&stream, first) {
@@ -170,7 +177,10 @@ impl Tls {
     }
 }
 
-async fn within<T>(deadline: Instant, dialling: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+async fn within<T>(
+    deadline: Instant,
+    dialling: Pin<&mut impl Future<Output = Result<T, Failure>>>,
+) -> Result<T, Failure> {
     tokio::time::timeout_at(deadline, dialling).await.unwrap_or(Err(Failure::ConnectTimeout))
 }
 

@@ -454,11 +454,11 @@ impl Exchange {
         }
     }
 
-    /// Whether the answer ended with its head; to be asked once that is here.
-    pub fn is_ended(&self) -> bool {
+    /// How many bytes the answer's body has, as its final `head` and the framing tell; to be asked once that is here.
+    pub fn length(&self, head: &ResponseHead) -> Option<u64> {
         match self {
-            Self::Http1(exchange) => exchange.is_ended(),
-            Self::Http2(exchange) => exchange.is_ended(),
+            Self::Http1(exchange) => exchange.length(),
+            Self::Http2(exchange) => exchange.length(head),
         }
     }
 
