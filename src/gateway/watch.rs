@@ -83,7 +83,7 @@ impl Gateway {
         };
         let mut totals = Totals::default();
         (totals.up.bytes, totals.down.bytes) = (client.received(), client.sent());
-        let duration = row.live().since.elapsed();
+        let duration = row.live().since().elapsed();
         row.end(Ended { reason, by: reason.by(), farewell: None, totals, duration });
     }
 }

@@ -272,7 +272,13 @@ async fn an_operator_s_words_reach_both_sides() {
     let mut story = pipe_story(1024, TERMS);
     let farewell = Some(Farewell::new(4003, "go and rest"));
     let live = story.tunnels.all().next().unwrap();
-    live.end(Order { reason: CloseReason::Kicked, farewell, at: Instant::now(), cut_at: None });
+    live.end(Order {
+        source: Source::Lasting,
+        reason: CloseReason::Kicked,
+        farewell,
+        at: Instant::now(),
+        cut_at: None,
+    });
     let told = (4003, "go and rest".to_owned());
     assert_eq!(read_close(&mut story.client).await, told);
     assert_eq!(read_close(&mut story.backend).await, told);
@@ -287,7 +293,7 @@ async fn orders_of_other_kinds_have_their_own_codes() {
         [(CloseReason::RouteChanged, 1012), (CloseReason::AuthExpired, 1008), (CloseReason::Kicked, 1012)]
     {
         let story = pipe_story(1024, TERMS);
-        let order = Order { reason, farewell: None, at: Instant::now(), cut_at: None };
+        let order = Order { source: Source::Lasting, reason, farewell: None, at: Instant::now(), cut_at: None };
         story.tunnels.all().next().unwrap().end(order);
         ends_well(story, reason, code).await;
     }
@@ -299,7 +305,7 @@ async fn what_a_drain_does_not_reach_in_time_is_cut() {
     let began = Instant::now();
     let live = story.tunnels.all().next().unwrap();
     let (at, cut_at) = (began + Duration::from_secs(100), Some(began + Duration::from_secs(7)));
-    live.end(Order { reason: CloseReason::Drain, farewell: None, at, cut_at });
+    live.end(Order { source: Source::Lasting, reason: CloseReason::Drain, farewell: None, at, cut_at });
     let ended = story.tunnel.await.unwrap();
     assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::ShutdownCut, 7));
 }
