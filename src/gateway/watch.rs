@@ -14,7 +14,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Gateway,
+    Gateway, Visit,
     client::{Client, ClientFault},
     failure::Fault,
     observed::Track,
@@ -105,6 +105,14 @@ pub(super) async fn unless_asked<T>(
         row.poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
     })
     .await
+}
+
+impl<'r> Visit<'r> {
+    /// Whose answer this is.
+    pub(super) fn asker<C: Client>(&self, client: &C) -> Asker<'r> {
+        let client = client.info().client.map(|_| self.way.client);
+        Asker { request: self.request, client, route: self.route, upstream: self.upstream }
+    }
 }
 
 impl Asker<'_> {
