@@ -223,6 +223,12 @@ impl Live {
         asked.waker.clone()
     }
 
+    /// Whether anybody asks it to end, now or later.
+    #[cfg(test)]
+    pub(crate) fn is_asked_to_end(&self) -> bool {
+        self.asked.lock().orders.in_force().is_some()
+    }
+
     /// Whoever looks next sees what is asked, be it that another has seen it already.
     pub(super) fn remind(&self) {
         let asked = self.asked.lock();

@@ -371,3 +371,21 @@ async fn first_bytes_are_held_to_the_limits_too() {
     let (_tunnels, _tunnel) = start(near_client, near_backend, (b"\x81\x83\0\0\0\0abc", b""), terms);
     assert_eq!(read_close(&mut client).await, (1009, "message-too-big".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_noticed_by_a_task_that_had_used_up_its_turn_when_the_tunnel_began() {
+    let ((near_client, _client), (near_backend, _backend)) = (duplex(64), duplex(64));
+    let [client, backend] = [near_client, near_backend].map(|near| Stream::Boxed(Box::new(near)));
+    let (open, terms) = (tunnels().open(0, 0, About::default()), Arc::new(TERMS));
+    let mut tunnel = Box::pin(run(client, Bytes::new(), backend, Bytes::new(), terms, open, |ended| ended));
+    let mut is_tired = true;
+    let tunnel = poll_fn(move |cx| {
+        while std::mem::take(&mut is_tired) && tokio::task::coop::has_budget_remaining() {
+            let mut turn = pin!(tokio::task::coop::consume_budget());
+            is_tired = turn.as_mut().poll(cx).is_ready();
+        }
+        tunnel.as_mut().poll(cx)
+    });
+    let ended = tokio::time::timeout(2 * TERMS.idle, tokio::spawn(tunnel)).await;
+    assert_eq!(ended.unwrap().unwrap().reason, CloseReason::Idle);
+}
