@@ -30,6 +30,7 @@ const WHOLE_MAX: usize = 64 * 1024;
 /// One fetch for everybody.
 pub(super) struct Fetch {
     pub(super) opening: Opening,
+    pub(super) upstream: usize,
     pub(super) aim: Aim,
 }
 
@@ -107,7 +108,11 @@ impl Gateway {
             outgoing.fields.push(name, value);
         }
         let opening = self.opening(visit, outgoing, Sending::Repeatable, now);
-        Fetch { opening, aim: Aim { leader, stored, gap, route: visit.route, requested: now } }
+        Fetch {
+            opening,
+            upstream: visit.upstream,
+            aim: Aim { leader, stored, gap, route: visit.route, requested: now },
+        }
     }
 
     /// The request as it serves everybody: without this client's conditions and range, with the store's (RFC 9111 §4.3.1).

@@ -158,9 +158,9 @@ impl Gateway {
         let Onward { way, mut facts, course } = onward;
         let outcome = match course {
             Ok(Course::Forward { route, upstream, errand }) => {
-                let asker = Asker { request, client: client.info().client.map(|_| way.client), route, upstream };
                 let (mut watchdog, now) = (client.lend_watchdog(), facts.now);
                 let mut visit = Visit { request, way, route, upstream, facts };
+                let asker = visit.asker(client);
                 let track = Track::default();
                 let observed = &mut Observed::new(client, &track);
                 let work = async {

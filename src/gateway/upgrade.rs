@@ -19,7 +19,7 @@ use super::{
     observed::{Observed, Track},
     opening::Sending,
     transfer::Transfer,
-    watch::{Asker, unless_asked},
+    watch::unless_asked,
 };
 use crate::{
     access_log::{Kind, Record},
@@ -89,7 +89,7 @@ pub(super) async fn serve<C: TunnelClient>(
         Ok(Handshake::Refused) => Ok(()),
         Ok(Handshake::Declined(transfer, head)) => {
             gateway.tunnels.refused(route, HandshakeResult::Declined);
-            Box::pin(gateway.stream(client, &mut visit, *transfer, head, None, Vec::new())).await
+            Box::pin(gateway.pass_on(client, &mut visit, *transfer, head)).await
         }
         Err(fault) => {
             gateway.tunnels.refused(route, result_of(&fault));
@@ -152,10 +152,9 @@ impl Gateway {
             return Ok(self.refuse(client, visit, OwnAnswer { status: foreign.status(), message, fields: &[] }).await);
         }
         let route = visit.route;
-        let address = client.info().client.map(|_| visit.way.client);
-        let permit = self.permits.take(route, address, visit.facts.now.instant).map_err(Fault::NoPermit)?;
+        let asker = visit.asker(client);
+        let permit = self.permits.take(route, asker.client, visit.facts.now.instant).map_err(Fault::NoPermit)?;
         let refused = |limit| Fault::NoPermit(self.permits.refuse(route, limit));
-        let asker = Asker { request: visit.request, client: address, route, upstream: visit.upstream };
         let (about, since) = (asker.about(tunnel::Kind::WebSocket), visit.facts.now.instant.into());
         let connecting = self.tunnels.connect(route, visit.upstream, about, since);
         let mut connecting = connecting.map_err(|tunnel::Drained| refused(PermitLimit::Drained))?;
@@ -185,6 +184,28 @@ impl Gateway {
                 Err(Failure::BadSwitch.into())
             }
         }
+    }
+
+    /// Passes on the answer that a backend gives instead of a tunnel; like any other it is a row when it lasts.
+    async fn pass_on<C: TunnelClient>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        transfer: Transfer,
+        head: ResponseHead,
+    ) -> Result<(), Fault> {
+        let (asker, now) = (visit.asker(client), visit.facts.now);
+        let mut watchdog = client.lend_watchdog();
+        let track = Track::default();
+        let observed = &mut Observed::new(client, &track);
+        if let Some(server) = self.server_name(&visit.facts) {
+            observed.asking(server);
+        }
+        let work = self.stream(observed, visit, transfer, head, None, Vec::new());
+        let (outcome, row) = self.watched(asker, &track, &mut watchdog, now, work).await;
+        client.return_watchdog(watchdog);
+        self.close_row(row, &outcome, client);
+        outcome
     }
 
     /// Takes out of a 101 what it says about the session.

@@ -14,7 +14,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Gateway,
+    Gateway, Visit,
     client::{Client, ClientFault},
     failure::Fault,
     observed::Track,
@@ -82,7 +82,7 @@ impl Gateway {
         };
         let mut totals = Totals::default();
         (totals.up.bytes, totals.down.bytes) = (client.received(), client.sent());
-        let duration = row.live().since.elapsed();
+        let duration = row.live().since().elapsed();
         row.end(Ended { reason, by: reason.by(), farewell: None, totals, duration });
     }
 }
@@ -103,6 +103,14 @@ pub(super) async fn unless_asked<T>(
         row.poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
     })
     .await
+}
+
+impl<'r> Visit<'r> {
+    /// Whose answer this is.
+    pub(super) fn asker<C: Client>(&self, client: &C) -> Asker<'r> {
+        let client = client.info().client.map(|_| self.way.client);
+        Asker { request: self.request, client, route: self.route, upstream: self.upstream }
+    }
 }
 
 impl Asker<'_> {
