@@ -48,9 +48,7 @@ pub(crate) fn lines(fields: Lines<'_>) -> Fields {
 
 /// The date so many seconds from the present.
 pub(crate) fn http_date(offset: i64) -> String {
-    let mut out = Vec::new();
-    date::format((PRESENT as i64 + offset) as u64, &mut out);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(date::written((PRESENT as i64 + offset) as u64)).unwrap()
 }
 
 /// The present and times after it, on both clocks.

@@ -16,6 +16,7 @@ use crate::{
     cache::{
         Answer, CacheStatus, Reader, Reason, Stored,
         conditional::{self, Condition},
+        policy::date,
     },
     clock::Now,
     upstream::Chosen,
@@ -56,6 +57,10 @@ impl Gateway {
         self.answer_fields(&mut head, visit.route(self));
         if let Some(chosen) = chosen {
             fields::set_sticky_cookie(&mut head, visit.request, chosen);
+        }
+        if !head.fields.contains("date") {
+            // RFC 9110 §6.6.1: what came without one is sent on with the time of its arrival.
+            head.fields.push("Date", date::written(Now::read().unix_seconds()));
         }
         if let Some(status) = status {
             self.add_status(&mut head, status);
@@ -193,20 +198,25 @@ impl Source {
     }
 }
 
-/// The next piece, once the client has room for it; what is queued is written meanwhile.
+/// The next piece, once the client has room for it. What is there is gathered before it is written: a head and a small body
+/// leave together.
 async fn next_piece<C: Client>(client: &mut C, source: &mut Source) -> Result<Option<Bytes>, Fault> {
     let mut next = pin!(source.next());
     poll_fn(|cx| {
-        if client.queued() > 0
-            && let Poll::Ready(Err(fault)) = client.poll_flush(cx)
-        {
-            return Poll::Ready(Err(fault.into()));
-        }
         if client.queued() >= client.queue_max() {
-            return Poll::Pending;
+            if let Poll::Ready(Err(fault)) = client.poll_flush(cx) {
+                return Poll::Ready(Err(fault.into()));
+            }
+            if client.queued() >= client.queue_max() {
+                return Poll::Pending;
+            }
         }
         match next.as_mut().poll(cx) {
-            Poll::Pending => client.poll_gone(cx).map(|fault| Err(fault.into())),
+            // Nothing follows for now, so what is queued goes, and be it a head alone.
+            Poll::Pending => match client.poll_flush(cx) {
+                Poll::Ready(Err(fault)) => Poll::Ready(Err(fault.into())),
+                _ => client.poll_gone(cx).map(|fault| Err(fault.into())),
+            },
             piece => piece,
         }
     })

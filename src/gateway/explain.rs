@@ -223,15 +223,15 @@ impl Gateway {
         reason: Reason,
         story: &mut Story,
     ) {
-        let (policy, now) = (&self.policies[visit.route], visit.facts.now);
-        let exchange = Exchange { request: visit.request, policy, requested: now, answered: now };
+        let (policy, answered) = (&self.policies[visit.route], as_of(head, visit.facts.now));
+        let exchange = Exchange { request: visit.request, policy, requested: answered, answered };
         match explain_validated(&stored.answer, &exchange, head) {
             Ok(explained) => {
                 let detail = explained.refused;
                 let status = Why { reason, detail: None }.told(304, detail.is_none(), detail);
                 story.push(("cache_status", status_of(status)));
                 let left = explained.lifetime.saturating_sub(explained.age);
-                story.extend(terms(&explained, now, i64::try_from(left).unwrap_or(i64::MAX)));
+                story.extend(terms(&explained, answered, i64::try_from(left).unwrap_or(i64::MAX)));
             }
             Err(reason) => {
                 let words = format!("{}: {}; it is asked for anew", reason.label(), reason.sentence());
@@ -295,8 +295,7 @@ fn as_of(head: &ResponseHead, now: Now) -> Now {
 
 /// So many seconds from a moment, as a date and relative to it.
 fn moment(from: Now, seconds: i64) -> String {
-    let mut date = Vec::new();
-    date::format(from.unix_seconds().saturating_add_signed(seconds), &mut date);
+    let date = date::written(from.unix_seconds().saturating_add_signed(seconds));
     let date = String::from_utf8_lossy(&date);
     match seconds {
         0.. => format!("{date}, for {seconds} s"),

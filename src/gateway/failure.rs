@@ -11,7 +11,7 @@ use super::{
     facts::Facts,
 };
 use crate::{
-    cache::FillFailed,
+    cache::{FillFailed, policy::date},
     clock::Now,
     tunnel::{CloseReason, NoPermit, PermitLimit},
     upstream::Failure,
@@ -147,6 +147,7 @@ pub(super) async fn answer<C: Client>(client: &mut C, request: &RequestHead, fac
     let json = prefers_json(request);
     let body = page(own, json, facts.request_id());
     let mut head = ResponseHead { version: Version::Http11, status: own.status, ..ResponseHead::default() };
+    head.fields.push("Date", date::written(facts.now.unix_seconds()));
     head.fields.push("Content-Type", if json { "application/json" } else { "text/html; charset=utf-8" });
     head.fields.push("Cache-Control", "no-store");
     head.fields.push("Content-Length", body.len().to_string());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::support::*;
 
@@ -88,6 +88,49 @@ async fn hits_are_answered_over_http_2_too() {
     assert_eq!((head.field("content-length"), head.body.len()), (Some("300000"), 0));
     assert_eq!(origin.requests().len(), 1, "{}", origin.log());
     assert_eq!(both.gateway.metric("tidegate_cache_misses_total", &[]).await, 1.0);
+}
+
+#[tokio::test]
+async fn an_open_body_that_turns_out_empty_ends_its_streams_soundly() {
+    let (release, released) = watch::channel(0);
+    let slow = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|steps| *steps >= 1).await.unwrap();
+            talk.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            released.wait_for(|steps| *steps >= 2).await.unwrap();
+            talk.send("0\r\n\r\n").await;
+            talk.keep()
+        }
+    });
+    let origin = Origin::new().on("/with-pause", slow.clone()).on("/at-once", slow).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut client = both.connect().await;
+    for (path, steps) in [("/with-pause", 1), ("/at-once", 2)] {
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            answers.push(client.start("GET", path, &[], true).await.0);
+        }
+        origin.reached(path, 1).await;
+        release.send_replace(steps);
+        let mut streams = Vec::new();
+        for answer in answers {
+            streams.push(within("a head", answer).await.unwrap().into_body());
+        }
+        release.send_replace(2);
+        for mut stream in streams {
+            while let Some(piece) = within("the end of a body", stream.data()).await {
+                assert!(piece.unwrap().is_empty(), "{path}");
+            }
+            assert!(stream.trailers().await.unwrap().is_none() && stream.is_end_stream(), "{path}");
+        }
+        for method in ["GET", "HEAD"] {
+            let hit = client.ask(method, path, &[], b"").await;
+            assert!(hit.is_hit() && hit.body.is_empty(), "{}", hit.told());
+        }
+        assert_eq!(origin.requests_for(path).len(), 1, "{}", origin.log());
+        release.send_replace(0);
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,24 @@ async fn the_backends_date_is_not_replaced() {
 }
 
 #[tokio::test]
+async fn an_answer_without_date_gets_the_time_of_its_arrival() {
+    // RFC 9110 §6.6.1; the gateway's own answers have one too.
+    let origin = Origin::new().start().await;
+    let route = "[[routes]]\nmatch.host = \"known.test\"\nupstream = \"app\"";
+    let gateway = Gateway::with(&format!("[upstreams.app]\nservers = {:?}\n{route}", origin.address)).await;
+    for (method, host, status) in [("GET", "known.test", 200), ("POST", "known.test", 200), ("GET", "other.test", 404)]
+    {
+        let answer = gateway.ask(method, "/", &[("Host", host)], b"").await;
+        let dates = answer.fields.iter().filter(|(name, _)| name == "Date").count();
+        assert!(
+            answer.status == status && dates == 1 && answer.field("Date").unwrap().ends_with(" GMT"),
+            "{}",
+            answer.told()
+        );
+    }
+}
+
+#[tokio::test]
 async fn target_bytes_are_not_touched() {
     let origin = Origin::new().start().await;
     let gateway = Gateway::before(&origin).await;

@@ -39,6 +39,13 @@ pub fn format(unix_seconds: u64, out: &mut Vec<u8>) {
     let _ = write!(out, "{name}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT");
 }
 
+/// The same in bytes of its own.
+pub fn written(unix_seconds: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity("Sun, 06 Nov 1994 08:49:37 GMT".len());
+    format(unix_seconds, &mut out);
+    out
+}
+
 /// `06 Nov 1994 08:49:37 GMT`
 fn imf(text: &[u8]) -> Option<i64> {
     let text: &[u8; 24] = text.try_into().ok()?;

@@ -48,9 +48,7 @@ pub(crate) fn kept_head(head: &ResponseHead, withheld: &[Vec<u8>], length: Optio
     }
     if !fields.contains("date") {
         // RFC 9110 §6.6.1: an answer without Date gets the time of its reception when it is kept.
-        let mut now = Vec::with_capacity(29);
-        date::format(answered.unix_seconds(), &mut now);
-        fields.push("Date", now);
+        fields.push("Date", date::written(answered.unix_seconds()));
     }
     fields.shrink();
     ResponseHead { version: head.version, status: head.status, reason: head.reason.clone(), fields }

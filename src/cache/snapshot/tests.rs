@@ -11,6 +11,7 @@ use crate::{
         policy::testing::{Clock, Lines, get, response, rfc},
         tests::{cache, put_at},
     },
+    metrics::Registry,
     wire::RequestHead,
 };
 
@@ -261,6 +262,25 @@ fn what_is_no_set_of_parts_is_not_read() {
         restored(&cache, &forged, elsewhere(now));
         let part = cache.look(b"key", &get(&[("Range", "bytes=22-29")]), &rfc(), elsewhere(now));
         assert_eq!(matches!(part, Lookup::Part { .. }), is_read, "{numbers:?}: {part:?}");
+    }
+}
+
+#[test]
+fn what_is_past_todays_bounds_is_left_out() {
+    let now = Clock::new().at(0);
+    let old = roomy();
+    put_at(&old, b"small", &get(&[]), &[FRESH], &[b'x'; 1000], now);
+    put_at(&old, b"large", &get(&[]), &[FRESH], &[b'x'; 1001], now);
+    let smaller = cache(64 << 20, 1000);
+    let expected = Restored { answers: 1, expired: 1, ..Restored::default() };
+    assert_eq!(restored(&smaller, &saved(&old, now), elsewhere(now)), Some(expected));
+    let held = [&b"small"[..], b"large"].map(|key| hit(&smaller, key, &get(&[]), elsewhere(now)).is_some());
+    assert_eq!(held, [true, false]);
+    for (max_parts, answers) in [(2, 1), (1, 0)] {
+        let config = config::Cache { capacity: 64 << 20, max_object: 1000, max_parts, ..config::Cache::default() };
+        let cache = Cache::new(&config, &Registry::new());
+        let expected = Restored { answers, expired: 1 - answers, ..Restored::default() };
+        assert_eq!(restored(&cache, &saved(&parted(now), now), elsewhere(now)), Some(expected), "{max_parts}");
     }
 }
 

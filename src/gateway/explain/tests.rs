@@ -162,6 +162,9 @@ fn what_is_stored_is_told_as_it_is() {
     };
     let told = news("HTTP/1.1 304 Not Modified\nCache-Control: max-age=60\n");
     assert!(told.contains("fwd=request; fwd-status=304; stored") && told.contains("lifetime: 60 s"), "{told}");
+    // A saved one was new when it was given, as another answer is.
+    let told = news("HTTP/1.1 304 Not Modified\nDate: Sun, 06 Nov 1994 08:49:37 GMT\nCache-Control: max-age=60\n");
+    assert!(told.contains("age: 0 s\nfresh_until: Sun, 06 Nov 1994 08:50:37 GMT, for 60 s\n"), "{told}");
     let told = news("HTTP/1.1 304 Not Modified\nCache-Control: private\n");
     assert!(told.contains("fwd-status=304; detail=private") && told.contains("stored: no, private"), "{told}");
     let told = news("HTTP/1.1 304 Not Modified\nETag: \"other\"\n");

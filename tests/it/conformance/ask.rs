@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::case::words;
+use super::{
+    case::words,
+    way::{Doors, NAME, Way},
+};
 use crate::support::*;
 
 /// A request as a case tells it: `METHOD suffix | Field: value | :body text`.
@@ -31,9 +34,9 @@ impl Ask {
 
     /// What `explain` foretells: the word of Cache-Status that tells a hit from the reasons to ask the backend. `None` where
     /// it says that the store has no part in it.
-    pub async fn foretold(&self, gateway: &Gateway) -> Option<String> {
+    pub async fn foretold(&self, gateway: &Gateway, scheme: &str) -> Option<String> {
         let host = self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
-        let url = format!("http://{}{}", host.map_or("example.test", |(_, host)| host), self.target);
+        let url = format!("{scheme}://{}{}", host.map_or(NAME, |(_, host)| host), self.target);
         let fields: Vec<_> = self.fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")).collect();
         let length = self.body.len().to_string();
         let length = (!self.body.is_empty()).then(|| ["Content-Length", &length]);
@@ -51,26 +54,24 @@ impl Ask {
 
     /// Sends it: the statuses of interim answers if they can be seen, and the final answer unless it was cut. What
     /// HTTP/2 does not have, or its connection is not for, goes over HTTP/1.
-    pub async fn send(&self, gateway: &Gateway, http2: Option<&Http2>) -> (Option<Vec<u16>>, Option<Answer>) {
-        match http2.filter(|_| !self.names("host") && !self.names("connection")) {
-            Some(http2) => {
+    pub async fn send(&self, doors: &Doors, way: Way) -> (Option<Vec<u16>>, Option<Answer>) {
+        match doors.http2(way).filter(|_| !self.names("host") && !self.names("connection")) {
+            Some(mut http2) => {
                 let fields: Vec<_> = self.fields.iter().map(|(name, value)| (&**name, &**value)).collect();
-                let answer = http2.clone().try_ask(&self.method, &self.target, &fields, self.body.as_bytes()).await;
-                (None, answer.ok())
+                (None, http2.try_ask(&self.method, &self.target, &fields, self.body.as_bytes()).await.ok())
             }
             None => {
-                let (interim, answer) = self.send_http1(gateway).await;
+                let (interim, answer) = self.send_http1(doors.http1(way).await).await;
                 (Some(interim), answer)
             }
         }
     }
 
     /// On a connection of its own.
-    async fn send_http1(&self, gateway: &Gateway) -> (Vec<u16>, Option<Answer>) {
-        let mut connection = gateway.connect().await;
+    async fn send_http1(&self, mut connection: Connection) -> (Vec<u16>, Option<Answer>) {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !self.names("host") {
-            text += "Host: example.test\r\n";
+            text += &format!("Host: {NAME}\r\n");
         }
         for (name, value) in &self.fields {
             text += &format!("{name}: {value}\r\n");

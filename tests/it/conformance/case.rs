@@ -5,6 +5,8 @@ use std::{fs, path::Path};
 use serde_json::json;
 use toml::{Table, Value};
 
+use super::way::Way;
+
 /// What is done and expected, step by step.
 #[derive(Clone)]
 pub struct Case {
@@ -32,8 +34,8 @@ pub struct Step {
 
 impl Case {
     /// The same on a path of its own.
-    pub fn over_http2(&self) -> Self {
-        let (title, path) = (format!("{} over HTTP/2", self.title), format!("{}-http2", self.path));
+    pub fn on(&self, way: Way) -> Self {
+        let (title, path) = (format!("{}, {way:?}", self.title), format!("{}-{way:?}", self.path));
         Self { title, path, steps: self.steps.clone() }
     }
 }

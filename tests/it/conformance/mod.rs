@@ -6,6 +6,7 @@ mod backend;
 mod case;
 mod dates;
 mod outcome;
+mod way;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use backend::Stage;
 use case::Case;
 use futures_util::{StreamExt, stream};
 use outcome::Outcome;
+use way::{Doors, Way};
 
 use crate::support::*;
 
@@ -21,9 +23,7 @@ use crate::support::*;
 const ROUTES: &str = r#"
 upstream = "main"
 
-[[listener]]
-address = "HTTP2"
-h2c = true
+DOORS
 
 [cache]
 targeted_fields = "Tidegate-Cache-Control"
@@ -76,25 +76,25 @@ const CASES_AT_A_TIME: usize = 24;
 async fn every_case_has_its_verdict() {
     let stage = Stage::default();
     let origin = Origin::new().otherwise(stage.script()).start().await;
-    let plain = free_address();
-    let config = ROUTES.replace("ORIGIN", &origin.address).replace("HTTP2", &plain.to_string());
-    let gateway = Gateway::with(&config).await;
-    let http2 = Http2::prior_knowledge(plain).await;
+    let doors = Doors::open(&ROUTES.replace("ORIGIN", &origin.address)).await;
     let cases = case::all();
     assert!(cases.len() > 250, "only {} cases", cases.len());
-    // Each once more on a path of its own over HTTP/2.
-    let again = cases.iter().map(|case| (case.over_http2(), Some(&http2)));
-    let all: Vec<_> = cases.iter().cloned().map(|case| (case, None)).chain(again).collect();
-    let examined = stream::iter(&all).map(|(case, http2)| examine(&gateway, *http2, &stage, case));
+    // Each on every way, on a path of its own.
+    let all: Vec<_> = Way::ALL.iter().flat_map(|way| cases.iter().map(|case| (case.on(*way), *way))).collect();
+    let examined = stream::iter(&all).map(|(case, way)| examine(&doors, *way, &stage, case));
     let examined = examined.buffered(CASES_AT_A_TIME);
     let differences = examined.collect::<Vec<_>>().await.concat();
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
 }
 
 /// Plays one case and tells what was not as it stands there.
-async fn examine(gateway: &Gateway, http2: Option<&Http2>, stage: &Stage, case: &Case) -> Vec<String> {
+async fn examine(doors: &Doors, way: Way, stage: &Stage, case: &Case) -> Vec<String> {
     let now = dates::now();
-    let in_place = |text: &str| dates::filled(text, now).replace("{path}", &case.path);
+    let (scheme, port) = way.scheme();
+    let in_place = |text: &str| {
+        let text = dates::filled(text, now).replace("{path}", &case.path);
+        text.replace("{scheme}", scheme).replace("{port}", port)
+    };
     // Before this step.
     let mut given: Vec<String> = Vec::new();
     let mut differences = Vec::new();
@@ -109,8 +109,8 @@ async fn examine(gateway: &Gateway, http2: Option<&Http2>, stage: &Stage, case: 
         }
         let before = stage.of(&case.path, |scene| scene.seen.len());
         let ask = Ask::of(&in_place(&step.ask), &case.path);
-        let foretold = ask.foretold(gateway).await;
-        let (interim, answer) = ask.send(gateway, http2).await;
+        let foretold = ask.foretold(&doors.gateway, scheme).await;
+        let (interim, answer) = ask.send(doors, way).await;
         if step.outcome.starts_with("refreshed") {
             eventually(&case.title, async || stage.of(&case.path, |s| (s.seen.len() > before).then_some(()))).await;
         }
