@@ -202,7 +202,7 @@ impl Gateway {
             observed.asking(server);
         }
         let work = self.stream(observed, visit, transfer, head, None, Vec::new());
-        let (outcome, row) = self.watched(asker, &track, &mut watchdog, now, work).await;
+        let (outcome, row) = self.watched(asker, &track, &mut watchdog, now, pin!(work)).await;
         client.return_watchdog(watchdog);
         self.close_row(row, &outcome, client);
         outcome
