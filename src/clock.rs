@@ -25,10 +25,37 @@ impl Now {
     pub fn at(instant: Instant) -> Self {
         let known = READ.get().and_then(|read| read.seen_from(instant));
         known.unwrap_or_else(|| {
-            let now = Self { instant, unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() };
+            let wall = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = Self::pair(Instant::now, wall).back_to(instant);
             READ.set(Some(now));
             now
         })
+    }
+
+    /// Reads both clocks as at one moment. A thread that is put off between two readings would pair moments that lie far
+    /// apart, and all that it dates within a second: then it reads again, and of a few tries the closest counts.
+    fn pair(instant: impl Fn() -> Instant, wall: impl Fn() -> Duration) -> Self {
+        let read = || {
+            let (before, unix) = (instant(), wall());
+            let apart = instant().saturating_duration_since(before);
+            (apart, Self { instant: before, unix })
+        };
+        let mut closest = read();
+        for _ in 1..PAIR_TRIES {
+            if closest.0 < PAIR_APART {
+                break;
+            }
+            let again = read();
+            if again.0 < closest.0 {
+                closest = again;
+            }
+        }
+        closest.1
+    }
+
+    /// The same for a moment before it; a later one stands for this one.
+    fn back_to(self, instant: Instant) -> Self {
+        Self { instant, unix: self.unix.saturating_sub(self.instant.saturating_duration_since(instant)) }
     }
 
     /// This moment carried on to a later one, if that is near enough.
@@ -45,6 +72,10 @@ impl Now {
 
 /// For how long a reading of the wall's clock is carried on.
 const WALL_STANDS: Duration = Duration::from_secs(1);
+/// Readings of both clocks that are closer to each other are as good as one.
+const PAIR_APART: Duration = Duration::from_micros(100);
+/// More than that are put off by a machine that has other things to do, and time is of no great concern there.
+const PAIR_TRIES: usize = 4;
 
 thread_local! {
     /// Both clocks as this thread read them last.

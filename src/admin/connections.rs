@@ -149,7 +149,7 @@ impl Clock {
 }
 
 fn row(live: &Live, tunnels: &Tunnels, clock: Clock) -> Map<String, Value> {
-    let age = clock.now.saturating_duration_since(live.since);
+    let age = clock.now.saturating_duration_since(live.since());
     let mut row = who(live, tunnels);
     let round_trip = |took: Option<Duration>| took.map(|took| took.as_micros() as f64 / 1000.0);
     for (key, value) in [

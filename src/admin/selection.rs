@@ -67,7 +67,7 @@ impl Selection {
             && holds(self.client.as_ref(), |net| live.about.client.is_some_and(|ip| net.contains(&ip.to_canonical())))
             && holds(self.state.as_ref(), |state| live.state() == *state)
             && holds(self.kind.as_ref(), |kind| live.about.kind == *kind)
-            && holds(self.age.as_ref(), |age| now.saturating_duration_since(live.since) >= *age)
+            && holds(self.age.as_ref(), |age| now.saturating_duration_since(live.since()) >= *age)
             && holds(self.idle.as_ref(), |idle| now.saturating_duration_since(live.last_activity()) >= *idle)
     }
 }

@@ -16,6 +16,7 @@ use super::{answer::Answer, request::Request, *};
 use crate::{
     cache::key,
     config,
+    tunnel::About,
     wire::{RequestHead, Version},
 };
 
@@ -252,6 +253,25 @@ fn orders_are_json_or_refused() {
     let answer = ask(&state, Method::POST, "localhost", "/purge");
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(ask(&state, Method::GET, "localhost", "/purge").allow.as_deref(), Some("POST"));
+}
+
+#[test]
+fn drains_and_their_ends_do_not_mix() {
+    let state = state_that_is(Readiness::Ready);
+    let connect = || state.tunnels.connect(0, 0, About::default(), Instant::now());
+    let _tunnels: Vec<_> = (0..2000).map(|_| connect().unwrap()).collect();
+    let orders = [r#"{"route": "site"}"#, r#"{"route": "site", "undo": true}"#];
+    for _ in 0..20 {
+        std::thread::scope(|scope| {
+            for order in orders {
+                scope.spawn(|| assert_eq!(post(&state, "/drain", order).0, StatusCode::OK));
+            }
+        });
+        let asked = state.tunnels.all().filter(|live| live.is_asked_to_end()).count();
+        let expected = if state.tunnels.drained().is_empty() { 0 } else { 2000 };
+        assert_eq!(asked, expected, "all, or none where it was taken back last");
+        post(&state, "/drain", orders[1]);
+    }
 }
 
 #[test]

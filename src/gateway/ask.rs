@@ -120,9 +120,9 @@ impl Gateway {
             let (leader, detail) = match self.cache.begin_fill(&key, visit.request, &self.policies[visit.route], now) {
                 Begin::Leader(leader) => (Some(leader), None),
                 Begin::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
-                Begin::Marked { until } => return self.pass(client, visit, Pass::marked(until, now)).await,
+                Begin::Marked { until } => return Box::pin(self.pass(client, visit, Pass::marked(until, now))).await,
                 Begin::Follower(follower) => {
-                    let outcome = unless_gone(client, follower.head(visit.request)).await?;
+                    let outcome = Box::pin(unless_gone(client, follower.head(visit.request))).await?;
                     now = Now::read();
                     match outcome {
                         FollowerOutcome::Streaming(reader) => {
@@ -132,7 +132,7 @@ impl Gateway {
                         FollowerOutcome::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
                         FollowerOutcome::NotStorable(detail) => {
                             let pass = Pass { detail: Some(detail), stored, ..Pass::of(Some(reason), now) };
-                            return self.pass(client, visit, pass).await;
+                            return Box::pin(self.pass(client, visit, pass)).await;
                         }
                         FollowerOutcome::TooSlow(leader) => (Some(leader), Some(Reason::SlowFetch)),
                         FollowerOutcome::NotMyVariant | FollowerOutcome::LeaderGone => (None, None),
@@ -147,7 +147,7 @@ impl Gateway {
             }
             now = Now::read();
         }
-        self.pass(client, visit, Pass { stored, ..Pass::of(Some(reason), now) }).await
+        Box::pin(self.pass(client, visit, Pass { stored, ..Pass::of(Some(reason), now) })).await
     }
 
     /// Asks the backend together with the client, and tells the cache what came. The fetch goes on if the client leaves.

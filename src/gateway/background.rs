@@ -101,11 +101,13 @@ impl Gateway {
     async fn fetch_alone(self: Arc<Self>, mut fetch: Fetch, request: RequestHead, place: Place) {
         let opened = loop {
             match timeout(place.kind.patience(), fetch.opening.alone()).await {
-                Ok(opened) => break opened.map_err(Fault::Backend),
+                Ok(opened) => break Some(opened.map_err(Fault::Backend)),
                 Err(_) if fetch.aim.leader.is_awaited() => {}
-                Err(_) => return self.background.ended.add((place.kind, "given_up"), 1),
+                Err(_) => break None,
             }
         };
+        self.follow_fallen(fetch.upstream);
+        let Some(opened) = opened else { return self.background.ended.add((place.kind, "given_up"), 1) };
         let settled = self.settle(fetch.aim, &request, opened);
         self.background.ended.add((place.kind, settled.label()), 1);
         if let Settled::Growing(growing) = settled {

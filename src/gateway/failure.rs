@@ -79,7 +79,8 @@ impl Fault {
     /// moment.
     fn retry_after(&self) -> Option<u64> {
         let least = match self {
-            Self::Draining | Self::Ended(CloseReason::Drain) | Self::Backend(Failure::TakenOut) => Duration::ZERO,
+            Self::Draining | Self::Ended(CloseReason::Drain) => Duration::ZERO,
+            Self::Backend(Failure::TakenOut | Failure::Local(_)) => Duration::ZERO,
             Self::NoPermit(refused) => refused.after,
             _ => return None,
         };

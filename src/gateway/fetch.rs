@@ -30,6 +30,7 @@ const WHOLE_MAX: usize = 64 * 1024;
 /// One fetch for everybody.
 pub(super) struct Fetch {
     pub(super) opening: Opening,
+    pub(super) upstream: usize,
     pub(super) aim: Aim,
 }
 
@@ -107,13 +108,19 @@ impl Gateway {
             outgoing.fields.push(name, value);
         }
         let opening = self.opening(visit, outgoing, Sending::Repeatable, now);
-        Fetch { opening, aim: Aim { leader, stored, gap, route: visit.route, requested: now } }
+        Fetch {
+            opening,
+            upstream: visit.upstream,
+            aim: Aim { leader, stored, gap, route: visit.route, requested: now },
+        }
     }
 
     /// The request as it serves everybody: without this client's conditions and range, with the store's (RFC 9111 §4.3.1).
     fn fetch_request(&self, visit: &mut Visit<'_>, info: &ClientInfo, stored: Option<&Stored>) -> Outgoing {
         let mut outgoing = self.outgoing(visit, info, Lane::Ask);
-        outgoing.fields.retain(|name, _| !CONDITIONS.iter().any(|condition| name.eq_ignore_ascii_case(condition)));
+        for condition in CONDITIONS {
+            outgoing.fields.remove(condition);
+        }
         for (name, value) in stored.into_iter().flat_map(|stored| cache::policy::validation_fields(&stored.answer)) {
             outgoing.fields.push(name, value);
         }
@@ -291,7 +298,7 @@ pub(super) async fn bring(transfer: &mut Transfer, fill: &mut Fill, most: u64) -
 }
 
 /// What a request asks of its own answer alone (RFC 9110 §13.1, §14.2).
-const CONDITIONS: [&[u8]; 4] = [b"if-none-match", b"if-modified-since", b"range", b"if-range"];
+const CONDITIONS: [&str; 4] = ["if-none-match", "if-modified-since", "range", "if-range"];
 
 fn joined(mut pieces: Vec<Bytes>) -> Bytes {
     if pieces.len() <= 1 {

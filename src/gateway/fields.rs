@@ -319,11 +319,11 @@ fn text_of(address: IpAddr) -> String {
 }
 
 fn port_of(authority: &str, scheme: Scheme) -> &str {
-    let after_host = &authority[crate::wire::request::host_of(authority).len()..];
-    match after_host.strip_prefix(':').filter(|port| !port.is_empty()) {
-        Some(port) => port,
-        None if scheme == Scheme::Https => "443",
-        None => "80",
+    match authority.rsplit_once(':') {
+        // A colon within brackets is the address's.
+        Some((_, port)) if !port.is_empty() && !port.ends_with(']') => port,
+        _ if scheme == Scheme::Https => "443",
+        _ => "80",
     }
 }
 

@@ -4,7 +4,7 @@
 //! queued there and then, and `send` is all that is left. HTTP/2 connections begin many before they write. Everything else
 //! goes on with `proceed`.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Instant};
 
 use http::Method;
 
@@ -142,7 +142,7 @@ impl Gateway {
         let track = Track::default();
         let observed = &mut Observed::new(client, &track);
         let work = async { Ok(flush(observed).await?) };
-        let (outcome, row) = self.watched(asker, &track, &mut watchdog, facts.now, work).await;
+        let (outcome, row) = self.watched(asker, &track, &mut watchdog, facts.now, pin!(work)).await;
         client.return_watchdog(watchdog);
         self.close_row(row, &outcome, client);
         outcome
@@ -158,9 +158,9 @@ impl Gateway {
         let Onward { way, mut facts, course } = onward;
         let outcome = match course {
             Ok(Course::Forward { route, upstream, errand }) => {
-                let asker = Asker { request, client: client.info().client.map(|_| way.client), route, upstream };
                 let (mut watchdog, now) = (client.lend_watchdog(), facts.now);
                 let mut visit = Visit { request, way, route, upstream, facts };
+                let asker = visit.asker(client);
                 let track = Track::default();
                 let observed = &mut Observed::new(client, &track);
                 let work = async {
@@ -172,14 +172,14 @@ impl Gateway {
                         Box::pin(self.relay(observed, &mut visit)).await
                     }
                 };
-                let (outcome, row) = self.watched(asker, &track, &mut watchdog, now, work).await;
+                let (outcome, row) = self.watched(asker, &track, &mut watchdog, now, pin!(work)).await;
                 client.return_watchdog(watchdog);
                 self.follow_fallen(upstream);
                 self.close_row(row, &outcome, client);
                 facts = visit.facts;
                 outcome
             }
-            Ok(Course::Redirect) => self.redirect(client, request, &mut facts).await,
+            Ok(Course::Redirect) => Box::pin(self.redirect(client, request, &mut facts)).await,
             Err(fault) => Err(fault),
         };
         self.end(client, request, facts, outcome).await
@@ -195,7 +195,7 @@ impl Gateway {
     ) -> Instant {
         if let Err(fault) = outcome {
             self.count_limit(&fault);
-            failure::fail(client, request, &mut facts, &fault).await;
+            Box::pin(failure::fail(client, request, &mut facts, &fault)).await;
         }
         self.record(&mut facts, request, client)
     }

@@ -8,7 +8,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use super::{client::Client, failure::Fault, transfer::Transfer};
@@ -31,7 +31,6 @@ pub(super) enum Sending {
 /// One request until the final head of its answer is there.
 pub(super) struct Opening {
     upstream: Arc<Upstream>,
-    request: Outgoing,
     affinity: Affinity,
     sending: Sending,
     /// From when on the time to the head is counted.
@@ -51,16 +50,16 @@ pub(super) struct Opening {
 
 enum State {
     /// To be sent to a server that is still to be chosen.
-    Unsent,
+    Unsent(Outgoing),
     Dialling(Pin<Box<dyn Future<Output = Dialled> + Send>>),
     /// The head is waited for.
-    Sent(Transfer),
+    Sent(Transfer, Outgoing),
     /// The outcome was given away.
     Over,
 }
 
-/// The server that was dialled, and what came of it.
-type Dialled = (Chosen, Result<Exchange, Failure>);
+/// The request, the server that was dialled, and what came of it.
+type Dialled = (Outgoing, Chosen, Result<Exchange, Failure>);
 
 /// The exchange and its final head.
 pub(super) type Opened<E> = Result<(Transfer, ResponseHead), E>;
@@ -76,7 +75,6 @@ impl Opening {
     ) -> Self {
         Self {
             upstream: upstream.clone(),
-            request,
             affinity,
             sending,
             started,
@@ -85,7 +83,7 @@ impl Opening {
             server: None,
             is_told: false,
             is_new: false,
-            state: State::Unsent,
+            state: State::Unsent(request),
         }
     }
 
@@ -108,7 +106,7 @@ impl Opening {
     fn poll_with_client<C: Client>(&mut self, client: &mut C, cx: &mut Context<'_>) -> Poll<Opened<Fault>> {
         loop {
             let uploaded = match &mut self.state {
-                State::Sent(transfer) => transfer.poll_upload(client, cx),
+                State::Sent(transfer, _) => transfer.poll_upload(client, cx),
                 _ => Poll::Pending,
             };
             // An answer that came before the body was whole counts more than the body's fault.
@@ -141,7 +139,7 @@ impl Opening {
 
     fn transfer(&self) -> Option<&Transfer> {
         match &self.state {
-            State::Sent(transfer) => Some(transfer),
+            State::Sent(transfer, _) => Some(transfer),
             _ => None,
         }
     }
@@ -153,78 +151,71 @@ impl Opening {
             if self.is_new {
                 return Poll::Pending;
             }
-            let head = match &mut self.state {
-                State::Unsent => {
-                    self.send()?;
-                    continue;
-                }
-                State::Dialling(dial) => {
-                    let (chosen, begun) = ready!(dial.as_mut().poll(cx));
-                    self.state = State::Over;
-                    match begun {
-                        Ok(exchange) => self.sent(chosen, exchange),
-                        Err(failure) => self.again(chosen, failure)?,
+            match std::mem::replace(&mut self.state, State::Over) {
+                State::Unsent(request) => self.send(request)?,
+                State::Dialling(mut dial) => match dial.as_mut().poll(cx) {
+                    Poll::Ready((request, chosen, Ok(exchange))) => self.sent(request, chosen, exchange),
+                    Poll::Ready((request, chosen, Err(failure))) => self.again(request, chosen, failure)?,
+                    Poll::Pending => {
+                        self.state = State::Dialling(dial);
+                        return Poll::Pending;
                     }
-                    continue;
-                }
-                State::Sent(transfer) => match ready!(transfer.poll_head(&self.request.method, cx)) {
-                    Ok(mut head) if head.is_interim() && head.status != 101 => {
+                },
+                State::Sent(mut transfer, request) => match transfer.poll_head(&request.method, cx) {
+                    Poll::Ready(Ok(mut head)) if head.is_interim() && head.status != 101 => {
                         strip_hop_by_hop(&mut head.fields);
                         // 100 is the client's end to give: it was not passed on that anybody waits for it.
                         if head.status != 100 {
                             interim(&head);
                         }
-                        continue;
+                        self.state = State::Sent(transfer, request);
                     }
-                    head => head,
+                    Poll::Ready(Ok(head)) => {
+                        transfer.answered = Now::read();
+                        let took = transfer.answered.instant.saturating_duration_since(self.started.instant);
+                        self.upstream.count_first_byte(took);
+                        return Poll::Ready(Ok((transfer, head)));
+                    }
+                    Poll::Ready(Err(failure)) => self.again(request, transfer.chosen, failure)?,
+                    Poll::Pending => {
+                        self.state = State::Sent(transfer, request);
+                        return Poll::Pending;
+                    }
                 },
                 State::Over => return Poll::Pending,
-            };
-            // Invariant: the state is `Sent`, for the head came from there.
-            let State::Sent(mut transfer) = std::mem::replace(&mut self.state, State::Over) else {
-                return Poll::Pending;
-            };
-            match head {
-                Ok(head) => {
-                    transfer.answered = Now::read();
-                    let took = transfer.answered.instant.saturating_duration_since(self.started.instant);
-                    self.upstream.count_first_byte(took);
-                    return Poll::Ready(Ok((transfer, head)));
-                }
-                Err(failure) => self.again(transfer.chosen, failure)?,
             }
         }
     }
 
     /// Chooses a server, and sends the request where that takes no wait.
-    fn send(&mut self) -> Result<(), Failure> {
+    fn send(&mut self, request: Outgoing) -> Result<(), Failure> {
         let purpose = if self.sending == Sending::Upgrade { Purpose::Tunnel } else { Purpose::Exchange };
         let chosen = self.upstream.choose(&self.affinity, &self.tried, purpose)?;
         self.server = Some(chosen.index());
         self.is_told = false;
         if self.may_reuse
-            && let Some(exchange) = chosen.begin_kept(&self.request)
+            && let Some(exchange) = chosen.begin_kept(&request)
         {
-            self.sent(chosen, exchange);
+            self.sent(request, chosen, exchange);
             return Ok(());
         }
-        let (upgrade, request) = (self.sending == Sending::Upgrade, self.request.clone());
+        let upgrade = self.sending == Sending::Upgrade;
         // Also because the room that a TLS handshake needs is not to be carried about by every request.
         self.state = State::Dialling(Box::pin(async move {
             let begun = if upgrade { chosen.begin_upgrade(&request).await } else { chosen.begin(&request).await };
-            (chosen, begun)
+            (request, chosen, begun)
         }));
         Ok(())
     }
 
-    fn sent(&mut self, chosen: Chosen, exchange: Exchange) {
-        let transfer = Transfer::new(chosen, exchange, &self.request, self.sending == Sending::Upgrade, self.started);
+    fn sent(&mut self, request: Outgoing, chosen: Chosen, exchange: Exchange) {
+        let transfer = Transfer::new(chosen, exchange, &request, self.sending == Sending::Upgrade, self.started);
         self.is_new = transfer.is_uploading();
-        self.state = State::Sent(transfer);
+        self.state = State::Sent(transfer, request);
     }
 
     /// Goes on with another connection or another server, if that can do no harm.
-    fn again(&mut self, mut chosen: Chosen, failure: Failure) -> Result<(), Failure> {
+    fn again(&mut self, request: Outgoing, mut chosen: Chosen, failure: Failure) -> Result<(), Failure> {
         chosen.settle(Err(&failure));
         if failure.is_stale_connection() && self.sending == Sending::Repeatable && self.may_reuse {
             self.may_reuse = false;
@@ -235,7 +226,7 @@ impl Opening {
             }
         }
         self.upstream.count_retry();
-        self.state = State::Unsent;
+        self.state = State::Unsent(request);
         Ok(())
     }
 }

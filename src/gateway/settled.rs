@@ -34,7 +34,7 @@ impl Gateway {
                 self.answer_whole(client, visit, whole, why);
                 flush(client).await?;
             }
-            Settled::Growing(growing) => self.answer_growing(client, visit, growing, why).await?,
+            Settled::Growing(growing) => Box::pin(self.answer_growing(client, visit, growing, why)).await?,
             Settled::Unshared(transfer, head, pieces, detail) => {
                 let status = why.forwarded(false, Some(detail));
                 self.stream(client, visit, transfer, head, Some(status), pieces).await?;

@@ -65,10 +65,12 @@ impl Transfer {
             return Poll::Ready(if is_one_too_many { Err(Failure::TooManyInterim) } else { Ok(head) });
         }
         self.chosen.settle(Ok(()));
-        self.length = match body_length(method, &head) {
-            // Over HTTP/2 a head may end the answer without saying so in a field.
-            BodyLength::Unknown if self.exchange.is_ended() => BodyLength::Exact(0),
-            length => length,
+        // RFC 9112 §6.3: these never have one, whatever the fields say.
+        let is_bodiless = method == Method::HEAD || matches!(head.status, 204 | 304);
+        self.length = match self.exchange.length(&head) {
+            _ if is_bodiless => BodyLength::None,
+            Some(length) => BodyLength::Exact(length),
+            None => BodyLength::Unknown,
         };
         Poll::Ready(Ok(head))
     }
@@ -214,16 +216,6 @@ impl Fault {
     fn is_fatal_after_head(&self) -> bool {
         matches!(self, Self::Client(fault) if *fault != ClientFault::BodyTooLarge)
     }
-}
-
-/// How long an answer's body is, as its head says it.
-fn body_length(method: &Method, head: &ResponseHead) -> BodyLength {
-    // RFC 9112 §6.3: these never have one, whatever the fields say.
-    if method == Method::HEAD || matches!(head.status, 204 | 304) {
-        return BodyLength::None;
-    }
-    let length = head.fields.get("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-    length.map_or(BodyLength::Unknown, BodyLength::Exact)
 }
 
 #[cfg(test)]

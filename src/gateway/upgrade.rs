@@ -1,6 +1,11 @@
 //! The tunnel lane's beginning: a WebSocket handshake, checked on both sides, and then the tunnel (RFC 6455 §4).
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -14,7 +19,7 @@ use super::{
     observed::{Observed, Track},
     opening::Sending,
     transfer::Transfer,
-    watch::{Asker, unless_asked},
+    watch::unless_asked,
 };
 use crate::{
     access_log::{Kind, Record},
@@ -63,15 +68,15 @@ pub(super) async fn serve<C: TunnelClient>(
         Ok(Some((route, upstream))) if gateway.config.routes[route].websocket.enabled => (route, upstream),
         Ok(Some(_)) if request.version == Version::Http2 => {
             // An ordinary answer to CONNECT could be taken for a tunnel.
-            failure::fail(client, request, &mut facts, &Fault::NoTunnel).await;
+            Box::pin(failure::fail(client, request, &mut facts, &Fault::NoTunnel)).await;
             gateway.record(&mut facts, request, client);
             return None;
         }
         // No tunnels here: an ordinary request, whose Upgrade goes no further.
         _ => {
             match gateway.begin(client, request) {
-                Begun::Answered(answered) => gateway.send(client, request, answered).await,
-                Begun::Onward(onward) => gateway.proceed(client, request, onward).await,
+                Begun::Answered(answered) => Box::pin(gateway.send(client, request, answered)).await,
+                Begun::Onward(onward) => Box::pin(gateway.proceed(client, request, onward)).await,
             };
             return None;
         }
@@ -80,11 +85,11 @@ pub(super) async fn serve<C: TunnelClient>(
     let shaken = gateway.shake_hands(client, &mut visit).await;
     gateway.follow_fallen(upstream);
     let outcome = match shaken {
-        Ok(Handshake::Switched(switched)) => return gateway.switch(client, visit, *switched).await,
+        Ok(Handshake::Switched(switched)) => return gateway.switch(client, visit, switched).await,
         Ok(Handshake::Refused) => Ok(()),
         Ok(Handshake::Declined(transfer, head)) => {
             gateway.tunnels.refused(route, HandshakeResult::Declined);
-            gateway.stream(client, &mut visit, *transfer, head, None, Vec::new()).await
+            Box::pin(gateway.pass_on(client, &mut visit, *transfer, head)).await
         }
         Err(fault) => {
             gateway.tunnels.refused(route, result_of(&fault));
@@ -92,7 +97,7 @@ pub(super) async fn serve<C: TunnelClient>(
         }
     };
     if let Err(fault) = outcome {
-        failure::fail(client, visit.request, &mut visit.facts, &fault).await;
+        Box::pin(failure::fail(client, visit.request, &mut visit.facts, &fault)).await;
     }
     gateway.record(&mut visit.facts, visit.request, client);
     None
@@ -147,18 +152,18 @@ impl Gateway {
             return Ok(self.refuse(client, visit, OwnAnswer { status: foreign.status(), message, fields: &[] }).await);
         }
         let route = visit.route;
-        let address = client.info().client.map(|_| visit.way.client);
-        let permit = self.permits.take(route, address, visit.facts.now.instant).map_err(Fault::NoPermit)?;
+        let asker = visit.asker(client);
+        let permit = self.permits.take(route, asker.client, visit.facts.now.instant).map_err(Fault::NoPermit)?;
         let refused = |limit| Fault::NoPermit(self.permits.refuse(route, limit));
-        let asker = Asker { request: visit.request, client: address, route, upstream: visit.upstream };
         let (about, since) = (asker.about(tunnel::Kind::WebSocket), visit.facts.now.instant.into());
         let connecting = self.tunnels.connect(route, visit.upstream, about, since);
         let mut connecting = connecting.map_err(|tunnel::Drained| refused(PermitLimit::Drained))?;
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
         let track = Track::default();
         let observed = &mut Observed::new(client, &track);
-        let opening = self.open(observed, visit, outgoing, Sending::Upgrade, visit.facts.now);
-        let opened = unless_asked(&mut connecting, &track, opening).await;
+        let mut opening = self.opening(visit, outgoing, Sending::Upgrade, visit.facts.now);
+        let opened = unless_asked(&mut connecting, &track, pin!(opening.with_client(observed))).await;
+        visit.facts.server = opening.server();
         let (mut transfer, mut head) = opened.map_err(|fault| match fault {
             Fault::Backend(Failure::Full) => refused(PermitLimit::Server),
             fault => fault,
@@ -181,6 +186,28 @@ impl Gateway {
         }
     }
 
+    /// Passes on the answer that a backend gives instead of a tunnel; like any other it is a row when it lasts.
+    async fn pass_on<C: TunnelClient>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        transfer: Transfer,
+        head: ResponseHead,
+    ) -> Result<(), Fault> {
+        let (asker, now) = (visit.asker(client), visit.facts.now);
+        let mut watchdog = client.lend_watchdog();
+        let track = Track::default();
+        let observed = &mut Observed::new(client, &track);
+        if let Some(server) = self.server_name(&visit.facts) {
+            observed.asking(server);
+        }
+        let work = self.stream(observed, visit, transfer, head, None, Vec::new());
+        let (outcome, row) = self.watched(asker, &track, &mut watchdog, now, pin!(work)).await;
+        client.return_watchdog(watchdog);
+        self.close_row(row, &outcome, client);
+        outcome
+    }
+
     /// Takes out of a 101 what it says about the session.
     fn session_of(&self, head: &mut ResponseHead, visit: &Visit<'_>) -> Result<Option<Duration>, BadSwitch> {
         let Some(name) = &visit.route(self).websocket.session_field else { return Ok(None) };
@@ -199,7 +226,7 @@ impl Gateway {
 
     async fn refuse<C: TunnelClient>(&self, client: &mut C, visit: &mut Visit<'_>, own: OwnAnswer<'_>) -> Handshake {
         let failure = visit.facts.failure;
-        failure::answer(client, visit.request, &mut visit.facts, &own).await;
+        Box::pin(failure::answer(client, visit.request, &mut visit.facts, &own)).await;
         visit.facts.failure = failure;
         Handshake::Refused
     }
@@ -209,12 +236,12 @@ impl Gateway {
         &self,
         client: &mut C,
         mut visit: Visit<'_>,
-        switched: Switched,
+        mut switched: Box<Switched>,
     ) -> Option<Agreed> {
-        let Switched { transfer, mut head, permit, connecting, session } = switched;
+        let mut head = std::mem::take(&mut switched.head);
         self.switch_fields(&mut head, &visit);
         let subprotocol = About::text(head.fields.get("sec-websocket-protocol"));
-        super::fields::set_sticky_cookie(&mut head, visit.request, &transfer.chosen);
+        super::fields::set_sticky_cookie(&mut head, visit.request, &switched.transfer.chosen);
         visit.facts.status = client.switch(head);
         if let Err(fault) = flush(client).await {
             self.tunnels.refused(visit.route, HandshakeResult::ClientGone);
@@ -222,7 +249,7 @@ impl Gateway {
             self.record(&mut visit.facts, visit.request, client);
             return None;
         }
-        let Transfer { mut chosen, exchange, .. } = transfer;
+        let Switched { transfer: Transfer { mut chosen, exchange, .. }, permit, connecting, session, .. } = *switched;
         chosen.count();
         let (backend, backend_first) = exchange.into_upgraded()?;
         let Visit { route, facts, .. } = visit;
@@ -246,14 +273,17 @@ impl Agreed {
         self,
         gateway: Arc<Gateway>,
         client: C,
-        request: RequestHead,
+        request: &mut RequestHead,
     ) -> Option<OpenTunnel> {
         let Self { chosen, permit, connecting, backend, backend_first, facts, route, subprotocol, session } = self;
         let has_address = client.info().client.is_some();
         let (stream, client_first) = client.into_stream()?;
         let open = connecting.open(gateway.server_name(&facts), subprotocol);
         // What the log says at the end is kept for nothing but the log.
-        let logged = gateway.access_log.is_on().then(|| Box::new(Logged::open(&gateway, facts, request, has_address)));
+        let logged = gateway
+            .access_log
+            .is_on()
+            .then(|| Box::new(Logged::open(&gateway, facts, std::mem::take(request), has_address)));
         let terms = &gateway.terms[route];
         let terms = session.map_or_else(|| Arc::clone(terms), |left| Arc::new(terms.with_session(left)));
         Some(Box::pin(tunnel::run(stream, client_first, backend, backend_first, terms, open, move |ended| {

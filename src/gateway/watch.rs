@@ -6,7 +6,7 @@
 use std::{
     future::{Future, poll_fn},
     net::IpAddr,
-    pin::pin,
+    pin::Pin,
     task::{Poll, ready},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Gateway,
+    Gateway, Visit,
     client::{Client, ClientFault},
     failure::Fault,
     observed::Track,
@@ -45,9 +45,8 @@ impl Gateway {
         track: &Track,
         watchdog: &mut Watchdog,
         now: Now,
-        work: impl Future<Output = Result<(), Fault>>,
+        mut work: Pin<&mut impl Future<Output = Result<(), Fault>>>,
     ) -> (Result<(), Fault>, Option<OpenAnswer>) {
-        let mut work = pin!(work);
         let mut row = None;
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
@@ -83,7 +82,7 @@ impl Gateway {
         };
         let mut totals = Totals::default();
         (totals.up.bytes, totals.down.bytes) = (client.received(), client.sent());
-        let duration = row.live().since.elapsed();
+        let duration = row.live().since().elapsed();
         row.end(Ended { reason, by: reason.by(), farewell: None, totals, duration });
     }
 }
@@ -92,9 +91,8 @@ impl Gateway {
 pub(super) async fn unless_asked<T>(
     row: &mut Connecting,
     track: &Track,
-    work: impl Future<Output = Result<T, Fault>>,
+    mut work: Pin<&mut impl Future<Output = Result<T, Fault>>>,
 ) -> Result<T, Fault> {
-    let mut work = pin!(work);
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
             return Poll::Ready(outcome);
@@ -105,6 +103,14 @@ pub(super) async fn unless_asked<T>(
         row.poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
     })
     .await
+}
+
+impl<'r> Visit<'r> {
+    /// Whose answer this is.
+    pub(super) fn asker<C: Client>(&self, client: &C) -> Asker<'r> {
+        let client = client.info().client.map(|_| self.way.client);
+        Asker { request: self.request, client, route: self.route, upstream: self.upstream }
+    }
 }
 
 impl Asker<'_> {

@@ -3,6 +3,7 @@
 mod out_queue;
 pub mod scratch;
 pub mod socket;
+mod spare;
 mod watchdog;
 
 pub use out_queue::{OutQueue, compact};
@@ -12,7 +13,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
@@ -61,6 +62,26 @@ impl Stream {
     /// Whether it is a socket with nothing around it, of which closing says all that ending the write side would have said.
     pub fn is_bare(&self) -> bool {
         matches!(self, Self::Tcp(_) | Self::Unix(_))
+    }
+
+    /// Writes bytes behind which the write side is about to end: they may wait for that, so that both leave in one packet.
+    /// Where it does not end at once, [`Stream::let_go`] lets them leave.
+    pub fn poll_write_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Self::Tcp(stream) = self else { return Pin::new(self).poll_write(cx, bytes) };
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            match stream.try_io(Interest::WRITABLE, || socket::send_before_end(stream, bytes)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    /// Lets leave what waits for the end of the write side. What the system says of it, the next write says too.
+    pub fn let_go(&self) {
+        if let Self::Tcp(stream) = self {
+            let _kept = stream.set_nodelay(true);
+        }
     }
 
     /// Whether the event loop has told of something to be read since a read last found nothing; always, where there may be

@@ -1,6 +1,6 @@
 //! Bytes on their way out of one connection.
 //!
-//! Heads and small pieces are gathered in one reused buffer, large pieces are queued as they are, and everything leaves
+//! Heads and small pieces are gathered in one buffer of the thread's, large pieces are queued as they are, and everything leaves
 //! in as few vectored writes as the kernel takes: an answer of a few KiB is one system call, a stored body is never copied.
 
 use std::{
@@ -13,13 +13,10 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-use super::Stream;
+use super::{Stream, spare};
 
 /// Pieces up to this size are copied behind the head: cheaper than another entry of a vectored write.
 const COPY_MAX: usize = 4 * 1024;
-
-/// Memory that an empty queue may keep.
-const KEEP_MAX: usize = 8 * 1024;
 
 /// Entries of one vectored write.
 const SLICES_MAX: usize = 16;
@@ -48,13 +45,13 @@ impl OutQueue {
             // Something large is queued already: what is gathered from here on stands behind it.
             return self.text_behind();
         }
-        &mut self.front
+        self.front_mut()
     }
 
     /// Queues one piece.
     pub fn push(&mut self, piece: Bytes) {
         if self.rest.is_empty() && piece.len() <= COPY_MAX {
-            self.front.extend_from_slice(&piece);
+            self.front_mut().extend_from_slice(&piece);
         } else if !piece.is_empty() {
             self.rest_bytes += piece.len();
             self.rest.push_back(piece);
@@ -64,7 +61,7 @@ impl OutQueue {
     /// The same for one that others hold too.
     pub fn push_shared(&mut self, piece: &Bytes) {
         if self.rest.is_empty() && piece.len() <= COPY_MAX {
-            self.front.extend_from_slice(piece);
+            self.front_mut().extend_from_slice(piece);
         } else {
             self.push(piece.clone());
         }
@@ -73,7 +70,7 @@ impl OutQueue {
     /// Queues small bytes wherever they belong.
     pub fn push_slice(&mut self, bytes: &[u8]) {
         if self.rest.is_empty() {
-            self.front.extend_from_slice(bytes);
+            self.front_mut().extend_from_slice(bytes);
         } else {
             self.push(Bytes::copy_from_slice(bytes));
         }
@@ -126,6 +123,15 @@ impl OutQueue {
         self.front.len() - self.front_sent + self.rest_bytes
     }
 
+    /// What is gathered; memory for it is lent with the first byte, until all is written.
+    #[inline]
+    fn front_mut(&mut self) -> &mut Vec<u8> {
+        if self.front.capacity() == 0 {
+            self.front = spare::lend();
+        }
+        &mut self.front
+    }
+
     fn text_behind(&mut self) -> &mut Vec<u8> {
         // Rare (a head behind an unflushed large body): the queue is folded into one buffer, so that order is kept.
         let mut folded = self.front.split_off(self.front_sent);
@@ -169,12 +175,9 @@ impl OutQueue {
                 self.rest.pop_front();
             }
         }
-        if self.front_sent == self.front.len() {
-            self.front.clear();
+        if self.front_sent > 0 && self.front_sent == self.front.len() {
+            spare::give_back(std::mem::take(&mut self.front));
             self.front_sent = 0;
-            if self.front.capacity() > KEEP_MAX {
-                self.front = Vec::new();
-            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{OutQueue, Stream};
@@ -19,10 +20,17 @@ pub fn prepare_listener(socket: SockRef<'_>) -> io::Result<()> {
 }
 
 /// Begins a connection that does not block, whose small messages leave at once. It is open when it takes bytes: on one
-/// machine that is now, elsewhere when the event loop says that it can be written.
-pub fn begin_connect(address: SocketAddr) -> io::Result<TcpStream> {
+/// machine that is now, elsewhere when the event loop says that it can be written. Where we speak first, the packet that
+/// would have completed the connection is spared: the first bytes do.
+pub fn begin_connect(address: SocketAddr, speaks_first: bool) -> io::Result<TcpStream> {
     let socket = new_socket(address)?;
     socket.set_tcp_nodelay(true)?;
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    if speaks_first {
+        socket.set_tcp_quickack(false)?;
+    }
+    #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
+    let _ = speaks_first;
     match socket.connect(&address.into()) {
         // Linux says "in progress" of each, even of one that is open by then.
         Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => Err(error),
@@ -79,6 +87,16 @@ fn probes() -> TcpKeepalive {
 /// `WouldBlock` where it takes nothing yet.
 pub fn write_first(stream: &tokio::net::TcpStream, first: &mut OutQueue) -> io::Result<()> {
     first.write_now(&mut &*SockRef::from(stream))
+}
+
+/// Writes what may wait for the end of the connection, to leave with it (MSG_MORE, where the system has it). Linux waits
+/// 200 ms at most, and no longer than until small messages are said to leave at once, once more.
+pub fn send_before_end(stream: &tokio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SendFlags::empty();
+    Ok(rustix::net::send(stream, bytes, flags)?)
 }
 
 /// Lets the end of the connection reach the peer as a reset, which can't be taken for the end of a message. An error or

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     about::About,
     close::{CloseReason, Ended},
-    live::{Live, State},
+    live::{Live, State, wake},
     recent::Closed,
     row::{Due, Row},
     tunnels::Tunnels,
@@ -68,7 +68,8 @@ impl OpenAnswer {
         live.note_progress(progress);
         if progress.is_endless && !was_endless {
             // A drain may have passed it over until now.
-            self.row.shared.list.lock().tell(live);
+            let told = self.row.shared.list.lock().tell(live);
+            wake(told);
         }
     }
 

@@ -24,8 +24,9 @@ use self::{ending::Closing, extras::Extras};
 use super::{
     close::{CloseReason, Ended, Party, Side},
     direction::{Direction, Step},
-    live::{Order, Request, State},
+    live::{Request, State},
     open::Open,
+    orders::Order,
     terms::Terms,
     wire::{Farewell, HELD_BYTES_MAX, Observer},
 };
@@ -57,8 +58,8 @@ pub fn run<T>(
         backend,
         up: Direction::new(from_client, client_first),
         down: Direction::new(from_backend, backend_first),
-        extras: Extras::new(&terms, open.live().since),
-        settle_at: Some(open.live().since + SETTLE_AFTER),
+        extras: Extras::new(&terms, open.live().since()),
+        settle_at: Some(open.live().since() + SETTLE_AFTER),
         terms,
         open,
         waker: None,

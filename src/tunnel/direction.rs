@@ -46,6 +46,8 @@ pub(super) struct Direction {
     unflushed: bool,
     /// The sink was, or is about to be, told to close in a frame of our own.
     told: bool,
+    /// The sink's own side has said its last word.
+    answered: bool,
     /// The sink's write side has been ended, or has failed.
     shut: bool,
     /// The sink has failed: the source is heard to its end for its own sake.
@@ -111,6 +113,7 @@ impl Direction {
             kept_is_ours: false,
             unflushed: false,
             told: false,
+            answered: false,
             shut: false,
             deaf: false,
         }
@@ -126,8 +129,9 @@ impl Direction {
         mut sieve: Option<Sieve<'_>>,
         buffer: &mut [u8],
     ) -> Step {
+        self.answered = answered;
         for _ in 0..ROUNDS {
-            match self.round(cx, (source, sink), answered, sieve.as_mut(), buffer) {
+            match self.round(cx, (source, sink), sieve.as_mut(), buffer) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(step)) => return step,
                 Poll::Pending => return self.flush(cx, sink),
@@ -142,7 +146,6 @@ impl Direction {
         &mut self,
         cx: &mut Context<'_>,
         (source, sink): (&mut Stream, &mut Stream),
-        answered: bool,
         sieve: Option<&mut Sieve<'_>>,
         buffer: &mut [u8],
     ) -> Poll<Result<(), Step>> {
@@ -155,7 +158,7 @@ impl Direction {
         if self.kept.is_some() {
             return self.write_kept(cx, sink);
         }
-        if self.is_fin_due(answered) {
+        if self.is_fin_due() {
             ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(Step::SinkFailed)?;
             self.shut = true;
         }

@@ -19,14 +19,10 @@ pub struct Handshake {
 pub enum HandshakeRefusal {
     /// Not GET.
     Method,
-    /// Not HTTP/1.1.
-    HttpVersion,
     /// No Host.
     Host,
-    /// `Upgrade` does not name `websocket`.
+    /// It asks for no WebSocket, or in a version that knows no way to.
     Upgrade,
-    /// `Connection` does not list `upgrade`.
-    Connection,
     /// Not exactly one `Sec-WebSocket-Version: 13`.
     ProtocolVersion,
     /// Not exactly one `Sec-WebSocket-Key` of 16 bytes in base64.
@@ -68,13 +64,9 @@ pub fn check(head: &RequestHead) -> Result<Handshake, HandshakeRefusal> {
     if head.authority.is_empty() {
         return Err(HandshakeRefusal::Host);
     }
-    match head.version {
-        Version::Http11 if !head.fields.has_token("upgrade", "websocket") => return Err(HandshakeRefusal::Upgrade),
-        Version::Http11 if !head.fields.has_token("connection", "upgrade") => return Err(HandshakeRefusal::Connection),
-        Version::Http11 => {}
-        // `:protocol` has said both.
-        Version::Http2 if head.wants_websocket => {}
-        Version::Http10 | Version::Http2 => return Err(HandshakeRefusal::HttpVersion),
+    // `Upgrade` and `Connection`, or `:protocol`, were looked at when the head was read.
+    if !head.wants_websocket {
+        return Err(HandshakeRefusal::Upgrade);
     }
     if !matches!(head.framing, Framing::None | Framing::Length(0)) {
         return Err(HandshakeRefusal::Body);
@@ -148,10 +140,8 @@ impl HandshakeRefusal {
     pub fn label(self) -> &'static str {
         match self {
             Self::Method => "websocket_method",
-            Self::HttpVersion => "websocket_http_version",
             Self::Host => "websocket_host",
             Self::Upgrade => "websocket_upgrade",
-            Self::Connection => "websocket_connection",
             Self::ProtocolVersion => "websocket_version",
             Self::Key => "websocket_key",
             Self::Body => "websocket_body",

@@ -4,7 +4,11 @@ use std::fmt;
 
 use tokio::time::Instant;
 
-use super::{close::CloseReason, live::Order, wire::Farewell};
+use super::{
+    close::CloseReason,
+    orders::{Order, Source},
+    wire::Farewell,
+};
 
 /// Why a Close frame can't say this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub enum BadFarewell {
 /// A code or a text that a Close frame can't carry.
 pub fn kick(farewell: Option<(u16, &str)>) -> Result<Order, BadFarewell> {
     let farewell = farewell.map(|(code, text)| checked(code, text)).transpose()?;
-    Ok(Order { reason: CloseReason::Kicked, farewell, at: Instant::now(), cut_at: None })
+    Ok(Order { source: Source::Lasting, reason: CloseReason::Kicked, farewell, at: Instant::now(), cut_at: None })
 }
 
 fn checked(code: u16, text: &str) -> Result<Farewell, BadFarewell> {

@@ -1,13 +1,14 @@
 //! The list itself: who is on it, and what those are told that come later.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Waker};
 
 use tokio::time::Instant;
 
 use super::{
     about::{About, Kind},
     close::CloseReason,
-    live::{Live, Order},
+    live::Live,
+    orders::{Order, Source},
     pace::Pace,
 };
 
@@ -60,9 +61,9 @@ pub enum Part {
 
 impl Drain {
     /// For the next one.
-    pub(super) fn order(&mut self) -> Order {
+    pub(super) fn order(&mut self, source: Source) -> Order {
         let at = self.pace.next(fastrand::f64()).into();
-        Order { reason: self.reason, farewell: None, at, cut_at: Some(self.cut_at) }
+        Order { source, reason: self.reason, farewell: None, at, cut_at: Some(self.cut_at) }
     }
 }
 
@@ -75,6 +76,16 @@ impl Part {
             Self::Route(route) => is_tunnel && live.route == *route,
             Self::Upstream(upstream) => is_tunnel && live.upstream == *upstream,
             Self::Server(server) => live.is_endless() && live.is_at(server),
+        }
+    }
+
+    /// On whose account those are asked to go that have it.
+    pub(super) fn source(&self) -> Source {
+        match self {
+            Self::All => Source::All,
+            Self::Route(_) => Source::Route,
+            Self::Upstream(_) => Source::Upstream,
+            Self::Server(_) => Source::Server,
         }
     }
 
@@ -98,7 +109,7 @@ impl List {
     pub(super) fn add(&mut self, route: u32, upstream: u32, about: About, since: Instant) -> (u32, Arc<Live>) {
         let live = Arc::new(Live::new(self.opened, route, upstream, about, since));
         self.opened += 1;
-        self.tell(&live);
+        let _nobody_listens_yet = self.tell(&live);
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
             (self.places.len() - 1) as u32
@@ -116,20 +127,21 @@ impl List {
         }
     }
 
-    /// Tells one what the others have been told that it belongs to.
-    pub(super) fn tell(&mut self, live: &Live) {
-        match &mut self.ending {
-            Ending::Drain(drain) if live.is_endless() => live.end(drain.order()),
-            Ending::No | Ending::Drain(_) => {}
-            Ending::Cut => live.cut(),
-        }
-        self.tell_drained(live);
+    /// Tells one what the others have been told that it belongs to. Gives whom to wake once the list's lock is given back.
+    #[must_use]
+    pub(super) fn tell(&mut self, live: &Live) -> Option<Waker> {
+        let told = match &mut self.ending {
+            Ending::Drain(drain) if live.is_endless() => live.note_order(drain.order(Source::Lasting)),
+            Ending::No | Ending::Drain(_) => None,
+            Ending::Cut => live.note_cut(),
+        };
+        self.tell_drained(live).or(told)
     }
 
     /// The same of what operators have drained: by now more may be known of it.
-    pub(super) fn tell_drained(&mut self, live: &Live) {
-        for (_, drain) in self.drained.iter_mut().filter(|(part, _)| part.has(live)) {
-            live.end(drain.order());
-        }
+    #[must_use]
+    pub(super) fn tell_drained(&mut self, live: &Live) -> Option<Waker> {
+        let its_own = self.drained.iter_mut().filter(|(part, _)| part.has(live));
+        its_own.fold(None, |told, (part, drain)| live.note_order(drain.order(part.source())).or(told))
     }
 }

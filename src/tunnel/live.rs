@@ -20,8 +20,9 @@ use tokio::time::Instant;
 use super::{
     about::{About, Kind},
     answers::Progress,
-    close::{CloseReason, Side},
-    wire::{Farewell, Tally},
+    close::Side,
+    orders::{Order, Orders, Source},
+    wire::Tally,
 };
 
 /// One tunnel, from its handshake on, or one HTTP answer that stays open.
@@ -36,9 +37,11 @@ pub struct Live {
     /// Who has asked for it.
     pub about: About,
     /// When its request came.
-    pub since: Instant,
+    begun: Instant,
     /// Milliseconds from then to the last activity.
     active: AtomicU64,
+    /// Milliseconds from then to its opening; zero for an answer.
+    opened: AtomicU32,
     state: AtomicU8,
     /// Something in `asked` has not been seen by the tunnel yet.
     is_asked: AtomicBool,
@@ -82,23 +85,10 @@ pub enum State {
     Closing,
 }
 
-/// How a tunnel is to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// For log and metrics.
-    pub reason: CloseReason,
-    /// For the Close frames; `None` leaves it to the route's code and the reason's own word.
-    pub farewell: Option<Farewell>,
-    /// Not before this moment.
-    pub at: Instant,
-    /// What has not ended by then is cut.
-    pub cut_at: Option<Instant>,
-}
-
 #[derive(Debug, Default)]
 struct Asked {
     waker: Option<Waker>,
-    order: Option<Box<Order>>,
+    orders: Orders,
     cut: bool,
 }
 
@@ -112,7 +102,7 @@ pub(super) enum Request {
 }
 
 impl Live {
-    pub(super) fn new(id: u64, route: u32, upstream: u32, about: About, since: Instant) -> Self {
+    pub(super) fn new(id: u64, route: u32, upstream: u32, about: About, begun: Instant) -> Self {
         let is_tunnel = about.kind == Kind::WebSocket;
         let state = if is_tunnel { State::Connecting } else { State::Open };
         Self {
@@ -120,8 +110,9 @@ impl Live {
             route,
             upstream,
             about,
-            since,
+            begun,
             active: AtomicU64::new(0),
+            opened: AtomicU32::new(0),
             state: AtomicU8::new(state as u8),
             is_asked: AtomicBool::new(false),
             round_trips: Default::default(),
@@ -141,9 +132,15 @@ impl Live {
         }
     }
 
+    /// Since when it is what it is: a tunnel open, which its lifetime and its duration count from; a handshake or an
+    /// answer under way, from its request on.
+    pub fn since(&self) -> Instant {
+        self.begun + Duration::from_millis(self.opened.load(Ordering::Relaxed).into())
+    }
+
     /// When something last passed that keeps it from being idle, or up to a second later; never before `since`.
     pub fn last_activity(&self) -> Instant {
-        self.since + Duration::from_millis(self.active.load(Ordering::Relaxed))
+        self.begun + Duration::from_millis(self.active.load(Ordering::Relaxed))
     }
 
     /// What has passed, up to about a second ago.
@@ -189,54 +186,62 @@ impl Live {
     /// Asks it to end. Of several orders the one that comes first in time counts, and the first moment to cut it of all;
     /// once it has begun to end, that moment alone.
     pub fn end(&self, order: Order) {
-        let mut asked = self.asked.lock();
-        let order = match asked.order.as_deref() {
-            None => order,
-            Some(before) => match before.and(order) {
-                both if both == *before => return,
-                both => both,
-            },
-        };
-        asked.order = Some(Box::new(order));
-        self.wake(asked);
+        wake(self.note_order(order));
     }
 
-    /// Takes an order to drain back, unless it is being carried out.
-    pub(super) fn stay(&self) {
+    /// The same for one who holds a lock, and gives it back before whom this names is woken: waking may drop a tunnel.
+    #[must_use]
+    pub(super) fn note_order(&self, order: Order) -> Option<Waker> {
+        self.ask(|asked| asked.orders.add(order))
+    }
+
+    /// Takes back what this source has asked, unless it is being carried out.
+    pub(super) fn take_back(&self, source: Source) {
+        wake(self.ask(|asked| asked.orders.take_back(source)));
+    }
+
+    /// Ends it at once.
+    pub fn cut(&self) {
+        wake(self.note_cut());
+    }
+
+    /// The same for one who holds a lock, as `note_order`.
+    #[must_use]
+    pub(super) fn note_cut(&self) -> Option<Waker> {
+        self.ask(|asked| asked.cut = true)
+    }
+
+    /// Changes what is asked; gives whom to wake where that makes a difference.
+    fn ask(&self, change: impl FnOnce(&mut Asked)) -> Option<Waker> {
         let mut asked = self.asked.lock();
-        if asked.order.take_if(|order| order.reason == CloseReason::Drain).is_some() {
-            self.wake(asked);
+        let before = (asked.orders.in_force(), asked.cut);
+        change(&mut asked);
+        if (asked.orders.in_force(), asked.cut) == before {
+            return None;
         }
+        self.is_asked.store(true, Ordering::Relaxed);
+        asked.waker.clone()
+    }
+
+    /// Whether anybody asks it to end, now or later.
+    #[cfg(test)]
+    pub(crate) fn is_asked_to_end(&self) -> bool {
+        self.asked.lock().orders.in_force().is_some()
     }
 
     /// Whoever looks next sees what is asked, be it that another has seen it already.
     pub(super) fn remind(&self) {
         let asked = self.asked.lock();
-        if asked.order.is_some() || asked.cut {
+        if asked.orders.in_force().is_some() || asked.cut {
             self.is_asked.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Ends it at once.
-    pub fn cut(&self) {
-        let mut asked = self.asked.lock();
-        asked.cut = true;
-        self.wake(asked);
-    }
-
-    fn wake(&self, asked: parking_lot::MutexGuard<'_, Asked>) {
-        self.is_asked.store(true, Ordering::Relaxed);
-        let waker = asked.waker.clone();
-        drop(asked);
-        // Woken outside the lock: waking may drop a tunnel.
-        if let Some(waker) = waker {
-            waker.wake();
         }
     }
 
     /// From now on an order wakes this task.
     pub(super) fn listen(&self, waker: &Waker) {
-        self.asked.lock().waker = Some(waker.clone());
+        let before = self.asked.lock().waker.replace(waker.clone());
+        // Dropped outside the lock: it may be the last hold on a task.
+        drop(before);
     }
 
     /// Nobody is left to be woken, and nothing to be asked.
@@ -257,17 +262,24 @@ impl Live {
     fn read_request(&self) -> Option<Request> {
         let asked = self.asked.lock();
         self.is_asked.store(false, Ordering::Relaxed);
-        // The order stays, to be compared with later ones.
-        Some(match &asked.order {
+        // The orders stay, to be compared with later ones.
+        Some(match asked.orders.in_force() {
             _ if asked.cut => Request::Cut,
-            Some(order) => Request::End(order.clone()),
+            Some(order) => Request::End(Box::new(order)),
             None => Request::Stay,
         })
     }
 
     #[inline]
     pub(super) fn note_activity(&self, now: Instant) {
-        self.active.store(now.duration_since(self.since).as_millis() as u64, Ordering::Relaxed);
+        self.active.store(now.duration_since(self.begun).as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Its handshake is over.
+    pub(super) fn note_opened(&self, now: Instant) {
+        let took = now.duration_since(self.begun).as_millis();
+        self.opened.store(u32::try_from(took).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.note_activity(now);
     }
 
     pub(super) fn note_state(&self, state: State) {
@@ -285,15 +297,20 @@ impl Live {
         totals.down.add(down);
     }
 
+    /// The server that is asked. What was asked of it for another server's sake counts no more.
     pub(super) fn note_backend(&self, server: &Arc<str>) {
-        self.known.lock().backend = Some(Arc::clone(server));
+        let before = self.known.lock().backend.replace(Arc::clone(server));
+        if before.is_some_and(|before| before != *server) {
+            self.take_back(Source::Server);
+        }
     }
 
     /// What its handshake has come to.
     pub(super) fn note_agreed(&self, backend: Option<&Arc<str>>, subprotocol: Box<str>) {
-        let mut known = self.known.lock();
-        known.backend = backend.cloned();
-        known.subprotocol = subprotocol;
+        if let Some(server) = backend {
+            self.note_backend(server);
+        }
+        self.known.lock().subprotocol = subprotocol;
     }
 
     /// How far an answer has come.
@@ -316,16 +333,10 @@ impl Live {
     }
 }
 
-impl Order {
-    /// What it comes to together with a later one.
-    fn and(&self, later: Self) -> Self {
-        let cut_at = self.cut_at.into_iter().chain(later.cut_at).min();
-        if self.at <= later.at { Self { cut_at, ..self.clone() } } else { Self { cut_at, ..later } }
-    }
-
-    /// The next moment that something is to happen.
-    pub(super) fn next(&self) -> Instant {
-        self.cut_at.map_or(self.at, |cut_at| self.at.min(cut_at))
+/// Wakes one who was told something, if there is one.
+pub(super) fn wake(told: Option<Waker>) {
+    if let Some(waker) = told {
+        waker.wake();
     }
 }
 

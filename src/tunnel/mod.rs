@@ -2,7 +2,7 @@
 //!
 //! A tunnel is given two streams and its terms; it knows no backend and of its route only the name. Not one byte is
 //! changed or reordered, and a tunnel at rest holds two sockets and two small records: its own, and the one that others
-//! see. `handshake`, `origin`, `session`, `wire`, `beats`, `pace` and `reload` are pure; `direction` and `copy` are the only files
+//! see. `handshake`, `orders`, `origin`, `session`, `wire`, `beats`, `pace` and `reload` are pure; `direction` and `copy` are the only files
 //! that touch a stream.
 //!
 //! What it costs, beside what the kernel holds:
@@ -28,6 +28,7 @@ pub mod list;
 pub mod live;
 pub mod metrics;
 pub mod open;
+pub mod orders;
 pub mod origin;
 pub mod pace;
 pub mod permits;
@@ -48,9 +49,10 @@ pub use copy::run;
 pub use handshake::{BadSwitch, Handshake, HandshakeRefusal, accept_for, check, complete, verify_switch};
 pub use kick::{BadFarewell, kick};
 pub use list::{Drain, Part};
-pub use live::{Live, Order, State, Totals};
+pub use live::{Live, State, Totals};
 pub use metrics::HandshakeResult;
 pub use open::{Connecting, Open};
+pub use orders::{Order, Source};
 pub use origin::{ForeignOrigin, check_origin};
 pub use pace::Pace;
 pub use permits::{NoPermit, Permit, PermitLimit, Permits};

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     close::{CloseReason, CodeClass, Ended, Side},
-    live::{Live, State, Totals},
+    live::{Live, State, Totals, wake},
     metrics::{Course, HandshakeResult, Place},
     recent::Closed,
     row::{Due, Row},
@@ -53,10 +53,11 @@ impl Connecting {
         let Self { row, held, .. } = self;
         let (live, shared) = (&row.live, &row.shared);
         shared.metrics.handshakes.add((live.route as usize, HandshakeResult::Opened), 1);
-        live.note_activity(Instant::now());
+        live.note_opened(Instant::now());
         live.note_agreed(backend, subprotocol);
         // Those that were told before the server was known have not been missed; now it is this one's turn.
-        shared.list.lock().tell_drained(live);
+        let told = shared.list.lock().tell_drained(live);
+        wake(told);
         live.remind();
         let mut open = Open { row, held, ended: false };
         open.set_state(State::Open);

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use super::{
     about::About,
     list::{Drain, Ending, List, Part},
-    live::{Live, Order},
+    live::Live,
     metrics::{HandshakeResult, Metrics},
     open::Connecting,
+    orders::{Order, Source},
     recent::{Closed, Recent},
     row::Row,
 };
@@ -138,6 +139,10 @@ impl Tunnels {
 
     /// Asks those that come to no end by themselves to go, at the drain's pace, the longest silent first. Says how many.
     pub fn drain(&self, which: impl Fn(&Live) -> bool, drain: &mut Drain) -> usize {
+        self.ask_to_go(Source::Lasting, which, drain)
+    }
+
+    fn ask_to_go(&self, source: Source, which: impl Fn(&Live) -> bool, drain: &mut Drain) -> usize {
         let now = Instant::now();
         let silent: Vec<(Duration, Arc<Live>)> = self
             .all()
@@ -147,7 +152,7 @@ impl Tunnels {
         let count = silent.len();
         let (reason, cut_at) = (drain.reason, Some(drain.cut_at));
         for (at, live) in drain.pace.plan(silent, fastrand::f64) {
-            live.end(Order { reason, farewell: None, at: at.into(), cut_at });
+            live.end(Order { source, reason, farewell: None, at: at.into(), cut_at });
         }
         count
     }
@@ -159,7 +164,7 @@ impl Tunnels {
             list.drained.retain(|(other, _)| other != part);
             list.drained.push((part.clone(), drain.clone()));
         }
-        let count = self.drain(|live| part.has(live), &mut drain);
+        let count = self.ask_to_go(part.source(), |live| part.has(live), &mut drain);
         let mut list = self.shared.list.lock();
         if let Some((_, later)) = list.drained.iter_mut().find(|(other, _)| other == part) {
             *later = drain;
@@ -167,22 +172,17 @@ impl Tunnels {
         count
     }
 
-    /// Takes a part back: new tunnels come to it again, and those stay whose turn to go has not come. Says whether it was
-    /// drained.
+    /// Takes a part back: new tunnels come to it again, and those stay whose turn to go has not come, unless something else
+    /// asks them to go as well. Says whether it was drained.
     pub fn take_back(&self, part: &Part) -> bool {
-        let (was_drained, may_stay) = {
+        let was_drained = {
             let mut list = self.shared.list.lock();
             let before = list.drained.len();
             list.drained.retain(|(other, _)| other != part);
-            // When all are to go anyway, each keeps the turn that it has.
-            (list.drained.len() < before, matches!(list.ending, Ending::No))
+            list.drained.len() < before
         };
-        if was_drained && may_stay {
-            for live in self.all().filter(|live| part.has(live)) {
-                live.stay();
-                // What else drains it still does.
-                self.shared.list.lock().tell(&live);
-            }
+        if was_drained {
+            self.all().filter(|live| part.has(live)).for_each(|live| live.take_back(part.source()));
         }
         was_drained
     }

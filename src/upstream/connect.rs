@@ -3,13 +3,21 @@
 //! A plain socket is dialled bare, so that the tunnels and the exchange can use it without a layer between; TLS is
 //! pingora's connector: verification, SNI, ALPN, authorities of its own.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::Path,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use pingora::{
     connectors::{ConnectorOptions, TransportConnector},
     protocols::ALPN,
     upstreams::peer::HttpPeer,
 };
+use rustix::io::Errno;
 use tokio::{
     net::{TcpStream, UnixStream},
     time::Instant,
@@ -55,7 +63,7 @@ impl Dialer {
         first: &mut OutQueue,
     ) -> Result<Stream, Failure> {
         let deadline = Instant::now() + self.timeout;
-        within(deadline, self.dial_until(deadline, address, speak, first)).await
+        within(deadline, pin!(self.dial_until(deadline, address, speak, first))).await
     }
 
     async fn dial_until(
@@ -73,7 +81,7 @@ impl Dialer {
             },
             BackendAddress::Tcp(address) => self.dial_tcp(*address, speak, first).await,
             BackendAddress::Name { host, port } => {
-                let addresses = tokio::net::lookup_host((&**host, *port)).await.map_err(refused)?.collect();
+                let addresses = find(deadline, host, *port).await?;
                 Box::pin(self.dial_first(deadline, addresses, speak, first)).await
             }
         }
@@ -88,11 +96,11 @@ impl Dialer {
         speak: Speak,
         first: &mut OutQueue,
     ) -> Result<Stream, Failure> {
-        let mut last = Failure::Connect(Arc::from("the name has no address"));
+        let mut last = Failure::Name(Arc::from("it has no address"));
         let count = addresses.len() as u32;
         for (tried, address) in (0..count).zip(addresses) {
             let share = deadline.saturating_duration_since(Instant::now()) / (count - tried);
-            match within(Instant::now() + share, self.dial_tcp(address, speak, first)).await {
+            match within(Instant::now() + share, pin!(self.dial_tcp(address, speak, first))).await {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => last = failure,
             }
@@ -115,7 +123,7 @@ impl Dialer {
 /// request at once, and nobody has to ask the event loop, nor a timer, whether it is open.
 async fn connect(address: SocketAddr, first: &mut OutQueue) -> io::Result<TcpStream> {
     // Once something was written nothing more may fail: to those above, a failure here says that nothing was.
-    let stream = TcpStream::from_std(socket::begin_connect(address)?)?;
+    let stream = TcpStream::from_std(socket::begin_connect(address, !first.is_empty())?)?;
     let is_open = match first.is_empty() {
         true => false,
         false => match socket::write_first(&stream, first) {
@@ -159,6 +167,9 @@ impl Tls {
             Speak::Http2 => ALPN::H2,
         };
         let stream = self.connector.new_stream(&peer).await.map_err(|error| {
+            if let Some(local) = error.root_cause().downcast_ref().and_then(local) {
+                return local;
+            }
             // The first line names the fault; the rest is pingora's chain of contexts.
             let text = error.to_string();
             Failure::Connect(text.split("  cause:").last().unwrap_or(&text).trim().into())
@@ -170,12 +181,31 @@ impl Tls {
     }
 }
 
-async fn within<T>(deadline: Instant, dialling: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+async fn within<T>(
+    deadline: Instant,
+    dialling: Pin<&mut impl Future<Output = Result<T, Failure>>>,
+) -> Result<T, Failure> {
     tokio::time::timeout_at(deadline, dialling).await.unwrap_or(Err(Failure::ConnectTimeout))
 }
 
+/// The addresses of a name. One that nobody answers for in time is not the server's silence.
+async fn find(deadline: Instant, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    let lost = |why: &str| Failure::Name(Arc::from(why));
+    match tokio::time::timeout_at(deadline, tokio::net::lookup_host((host, port))).await {
+        Ok(Ok(addresses)) => Ok(addresses.collect()),
+        Ok(Err(error)) => Err(local(&error).unwrap_or_else(|| lost(&error.to_string()))),
+        Err(_) => Err(lost("nobody says in time where")),
+    }
+}
+
 fn refused(error: io::Error) -> Failure {
-    Failure::Connect(error.to_string().into())
+    local(&error).unwrap_or_else(|| Failure::Connect(error.to_string().into()))
+}
+
+/// What this machine refuses says nothing about a server.
+fn local(error: &io::Error) -> Option<Failure> {
+    let is_local = error.raw_os_error().is_some_and(|code| LOCAL.map(Errno::raw_os_error).contains(&code));
+    is_local.then(|| Failure::Local(error.to_string().into()))
 }
 
 /// pingora panics on a file without certificates, so it is read here first.
@@ -204,3 +234,9 @@ fn check_system_authorities() -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Descriptors of the process, those of the system, ports, room for what is sent, memory: none left.
+const LOCAL: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+
+#[cfg(test)]
+mod tests;

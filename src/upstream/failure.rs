@@ -4,11 +4,16 @@ use std::{io, sync::Arc};
 
 use crate::wire::{BadAnswer, BadBody};
 
-/// Why an exchange with a backend failed. All of it is the backend's side; the client's failures are the gateway's.
+/// Why an exchange with a backend failed. All of it is the backend's side, or lies on the way to it; the client's failures
+/// are the gateway's.
 #[derive(Clone, Debug)]
 pub enum Failure {
-    /// No connection: refused, unreachable, no such name, TLS refused.
+    /// No connection: refused, unreachable, TLS refused.
     Connect(Arc<str>),
+    /// No connection can be begun here: this machine has no descriptor, port or memory left for it.
+    Local(Arc<str>),
+    /// The server's name leads to no address.
+    Name(Arc<str>),
     /// No connection within `connect_timeout`.
     ConnectTimeout,
     /// No server is left to try.
@@ -50,7 +55,7 @@ impl Failure {
     pub fn status(&self) -> u16 {
         match self {
             Self::ConnectTimeout | Self::AnswerTimeout | Self::ReadTimeout => 504,
-            Self::Full | Self::TakenOut => 503,
+            Self::Full | Self::TakenOut | Self::Local(_) => 503,
             _ => 502,
         }
     }
@@ -59,6 +64,8 @@ impl Failure {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Connect(_) => "connect",
+            Self::Local(_) => "local",
+            Self::Name(_) => "name",
             Self::ConnectTimeout => "connect_timeout",
             Self::NoServer => "no_server",
             Self::Full => "max_tunnels",
@@ -78,6 +85,11 @@ impl Failure {
 
     /// Whether another server may be tried: nothing was sent to this one.
     pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Local(_) | Self::Name(_)) || self.is_refusal()
+    }
+
+    /// Whether the server is to blame that there is no connection.
+    pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::ConnectTimeout)
     }
 
@@ -119,6 +131,8 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Connect(why) => write!(f, "cannot connect: {why}"),
+            Self::Local(why) => write!(f, "no connection can be begun on this machine: {why}"),
+            Self::Name(why) => write!(f, "the name leads nowhere: {why}"),
             Self::Io(kind) => write!(f, "connection failed: {kind}"),
             Self::BadAnswer(fault) => write!(f, "bad answer: {}", fault.label()),
             Self::BadBody(fault) => write!(f, "bad body: {}", fault.label()),

@@ -221,9 +221,12 @@ impl Exchange {
         }
     }
 
-    /// Whether the answer ended with its head: nothing of a body is to come.
-    pub fn is_ended(&self) -> bool {
-        matches!(&self.0.answer, Answer::Body { decoder, .. } if decoder.is_ended())
+    /// How many bytes of the body are to come, where its framing tells.
+    pub fn length(&self) -> Option<u64> {
+        match &self.0.answer {
+            Answer::Body { decoder, .. } => decoder.remaining(),
+            Answer::Awaited { .. } => None,
+        }
     }
 
     /// The trailer section, once the body has ended.

@@ -138,9 +138,12 @@ impl Exchange {
         self.poll_overdue(self.limits.answer_timeout, cx).map(|()| Err(Failure::AnswerTimeout))
     }
 
-    /// Whether the answer ended with its head: no body, no trailers (a gRPC answer may be head only).
-    pub fn is_ended(&self) -> bool {
-        self.body.as_ref().is_some_and(RecvStream::is_end_stream)
+    /// How many bytes the body has, as far as the head tells; none, where that was all (a gRPC answer may be head only).
+    pub fn length(&self, head: &ResponseHead) -> Option<u64> {
+        if self.body.as_ref().is_some_and(RecvStream::is_end_stream) {
+            return Some(0);
+        }
+        head.fields.get_str("content-length").and_then(|length| length.parse().ok())
     }
 
     /// The next piece of the answer's body; `None` when it is complete.

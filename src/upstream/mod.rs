@@ -232,7 +232,7 @@ impl Upstream {
         if let [server] = &self.servers[..] {
             return (tried.is_empty() && !server.is_out() && !server.is_full(purpose)).then_some(0);
         }
-        let now = self.now();
+        let now = self.at(Instant::now());
         let candidates: Vec<Candidate> = self
             .servers
             .iter()
@@ -256,9 +256,9 @@ impl Upstream {
         }
     }
 
-    fn now(&self) -> u64 {
-        // Never 0, which stands for "not suspect".
-        self.born.elapsed().as_millis() as u64 + 1
+    /// A moment on the upstream's own clock, in microseconds: never 0, which stands for none.
+    fn at(&self, moment: Instant) -> u64 {
+        moment.saturating_duration_since(self.born).as_micros() as u64 + 1
     }
 }
 
@@ -372,18 +372,19 @@ impl Chosen {
     }
 
     async fn dial_counted(&self, speak: Speak, first: &mut OutQueue) -> Result<Stream, Failure> {
-        let started = Instant::now();
+        let begun = Instant::now();
         let address = &self.upstream.config.servers[self.server].address;
         let dialled = self.upstream.dialer.dial(address, speak, first).await;
+        let ended = Instant::now();
         match &dialled {
             Ok(_) => {
-                self.upstream.metrics.connect.observe_duration(self.upstream.index, started.elapsed());
-                self.server().connected();
+                self.upstream.metrics.connect.observe_duration(self.upstream.index, ended.duration_since(begun));
+                self.server().connected(self.upstream.at(ended));
             }
             Err(failure) => {
                 let (upstream, server) = (&self.upstream.config.name, &self.server().name);
                 tracing::warn!(%upstream, %server, %failure, "no connection to a server");
-                if self.server().refused(self.upstream.now()) {
+                if failure.is_refusal() && self.server().refused(self.upstream.at(begun), self.upstream.at(ended)) {
                     tracing::warn!(%upstream, %server, "a server is down: it takes no connections any more");
                     self.upstream.has_fallen.store(true, Ordering::Relaxed);
                 }
@@ -454,11 +455,11 @@ impl Exchange {
         }
     }
 
-    /// Whether the answer ended with its head; to be asked once that is here.
-    pub fn is_ended(&self) -> bool {
+    /// How many bytes the answer's body has, as its final `head` and the framing tell; to be asked once that is here.
+    pub fn length(&self, head: &ResponseHead) -> Option<u64> {
         match self {
-            Self::Http1(exchange) => exchange.is_ended(),
-            Self::Http2(exchange) => exchange.is_ended(),
+            Self::Http1(exchange) => exchange.length(),
+            Self::Http2(exchange) => exchange.length(head),
         }
     }
 

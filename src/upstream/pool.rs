@@ -131,11 +131,7 @@ async fn sweep() {
         let now = Instant::now();
         let empty = POOL.with_borrow_mut(|pool| {
             pool.http1.retain(|_, list| {
-                list.retain_mut(|idle| {
-                    // It has rested for as long as a sweep already, perhaps.
-                    let until = *idle.until.get_or_insert(now + idle.timeout.saturating_sub(SWEEP_EVERY));
-                    until > now && idle.connection.is_quiet()
-                });
+                list.retain_mut(|idle| idle.is_wanted(now));
                 !list.is_empty()
             });
             pool.http2.retain(|_, list| {
@@ -156,6 +152,14 @@ impl Pool {
         if !std::mem::replace(&mut self.sweeping, true) {
             tokio::spawn(sweep());
         }
+    }
+}
+
+impl Idle {
+    fn is_wanted(&mut self, now: Instant) -> bool {
+        // It has rested for as long as a sweep already, perhaps.
+        let until = *self.until.get_or_insert(now + self.timeout.saturating_sub(SWEEP_EVERY));
+        until > now && self.connection.is_quiet()
     }
 }
 

@@ -1,8 +1,8 @@
 //! One server as its upstream knows it: what it carries, how it stands, and whether it may be given more.
 //!
 //! Two things are known of a server's health, both from connecting to it: one that has just refused is a suspect, and is
-//! tried after all others for a while; one that has refused so often in a row is down until a connection succeeds. An
-//! operator may take a server out besides: then it is given nothing.
+//! tried after all others for a while; one that has refused so often in a row is down until a connection succeeds. What
+//! hinders us here is no refusal of its own. An operator may take a server out besides: then it is given nothing.
 
 use std::{
     sync::{
@@ -40,10 +40,12 @@ pub(super) struct Server {
     load: AtomicUsize,
     /// Of the load, what holds or wants to become a tunnel.
     tunnels: AtomicUsize,
-    /// On the upstream's clock, in milliseconds; 0 for a server in good standing.
+    /// On the upstream's clock, in microseconds; 0 for a server in good standing.
     suspect_until: AtomicU64,
     /// Connections refused since the last that was not.
     refusals: AtomicU32,
+    /// When that was, on the same clock; 0 before the first.
+    connected_at: AtomicU64,
     is_out: AtomicBool,
 }
 
@@ -60,6 +62,7 @@ impl Server {
             tunnels: AtomicUsize::new(0),
             suspect_until: AtomicU64::new(0),
             refusals: AtomicU32::new(0),
+            connected_at: AtomicU64::new(0),
             is_out: AtomicBool::new(false),
         }
     }
@@ -105,14 +108,19 @@ impl Server {
     }
 
     /// It has taken a connection.
-    pub(super) fn connected(&self) {
+    pub(super) fn connected(&self, now: u64) {
+        self.connected_at.store(now, Ordering::Relaxed);
         self.suspect_until.store(0, Ordering::Relaxed);
         self.refusals.store(0, Ordering::Relaxed);
     }
 
-    /// It has refused a connection. Says whether it is down with it.
-    pub(super) fn refused(&self, now: u64) -> bool {
-        self.suspect_until.store(now + SUSPECT_FOR.as_millis() as u64, Ordering::Relaxed);
+    /// It has refused a connection, which was begun at that moment. Says whether it is down with it. Once it has taken
+    /// another, what was begun before says nothing of it any more.
+    pub(super) fn refused(&self, begun: u64, now: u64) -> bool {
+        if begun <= self.connected_at.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.suspect_until.store(now + SUSPECT_FOR.as_micros() as u64, Ordering::Relaxed);
         self.refusals.fetch_add(1, Ordering::Relaxed) + 1 == DOWN_AFTER
     }
 
@@ -153,13 +161,23 @@ mod tests {
     #[test]
     fn a_server_is_down_when_it_has_refused_often_and_up_with_one_connection() {
         let server = server(None);
-        assert!(!server.refused(1) && !server.refused(1) && !server.is_down());
-        server.connected();
-        assert!(!server.refused(1) && !server.refused(1) && server.refused(1) && server.is_down());
-        assert!(!server.refused(1), "that is told once");
-        assert!(server.candidate(Purpose::Exchange, false, 1).suspect);
-        server.connected();
-        assert!(!server.is_down() && !server.candidate(Purpose::Exchange, false, 1).suspect);
+        assert!(!server.refused(1, 1) && !server.refused(1, 1) && !server.is_down());
+        server.connected(2);
+        assert!(!server.refused(3, 3) && !server.refused(3, 3) && server.refused(3, 3) && server.is_down());
+        assert!(!server.refused(3, 3), "that is told once");
+        assert!(server.candidate(Purpose::Exchange, false, 4).suspect);
+        server.connected(5);
+        assert!(!server.is_down() && !server.candidate(Purpose::Exchange, false, 6).suspect);
+    }
+
+    #[test]
+    fn a_connection_that_was_begun_before_another_was_taken_says_nothing_when_it_fails() {
+        let server = server(None);
+        server.connected(10);
+        for begun in [1, 9, 10] {
+            assert!(!server.refused(begun, 20) && !server.candidate(Purpose::Exchange, false, 20).suspect);
+        }
+        assert!(!server.refused(11, 20) && !server.refused(11, 20) && server.refused(11, 20) && server.is_down());
     }
 
     #[test]

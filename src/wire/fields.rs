@@ -112,6 +112,16 @@ impl Fields {
         self.lines.retain(|line| keep(line.name(text), line.value(text)));
     }
 
+    /// The same, asked only about names of these lengths; all others stay.
+    pub(super) fn retain_named(&mut self, lengths: NameLengths, mut keep: impl FnMut(&[u8]) -> bool) {
+        if !self.may_have(lengths) {
+            return;
+        }
+        let text = &self.text;
+        let is_asked = |line: &Line| lengths.meet(NameLengths::NONE.with(line.name_length as usize));
+        self.lines.retain(|line| !is_asked(line) || keep(line.name(text)));
+    }
+
     /// Forgets all lines and keeps the memory for the next message.
     pub fn clear(&mut self) {
         self.text.clear();

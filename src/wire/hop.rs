@@ -11,7 +11,8 @@ use super::{Fields, NameLengths};
 /// Transfer-Encoding, Upgrade and HTTP2-Settings.
 pub fn strip_hop_by_hop(fields: &mut Fields) {
     let hop = HopByHop::of(fields);
-    fields.retain(|name, _| !hop.contains(name));
+    let lengths = hop.nominated.iter().fold(LENGTHS, |lengths, name| lengths.with(name.len()));
+    fields.retain_named(lengths, |name| !hop.contains(name));
 }
 
 /// The fields of one message that go no further than the next hop, for who looks at each of them anyway.
@@ -42,25 +43,14 @@ pub fn strip_nominated(fields: &mut Fields) {
 
 /// Whether a field of that name is hop-by-hop of itself, without a nomination.
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
-    let known: &[&[u8]] = match name.len() {
-        2 => &[b"te"],
-        7 => &[b"upgrade", b"trailer"],
-        10 => &[b"connection", b"keep-alive"],
-        14 => &[b"http2-settings"],
-        16 => &[b"proxy-connection"],
-        17 => &[b"transfer-encoding"],
-        18 => &[b"proxy-authenticate"],
-        19 => &[b"proxy-authorization"],
-        25 => &[b"proxy-authentication-info"],
-        _ => return false,
-    };
-    known.iter().any(|known| name.eq_ignore_ascii_case(known))
+    LENGTHS.meet(NameLengths::NONE.with(name.len()))
+        && HOP_BY_HOP.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 impl Fields {
     /// The field names that Connection nominates, but for those on which a nomination has no effect.
     pub fn connection_nominated(&self) -> impl Iterator<Item = &[u8]> {
-        self.all("connection").flat_map(list_members).filter(|name| !is_connection_option(name) && !is_protected(name))
+        self.all("connection").flat_map(list_members).filter(|name| is_nominable(name))
     }
 }
 
@@ -70,8 +60,9 @@ pub(super) fn nominated_lines(fields: &Fields) -> Vec<Vec<u8>> {
     if !fields.may_have(CONNECTION) {
         return names;
     }
-    for name in fields.connection_nominated() {
-        if !is_hop_by_hop(name) && !is_in(&names, name) && fields.contains(name) {
+    for name in fields.all("connection").flat_map(list_members) {
+        // In an order that is soon done with `close`, `keep-alive` and `upgrade`.
+        if !is_hop_by_hop(name) && fields.contains(name) && is_nominable(name) && !is_in(&names, name) {
             names.push(name.to_vec());
         }
     }
@@ -82,8 +73,10 @@ pub(super) fn is_in(names: &[Vec<u8>], name: &[u8]) -> bool {
     names.iter().any(|candidate| candidate.eq_ignore_ascii_case(name))
 }
 
-fn is_connection_option(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"close") || name.eq_ignore_ascii_case(b"keep-alive")
+/// Whether a nomination of that name has an effect: it is no option of the connection itself, and is not protected.
+fn is_nominable(name: &[u8]) -> bool {
+    let is_option = name.eq_ignore_ascii_case(b"close") || name.eq_ignore_ascii_case(b"keep-alive");
+    !is_option && !is_protected(name)
 }
 
 fn is_protected(name: &[u8]) -> bool {
@@ -92,6 +85,22 @@ fn is_protected(name: &[u8]) -> bool {
             .iter()
             .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
 }
+
+const HOP_BY_HOP: [&str; 11] = [
+    "te",
+    "upgrade",
+    "trailer",
+    "connection",
+    "keep-alive",
+    "http2-settings",
+    "proxy-connection",
+    "transfer-encoding",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-authentication-info",
+];
+
+const LENGTHS: NameLengths = NameLengths::of(&HOP_BY_HOP);
 
 const CONNECTION: NameLengths = NameLengths::of(&["connection"]);
 

@@ -99,11 +99,7 @@ impl ResponseHead {
         let (Some(minor), Some(status @ 100..)) = (response.version, response.code) else {
             return Err(BadAnswer::StatusLine);
         };
-        // httparse takes a bare line feed for a line end, too: each line has its CRLF if there is one before each name, and
-        // behind the last.
-        let follows_line_end =
-            |line: &httparse::Header| head[..offset_in(head, line.name.as_bytes())].ends_with(b"\r\n");
-        if !response.headers.iter().all(follows_line_end) || !head.ends_with(b"\r\n\r\n") {
+        if !head.ends_with(b"\r\n\r\n") {
             return Err(BadAnswer::FieldSyntax);
         }
         self.version = if minor == 0 { Version::Http10 } else { Version::Http11 };
@@ -119,6 +115,11 @@ impl ResponseHead {
         let mut is_plain = true;
         for line in response.headers.iter() {
             let name = line.name.as_bytes();
+            // httparse takes a bare line feed for a line end, too: each line has its CRLF if there is one before each name,
+            // and behind the last.
+            if !head[..offset_in(head, name)].ends_with(b"\r\n") {
+                return Err(BadAnswer::FieldSyntax);
+            }
             if name.len() == CONTENT_LENGTH.len() && name.eq_ignore_ascii_case(CONTENT_LENGTH.as_bytes()) {
                 lengths += 1;
                 is_plain &= is_plain_length(line.value);

@@ -250,3 +250,25 @@ async fn another_server_is_tried_while_nothing_was_answered() {
     client.send(handshake("/ws", &[])).await;
     assert_eq!(client.answer().await.status, 502);
 }
+
+#[tokio::test]
+async fn a_handshake_whose_servers_can_not_be_reached_leaves_no_row_and_no_place() {
+    let dead = DeadAddress::new();
+    let text = format!(
+        "upstream = \"{}\"\n[[routes]]\nmatch = {{ path = \"/\" }}\nwebsocket = {{ max_connections = 1 }}\n",
+        dead.address
+    );
+    let gateway = Gateway::with(&text).await;
+    for _ in 0..3 {
+        let mut client = gateway.connect().await;
+        client.send(handshake("/ws", &[])).await;
+        assert_eq!(client.answer().await.status, 502);
+    }
+    for metric in ["tidegate_websocket_connections", "tidegate_websocket_places_taken", "tidegate_upstream_in_flight"] {
+        assert_eq!(gateway.metric(metric, &[]).await, 0.0, "{metric}");
+    }
+    let listed = gateway.ask_admin("/connections").await.text();
+    assert!(listed.contains("\"connections\":[]"), "{listed}");
+    let failed = [("result", "backend_failed")];
+    assert_eq!(gateway.metric("tidegate_websocket_handshakes_total", &failed).await, 3.0);
+}

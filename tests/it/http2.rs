@@ -526,3 +526,24 @@ async fn a_connection_that_only_pings_is_let_go() {
     // Farewells first; then the end itself must come, although this client never confirmed one.
     while raw.fate(u32::MAX).await != Fate::ConnectionEnded(None) {}
 }
+
+#[tokio::test]
+async fn a_stored_answer_that_its_client_does_not_take_is_a_row() {
+    let body = pattern(3, 3 << 20);
+    let make = by(move |_, _| reply(200).field("Cache-Control", "max-age=60").body(&body));
+    let origin = Origin::new().on("/large", make).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut client = both.connect().await;
+    assert!(client.get("/large").await.body.len() == 3 << 20);
+    let (answer, _) = client.start("GET", "/large", &[], true).await;
+    // Its window is smaller than the answer, and nobody opens it again.
+    let answer = within("a head", answer).await.unwrap();
+    assert!(answer.headers()["cache-status"].to_str().unwrap().contains("hit"), "{answer:?}");
+    both.gateway.metric_becomes("tidegate_http_long_answers", &[], 1.0).await;
+    let listed = both.gateway.ask_admin("/connections?kind=http").await.text();
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let row = &listed["connections"][0];
+    assert!(row["state"] == "open" && row["down"]["bytes"].as_u64().unwrap() >= 500_000, "{row}");
+    drop(answer);
+    both.gateway.metric_becomes("tidegate_http_long_answers", &[], 0.0).await;
+}

@@ -135,6 +135,24 @@ async fn an_answer_that_declines_a_handshake_takes_no_tunnel_s_place_while_it_is
     assert_eq!(declined.bytes(9).await, b"firstlast");
 }
 
+#[tokio::test]
+async fn an_answer_that_declines_a_handshake_is_a_row_when_it_lasts_and_may_be_ended() {
+    let origin = Origin::new().otherwise(events()).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let mut declined = gateway.connect().await;
+    declined.send(handshake("/ws", &[])).await;
+    assert_eq!((declined.head().await.status, declined.chunk().await), (200, b"data: 1\n\n".to_vec()));
+    gateway.metric_becomes("tidegate_http_long_answers", &[], 1.0).await;
+    let listed = gateway.ask_admin(&format!("/connections?kind=http&backend={}", origin.address)).await.text();
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let row = &listed["connections"][0];
+    assert_eq!((&row["kind"], &row["state"]), (&json!("http"), &json!("open")), "{listed}");
+    order(&gateway, "/drain", &json!({ "server": origin.address })).await;
+    let rest = declined.until_closed().await;
+    assert!(rest.is_empty(), "a cut must not look like an end: {}", show(&rest));
+    gateway.metric_becomes("tidegate_http_long_answers", &[], 0.0).await;
+}
+
 /// An endless stream of events, of which there is one.
 fn events() -> Responder {
     script(|mut talk| async move {
@@ -251,6 +269,75 @@ async fn tunnels_of_a_server_that_is_down_go_where_their_route_says_so() {
     assert_eq!((close.close_code(), &close.payload[2..]), (Some(1012), &b"drain"[..]));
     stays.send_frame(&Frame::text("still here")).await;
     assert_eq!(stays.frame().await, Frame::text("still here"));
+}
+
+#[tokio::test]
+async fn tunnels_are_told_of_a_server_that_a_refresh_behind_their_back_has_found_down() {
+    let stale = script(|mut talk| async move {
+        let window = "max-age=0, stale-while-revalidate=60";
+        talk.send(format!("HTTP/1.1 200 OK\r\nCache-Control: {window}\r\nContent-Length: 3\r\n\r\nold")).await;
+        talk.close().await
+    });
+    let origin = Origin::new().on("/stale", stale).otherwise(websocket_echo()).start_unix().await;
+    let text = "[[routes]]\nmatch = { path = \"/\" }\nwebsocket = { on_backend_down = \"drain\" }\n";
+    let gateway = Gateway::before_with(&origin, text).await;
+    let mut tunnel = gateway.connect().await;
+    tunnel.upgrade("/ws", &[]).await;
+    // Each its own: one that could not be refreshed is not tried again at once.
+    let targets = ["/stale?1", "/stale?2", "/stale?3"];
+    for target in targets {
+        assert_eq!(gateway.get(target).await.text(), "old");
+    }
+    std::fs::remove_file(origin.address.strip_prefix("unix:").unwrap()).unwrap();
+    for target in targets {
+        assert_eq!(gateway.get(target).await.text(), "old");
+    }
+    assert_eq!(tunnel.frame().await.close_code(), Some(1012));
+}
+
+#[tokio::test]
+async fn a_gateway_without_descriptors_blames_no_server_for_it() {
+    let authority = Authority::new();
+    let directory = tempfile::tempdir().unwrap();
+    authority.write(&directory.path().join("ca.pem"));
+    let origin = Origin::new().otherwise(websocket_echo()).start().await;
+    let secret = Origin::new().otherwise(websocket_echo()).start_tls(&authority.issue(&["origin.test"])).await;
+    let text = format!(
+        "[upstreams.plain]\nservers = [\"{}\"]\n[upstreams.secret]\nservers = [\"{}\"]\n\
+         tls = {{ server_name = \"origin.test\", ca = \"DIR/ca.pem\" }}\n",
+        origin.address, secret.address
+    );
+    let routes = ["plain", "secret"].map(|name| {
+        format!(
+            "[[routes]]\nmatch = {{ path = \"/{name}\" }}\nupstream = \"{name}\"\n\
+             websocket = {{ on_backend_down = \"drain\" }}\n"
+        )
+    });
+    let gateway = Gateway::in_directory(directory, &(text + &routes.concat())).await;
+    for name in ["plain", "secret"] {
+        let path = format!("/{name}");
+        let (mut tunnel, mut client) = (gateway.connect().await, gateway.connect().await);
+        tunnel.upgrade(&path, &[]).await;
+        // So that the connection is accepted.
+        client.send(format!("GET {path} HTTP/1.1\r\n")).await;
+        gateway.metric_becomes("tidegate_connections", &[], 2.0).await;
+        let before = gateway.limit_files(Some(3));
+        client.send("Host: example.test\r\n\r\n").await;
+        for _ in 0..4 {
+            let answer = client.answer().await;
+            assert_eq!((answer.status, answer.has("Retry-After")), (503, true), "{}", answer.told());
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: example.test\r\n\r\n")).await;
+        }
+        client.answer().await;
+        gateway.limit_files(before);
+        let labels = [("upstream", name), ("result", "local")];
+        assert_eq!(gateway.metric("tidegate_upstream_requests_total", &labels).await, 5.0);
+        assert!(!gateway.printed().contains("a server is down"), "{}", gateway.printed());
+        tunnel.send_frame(&Frame::text("still here")).await;
+        assert_eq!(tunnel.frame().await, Frame::text("still here"));
+        drop((tunnel, client));
+        gateway.metric_becomes("tidegate_connections", &[], 0.0).await;
+    }
 }
 
 /// An answer that says how long it is and takes its time, longer than it takes to be a row.

@@ -267,3 +267,14 @@ async fn an_http_1_0_server_serves() {
     }
     assert_eq!(client.get("/old").await.version, "HTTP/1.1", "our own version");
 }
+
+#[tokio::test]
+async fn a_tls_server_may_be_known_by_its_address_alone() {
+    let authority = Authority::new();
+    let directory = tempfile::tempdir().unwrap();
+    authority.write(&directory.path().join("ca.pem"));
+    let origin = Origin::new().otherwise(reply(200).body("found")).start_tls(&authority.issue(&["127.0.0.1"])).await;
+    let text = app(&format!("servers = [\"https://{}\"]\ntls = {{ ca = \"DIR/ca.pem\" }}", origin.address));
+    let gateway = Gateway::in_directory(directory, &text).await;
+    assert_eq!(gateway.get("/").await.text(), "found");
+}

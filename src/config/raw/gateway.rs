@@ -102,7 +102,7 @@ settings! {
         keep_alive: Period<false> = { Period(Duration::from_secs(75)) },
         /// A write to the client that makes no progress.
         send: Period<false> = { Period(Duration::from_secs(60)) },
-        /// A tunnel with no byte in either direction.
+        /// A tunnel with no byte in either direction. Noticed up to a second late.
         tunnel_idle: Period<false> = { Period(Duration::from_secs(60 * 60)) },
         /// A tunnel's second direction, after the first has ended.
         tunnel_linger: Period<true> = { Period(Duration::from_secs(30)) },

@@ -73,7 +73,8 @@ settings! {
         enabled: bool = { true },
         /// Pages of which origin may open one.
         origins: WordOrList = { Either::This(OriginsWord::Default) },
-        /// A tunnel with no byte in either direction; by default `tunnel_idle` of `[timeouts]`.
+        /// A tunnel with no byte in either direction; by default `tunnel_idle` of `[timeouts]`. Noticed up to a second
+        /// late.
         idle_timeout: Period<false> = optional,
         /// Whether Pings and Pongs alone keep a tunnel from being idle; the gateway's own never do.
         count_pings_as_activity: bool = { true },

@@ -196,8 +196,8 @@ fn tls(
         Some(name) => name.value.0.clone(),
         None => common_host(&backends).unwrap_or_default(),
     };
-    let verify = table.verify.value;
-    if verify && server_name.is_empty() && !table.mark.is_unreadable("server_name") && !backends.is_empty() {
+    // Also where no certificate is looked at: it is what the server is asked for (RFC 6066 §3).
+    if server_name.is_empty() && !table.mark.is_unreadable("server_name") && !backends.is_empty() {
         problems.push(
             Problem::error(
                 written.tls.as_ref().and_then(|tls| tls.place).or(backends[0].1),
@@ -206,7 +206,7 @@ fn tls(
             .label("expected `tls = { server_name = \"…\" }`"),
         );
     }
-    Some(UpstreamTls { server_name, verify, ca: table.ca.as_ref().map(|ca| ca.value.0.clone()) })
+    Some(UpstreamTls { server_name, verify: table.verify.value, ca: table.ca.as_ref().map(|ca| ca.value.0.clone()) })
 }
 
 /// The host that all servers share: a name, or what an `https://` URL says.

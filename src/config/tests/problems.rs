@@ -55,6 +55,23 @@ websocket = { origins = [] }
 }
 
 #[test]
+fn a_tls_server_without_a_name_is_told_however_its_address_is_written() {
+    for servers in ["\"10.0.0.1:443\"", "\"unix:/run/app.sock\"", "\"a.test:443\", \"b.test:443\""] {
+        for tls in ["true", "{ verify = false }"] {
+            let told = told(&format!("upstream = \"app\"\n[upstreams.app]\nservers = [{servers}]\ntls = {tls}\n"));
+            let (what, way_out) = ("TLS needs the name", "expected `tls = { server_name = \"…\" }`");
+            assert!(told.contains(what) && told.contains(way_out), "{servers} {tls}: {told}");
+        }
+    }
+    let named =
+        "upstream = \"app\"\n[upstreams.app]\nservers = [\"10.0.0.1:443\"]\ntls = { server_name = \"a.test\" }\n";
+    let by_address = "upstream = \"https://10.0.0.1\"\n";
+    for sound in [named, by_address] {
+        assert!(from_text("tidegate.toml", sound, |_| None).is_ok(), "{sound}");
+    }
+}
+
+#[test]
 fn terms_of_tunnels_that_contradict_each_other_are_told() {
     insta::assert_snapshot!(told(
         r#"

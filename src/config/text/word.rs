@@ -81,8 +81,7 @@ impl Text for CertificateName {
     }
 
     fn parse(text: &str, _: &Path) -> Result<Self, Wrong> {
-        // Empty is what a settled upstream without a name writes; resolving refuses it where verification needs one.
-        let is_sound = text.is_empty() || is_host_name(text) || text.parse::<std::net::IpAddr>().is_ok();
+        let is_sound = is_host_name(text) || text.parse::<std::net::IpAddr>().is_ok();
         if is_sound { Ok(Self(text.to_owned())) } else { Err(Wrong::new(format!("`{text}` is not a host name"), "")) }
     }
 

@@ -207,7 +207,7 @@ impl Client for Http1Client {
                 // The deadline is for progress, not for the whole: it moves on with every byte taken.
                 if self.flushed_at != self.out.sent() || !self.write_watchdog.is_set() {
                     self.flushed_at = self.out.sent();
-                    self.write_watchdog.set(Some(Instant::now() + self.timeouts.send));
+                    self.write_watchdog.set(Some(Instant::now() + self.config.timeouts.send));
                 }
                 if self.write_watchdog.poll_expired(cx).is_ready() {
                     self.persists = false;

@@ -1,15 +1,22 @@
 //! One HTTP/1.x connection: what it keeps between requests, and how it ends.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc, task::Context, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use http::Method;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::{
-    config::Timeouts,
+    config::Config,
     gateway::{Gateway, body_meter::BodyMeter, client::Client},
-    net::{ClientInfo, OutQueue, Stream, Watchdog, socket},
+    net::{ClientInfo, OutQueue, Stream, Watchdog, scratch, socket},
     tunnel::{StopPhase, StopSignal},
     wire::{BodyDecoder, Framing, HeadLimits, RequestHead, Version, response::reason_for},
 };
@@ -27,7 +34,7 @@ pub(in crate::gateway) struct Http1Client {
     pub(super) info: ClientInfo,
     pub(super) input: BytesMut,
     pub(super) head_limits: HeadLimits,
-    pub(super) timeouts: Timeouts,
+    pub(super) config: Arc<Config>,
     pub(super) requests: u64,
     pub(super) in_head: bool,
     pub(super) read_watchdog: Watchdog,
@@ -59,7 +66,7 @@ impl Http1Client {
             info,
             input: BytesMut::new(),
             head_limits: gateway.head_limits,
-            timeouts: gateway.config.timeouts.clone(),
+            config: gateway.config.clone(),
             requests: 0,
             in_head: false,
             read_watchdog: Watchdog::default(),
@@ -130,7 +137,7 @@ impl Http1Client {
 
     /// Ends the connection so that the last answer arrives: the sending side first, then what the client still sends is
     /// read for a while.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(&mut self) {
         if !self.finished && self.started {
             // The answer was cut, and must not look whole (RFC 9112 §8): where its end is the connection's, a bare end would.
             if self.until_close {
@@ -141,14 +148,16 @@ impl Http1Client {
         let drained = async {
             self.stream.shutdown().await?;
             let mut left = LINGER_BYTES;
-            let mut scratch = [0; 4096];
-            while left > 0 {
-                match self.stream.read(&mut scratch).await? {
-                    0 => break,
-                    read => left = left.saturating_sub(read),
+            poll_fn(|cx| {
+                while left > 0 {
+                    match ready!(scratch::poll_read(&mut self.stream, cx, <[u8]>::len))? {
+                        0 => break,
+                        read => left = left.saturating_sub(read),
+                    }
                 }
-            }
-            Ok::<(), std::io::Error>(())
+                Poll::Ready(Ok::<(), io::Error>(()))
+            })
+            .await
         };
         // Whatever the end was, the connection is dropped now.
         let _ended = tokio::time::timeout(LINGER, drained).await;

@@ -5,19 +5,25 @@
 
 mod client;
 mod connection;
+mod lent;
 mod read;
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
 
 pub(super) use connection::Http1Client;
-use read::Next;
+use read::Last;
 
 use super::{
     Gateway,
     client::Client,
     failure,
-    journey::Begun,
-    upgrade::{self, OpenTunnel},
+    journey::{Answered, Begun, Onward},
+    upgrade::{self, Agreed, OpenTunnel},
 };
 use crate::{
     net::{ClientInfo, Stream},
@@ -25,52 +31,138 @@ use crate::{
 };
 
 /// Serves requests until the connection ends, or until it has become the tunnel that this gives back.
-pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInfo) -> Option<OpenTunnel> {
+pub(super) fn serve(
+    gateway: Arc<Gateway>,
+    stream: Stream,
+    info: ClientInfo,
+) -> impl Future<Output = Option<OpenTunnel>> + Send {
+    // Made here, as arguments would be held beside it for as long as the connection lasts.
     let mut client = Http1Client::new(&gateway, stream, info);
-    let mut request = RequestHead::default();
-    let mut rests_since = Instant::now();
-    loop {
-        client.await_request(rests_since);
-        match poll_fn(|cx| client.poll_request(&mut request, cx)).await {
-            Next::Request => {}
-            Next::Ended => return None,
-            Next::Refused(refusal) => {
-                client.reset_for_refusal();
-                failure::refuse(&gateway, &mut client, &request, refusal).await;
-                Box::pin(client.close()).await;
-                return None;
+    async move {
+        client.await_request(Instant::now());
+        loop {
+            let turn = poll_fn(|cx| client.poll_turn(&gateway, cx)).await;
+            // A connection at rest has no room for what may have to wait.
+            match Box::pin(follow(&gateway, &mut client, turn)).await {
+                Then::Rest { since } => client.await_request(since),
+                Then::Tunnel(agreed, mut request) => {
+                    let tunnel = agreed.open(gateway, client, &mut request);
+                    lent::give_back(request);
+                    return tunnel;
+                }
+                Then::End => return None,
             }
-            Next::TooSlow => {
-                client.reset_for_refusal();
-                failure::too_slow(&gateway, &mut client, &request).await;
-                Box::pin(client.close()).await;
-                return None;
-            }
-        }
-        let ended = if request.wants_websocket {
-            let agreed = Box::pin(upgrade::serve(&gateway, &mut client, &mut request)).await;
-            if let Some(agreed) = agreed {
-                return agreed.open(gateway, client, request);
-            }
-            Instant::now()
-        } else {
-            // One by one, not as one journey: the future of a hit would be made, and copied, for nothing.
-            match gateway.begin(&mut client, &mut request) {
-                Begun::Answered(mut answered) => match poll_fn(|cx| Poll::Ready(client.poll_flush(cx))).await {
-                    Poll::Ready(Ok(())) => gateway.record(&mut answered.facts, &request, &client),
-                    _ => Box::pin(gateway.send(&mut client, &request, answered)).await,
-                },
-                Begun::Onward(onward) => gateway.proceed(&mut client, &request, onward).await,
-            }
-        };
-        rests_since = ended;
-        if client.may_go_on() && !client.is_read() {
-            Box::pin(client.read_rest_of_body()).await;
-            rests_since = Instant::now();
-        }
-        if !(client.may_go_on() && client.is_read()) {
-            Box::pin(client.close()).await;
-            return None;
         }
     }
 }
+
+/// What a connection does that has stopped waiting.
+enum Turn {
+    /// A request was answered, but the connection may not go on as it is.
+    Answered { at: Instant },
+    /// An answer is queued, of which something is left to be sent.
+    Sending(Box<RequestHead>, Answered),
+    /// A request has some way to go.
+    Onward(Box<RequestHead>, Onward),
+    /// A handshake.
+    WebSocket(Box<RequestHead>),
+    /// There will be no request any more.
+    Last(Last),
+}
+
+/// What it does then.
+#[expect(clippy::large_enum_variant, reason = "it lives for a moment, and once for each tunnel")]
+enum Then {
+    /// Waits for the next request.
+    Rest {
+        since: Instant,
+    },
+    /// Becomes a tunnel.
+    Tunnel(Agreed, Box<RequestHead>),
+    End,
+}
+
+impl Http1Client {
+    /// Answers what can be answered at once, one request after another, up to something else.
+    fn poll_turn(&mut self, gateway: &Arc<Gateway>, cx: &mut Context<'_>) -> Poll<Turn> {
+        loop {
+            let mut request = match ready!(self.poll_request(cx)) {
+                Ok(request) => request,
+                Err(last) => return Poll::Ready(Turn::Last(last)),
+            };
+            if request.wants_websocket {
+                return Poll::Ready(Turn::WebSocket(request));
+            }
+            let mut answered = match gateway.begin(self, &mut request) {
+                Begun::Answered(answered) => answered,
+                Begun::Onward(onward) => return Poll::Ready(Turn::Onward(request, onward)),
+            };
+            let Poll::Ready(Ok(())) = self.poll_flush(cx) else {
+                return Poll::Ready(Turn::Sending(request, answered));
+            };
+            let at = gateway.record(&mut answered.facts, &request, self);
+            lent::give_back(request);
+            if !(self.may_go_on() && self.is_read()) {
+                return Poll::Ready(Turn::Answered { at });
+            }
+            self.await_request(at);
+        }
+    }
+}
+
+/// Takes a turn that may have to wait.
+async fn follow(gateway: &Arc<Gateway>, client: &mut Http1Client, turn: Turn) -> Then {
+    let mut since = match turn {
+        Turn::Answered { at } => at,
+        Turn::Sending(request, answered) => {
+            let ended = gateway.send(client, &request, answered).await;
+            lent::give_back(request);
+            ended
+        }
+        Turn::Onward(request, onward) => {
+            let ended = gateway.proceed(client, &request, onward).await;
+            lent::give_back(request);
+            ended
+        }
+        Turn::WebSocket(mut request) => {
+            let agreed = Box::pin(upgrade::serve(gateway, client, &mut request)).await;
+            if let Some(agreed) = agreed {
+                return Then::Tunnel(agreed, request);
+            }
+            lent::give_back(request);
+            Instant::now()
+        }
+        Turn::Last(last) => {
+            Box::pin(take_leave(gateway, client, last)).await;
+            return Then::End;
+        }
+    };
+    if client.may_go_on() && !client.is_read() {
+        Box::pin(client.read_rest_of_body()).await;
+        since = Instant::now();
+    }
+    if client.may_go_on() && client.is_read() {
+        return Then::Rest { since };
+    }
+    Box::pin(client.close()).await;
+    Then::End
+}
+
+/// Answers what was no request, if there was anything, and closes.
+async fn take_leave(gateway: &Arc<Gateway>, client: &mut Http1Client, last: Last) {
+    match last {
+        Last::Ended => return,
+        Last::Refused(request, refusal) => {
+            client.reset_for_refusal();
+            failure::refuse(gateway, client, &request, refusal).await;
+        }
+        Last::TooSlow => {
+            client.reset_for_refusal();
+            failure::too_slow(gateway, client, &RequestHead::default()).await;
+        }
+    }
+    client.close().await;
+}
+
+#[cfg(test)]
+mod tests;

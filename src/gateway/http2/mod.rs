@@ -309,7 +309,7 @@ async fn send(
 async fn shake_hands(gateway: Arc<Gateway>, mut client: Http2Client, mut request: RequestHead) -> Option<OpenTunnel> {
     tunnel::complete(&mut request, fastrand::u128(..));
     match upgrade::serve(&gateway, &mut client, &mut request).await {
-        Some(agreed) => agreed.open(gateway, client, request),
+        Some(agreed) => agreed.open(gateway, client, &mut request),
         None => {
             client.close().await;
             None

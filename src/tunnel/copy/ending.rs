@@ -200,7 +200,7 @@ impl Tunnel {
                 self.open.note_not_frames(reason);
             }
         }
-        let duration = now.saturating_duration_since(self.open.live().since);
+        let duration = now.saturating_duration_since(self.open.live().since());
         let ended = Ended { reason, by, farewell, totals: self.open.totals(), duration };
         self.open.end(&ended);
         ended

@@ -15,7 +15,7 @@ use tokio::{
 use super::*;
 use crate::{
     metrics::Registry,
-    tunnel::{About, Drain, Pace, Tunnels, wire},
+    tunnel::{About, Drain, Pace, Source, Tunnels, wire},
 };
 
 /// A running tunnel, with the far ends of both its streams in the test's hand.

@@ -7,14 +7,20 @@ use crate::tunnel::wire::{Farewell, NotFrames, close_frame};
 
 impl Direction {
     /// Whether the sink's write side is to be ended as soon as it has taken everything.
-    pub(super) fn is_fin_due(&self, answered: bool) -> bool {
+    pub(super) fn is_fin_due(&self) -> bool {
         !self.shut
             && match self.phase {
                 // RFC 6455 §7.1.1: the connection is ended after both Close frames. Where there can be none, at once.
-                Phase::Ended => answered || !self.told,
-                Phase::Discarding => answered || self.observer.not_frames().is_some(),
+                Phase::Ended => self.answered || !self.told,
+                Phase::Discarding => self.answered || self.observer.not_frames().is_some(),
                 Phase::Passing | Phase::Closing | Phase::Finished => false,
             }
+    }
+
+    /// Whether the source has said its last word in answer to the sink's. A backend ends the connection behind it, as it is
+    /// the server's part to do (RFC 6455 §7.1.1).
+    pub(super) fn is_before_end(&self) -> bool {
+        self.answered && self.observer.has_closed() && !self.observer.is_masked()
     }
 
     /// The gateway wants this direction closed. At a frame boundary the sink is told so in a Close frame, in the middle of

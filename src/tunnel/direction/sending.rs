@@ -18,7 +18,11 @@ impl Direction {
         if bytes.is_empty() {
             return Ok(());
         }
-        let taken = match Pin::new(sink).poll_write(cx, bytes) {
+        let written = match self.is_before_end() {
+            true => sink.poll_write_last(cx, bytes),
+            false => Pin::new(&mut *sink).poll_write(cx, bytes),
+        };
+        let taken = match written {
             Poll::Ready(taken) => self.count(taken)?,
             Poll::Pending => 0,
         };
@@ -53,6 +57,10 @@ impl Direction {
 
     pub(super) fn flush(&mut self, cx: &mut Context<'_>, sink: &mut Stream) -> Step {
         if self.unflushed {
+            if self.is_before_end() && self.phase != Phase::Ended {
+                // The end that the last word was to leave with is not there yet.
+                sink.let_go();
+            }
             match Pin::new(sink).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
                 Poll::Ready(Err(error)) => return Step::SinkFailed(error),

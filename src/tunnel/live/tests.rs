@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::*;
+use crate::tunnel::CloseReason;
 
 #[derive(Default)]
 struct Count(AtomicUsize);
@@ -17,7 +18,7 @@ impl Wake for Count {
 }
 
 fn order(at: Instant) -> Order {
-    Order { reason: CloseReason::Kicked, farewell: None, at, cut_at: None }
+    Order { source: Source::Lasting, reason: CloseReason::Kicked, farewell: None, at, cut_at: None }
 }
 
 #[test]
@@ -26,22 +27,22 @@ fn an_order_wakes_the_tunnel_and_is_seen_once() {
     let count = Arc::new(Count::default());
     live.listen(&Waker::from(Arc::clone(&count)));
     assert!(live.take_request().is_none());
-    live.end(order(live.since));
+    live.end(order(live.since()));
     assert_eq!(count.0.load(Ordering::SeqCst), 1);
-    assert!(matches!(live.take_request(), Some(Request::End(got)) if *got == order(live.since)));
+    assert!(matches!(live.take_request(), Some(Request::End(got)) if *got == order(live.since())));
     assert!(live.take_request().is_none());
 }
 
 #[test]
 fn the_earliest_order_counts_and_a_cut_before_all() {
     let live = Live::new(7, 0, 0, About::default(), Instant::now());
-    let later = live.since + Duration::from_secs(10);
+    let later = live.since() + Duration::from_secs(10);
     live.end(order(later));
     assert!(live.take_request().is_some());
     live.end(order(later + Duration::from_secs(1)));
     assert!(live.take_request().is_none());
-    live.end(order(live.since));
-    assert!(matches!(live.take_request(), Some(Request::End(got)) if got.at == live.since));
+    live.end(order(live.since()));
+    assert!(matches!(live.take_request(), Some(Request::End(got)) if got.at == live.since()));
     live.cut();
     assert!(matches!(live.take_request(), Some(Request::Cut)));
 }
@@ -49,7 +50,7 @@ fn the_earliest_order_counts_and_a_cut_before_all() {
 #[test]
 fn the_earliest_end_of_all_orders_counts_whichever_is_followed() {
     let live = Live::new(7, 0, 0, About::default(), Instant::now());
-    let later = |seconds| live.since + Duration::from_secs(seconds);
+    let later = |seconds| live.since() + Duration::from_secs(seconds);
     let taken = || match live.take_request() {
         Some(Request::End(order)) => Some((order.at, order.cut_at)),
         _ => None,
@@ -75,7 +76,7 @@ async fn the_last_activity_is_remembered_to_the_millisecond() {
     let live = Live::new(7, 0, 0, About::default(), Instant::now());
     tokio::time::advance(Duration::from_micros(1_234_567)).await;
     live.note_activity(Instant::now());
-    assert_eq!(live.last_activity() - live.since, Duration::from_millis(1234));
+    assert_eq!(live.last_activity() - live.since(), Duration::from_millis(1234));
 }
 
 #[test]
@@ -90,4 +91,14 @@ fn round_trips_are_of_one_side() {
 #[test]
 fn an_open_tunnels_record_is_small() {
     assert!(size_of::<Live>() <= 288, "{}", size_of::<Live>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_open_counts_from_its_opening() {
+    let begun = Instant::now();
+    let live = Live::new(7, 0, 0, About::default(), begun);
+    tokio::time::advance(Duration::from_millis(1500)).await;
+    assert_eq!(live.since(), begun, "a handshake counts from its request");
+    live.note_opened(Instant::now());
+    assert_eq!((live.since() - begun, live.last_activity()), (Duration::from_millis(1500), live.since()));
 }

@@ -1,7 +1,12 @@
 //! The list: who is on it, who is told when.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Wake, Waker},
+};
+
 use super::*;
-use crate::tunnel::{CloseReason, Kind, Open, Pace, Progress};
+use crate::tunnel::{CloseReason, Fate, Kind, Open, Pace, Progress, live::Request};
 
 impl Tunnels {
     /// A tunnel whose handshake is over.
@@ -20,8 +25,12 @@ fn drain(rate: u32) -> Drain {
 }
 
 fn told(open: &Open) -> Option<Instant> {
-    match open.live().take_request() {
-        Some(crate::tunnel::live::Request::End(order)) => Some(order.at),
+    order(open.live()).map(|order| order.at)
+}
+
+fn order(live: &Live) -> Option<Order> {
+    match live.take_request() {
+        Some(Request::End(order)) => Some(*order),
         _ => None,
     }
 }
@@ -83,7 +92,7 @@ fn after_a_cut_no_tunnel_begins() {
     let before = tunnels.open(0, 0, About::default());
     tunnels.cut_all();
     for open in [before, tunnels.open(0, 0, About::default())] {
-        assert!(matches!(open.live().take_request(), Some(crate::tunnel::live::Request::Cut)));
+        assert!(matches!(open.live().take_request(), Some(Request::Cut)));
     }
 }
 
@@ -110,7 +119,7 @@ fn what_is_drained_takes_no_handshake_until_it_is_taken_back_and_its_tunnels_sta
     let connect = |route| tunnels.connect(route, 0, About::default(), Instant::now());
     assert!(connect(0).is_ok() && connect(1).is_err());
     assert!(tunnels.take_back(&part) && !tunnels.take_back(&part));
-    assert!(matches!(open.live().take_request(), Some(crate::tunnel::live::Request::Stay)));
+    assert!(matches!(open.live().take_request(), Some(Request::Stay)));
     assert!(connect(1).is_ok());
     // What else drains it goes on.
     tunnels.drain_part(&part, drain(10));
@@ -126,4 +135,88 @@ fn a_tunnel_that_opens_to_a_drained_server_is_told_to_go() {
     let server: Arc<str> = "10.0.0.1:1".into();
     assert_eq!(tunnels.drain_part(&Part::Server(server.clone()), drain(10)), 0, "nobody knows yet where it leads");
     assert!(told(&connecting.open(Some(&server), "".into())).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn taking_back_leaves_what_a_changed_route_and_another_part_have_asked() {
+    let tunnels = tunnels();
+    let open = tunnels.open(0, 0, About::default());
+    let (route, upstream) = (Part::Route(0), Part::Upstream(0));
+    tunnels.drain_part(&route, drain(1000));
+    let first = order(open.live()).unwrap();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tunnels.drain_part(&upstream, drain(1000));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tunnels.follow(&[Fate::Drain], Drain { reason: CloseReason::RouteChanged, ..drain(1000) });
+    assert!(order(open.live()).is_none_or(|order| order == first), "the first turn counts");
+    tunnels.take_back(&route);
+    let second = order(open.live()).unwrap();
+    assert!(second.at > first.at && second.reason == CloseReason::Drain, "{second:?}");
+    tunnels.take_back(&upstream);
+    let third = order(open.live()).unwrap();
+    assert!(third.at > second.at && third.reason == CloseReason::RouteChanged, "{third:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_stop_taking_back_a_part_leaves_each_the_turn_that_the_stop_has_given_it() {
+    let tunnels = tunnels();
+    let open: Vec<Open> = (0..20).map(|_| tunnels.open(0, 0, About::default())).collect();
+    tunnels.drain_all(drain(1));
+    let turns: Vec<Instant> = open.iter().map(|open| told(open).unwrap()).collect();
+    tunnels.drain_part(&Part::All, drain(1000));
+    tunnels.take_back(&Part::All);
+    let after: Vec<Instant> = open.iter().map(|open| told(open).unwrap()).collect();
+    assert_eq!(after, turns);
+    // Who comes now is told as well: by the stop alone.
+    assert!(told(&tunnels.open(0, 0, About::default())).unwrap() > turns[19]);
+}
+
+#[test]
+fn a_handshake_that_goes_on_to_another_server_is_not_drained_with_the_first() {
+    let tunnels = tunnels();
+    let [first, second] = ["10.0.0.1:1", "10.0.0.2:1"].map(Arc::<str>::from);
+    let asking = || {
+        let connecting = tunnels.connect(0, 0, About::default(), Instant::now()).unwrap();
+        connecting.note_backend(&first);
+        connecting
+    };
+    let (noted, unnoted, stays) = (asking(), asking(), asking());
+    assert_eq!(tunnels.drain_part(&Part::Server(first.clone()), drain(10)), 3);
+    noted.note_backend(&second);
+    noted.note_backend(&second);
+    let opened = [(noted, &second), (unnoted, &second), (stays, &first)];
+    let opened = opened.map(|(connecting, server)| connecting.open(Some(server), "".into()));
+    assert_eq!([told(&opened[0]), told(&opened[1])], [None, None]);
+    assert!(told(&opened[2]).is_some());
+    assert_eq!(tunnels.drain_part(&Part::Server(second), drain(10)), 2);
+}
+
+/// Wants the list when it is woken, as the drop of a tunnel does.
+struct Reader(Tunnels, AtomicBool);
+
+impl Wake for Reader {
+    fn wake(self: Arc<Self>) {
+        let is_free = self.0.shared.list.try_lock().is_some();
+        self.1.store(is_free, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn whoever_is_told_is_woken_when_the_list_is_free_again() {
+    let tunnels = tunnels();
+    let free = |live: &Live, tell: &dyn Fn()| {
+        let reader = Arc::new(Reader(tunnels.clone(), AtomicBool::new(false)));
+        live.listen(&Waker::from(reader.clone()));
+        tell();
+        reader.1.load(Ordering::Relaxed)
+    };
+    let answer = tunnels.list_answer(0, 0, About { kind: Kind::Http, ..About::default() }, Instant::now());
+    let part = Part::Route(0);
+    let open = tunnels.open(0, 0, About::default());
+    assert!(free(open.live(), &|| _ = tunnels.drain_part(&part, drain(10))));
+    assert!(free(open.live(), &|| _ = tunnels.take_back(&part)));
+    tunnels.drain_all(drain(10));
+    let begun = Progress { is_endless: true, ..Progress::default() };
+    assert!(free(answer.live(), &|| answer.note(&begun)));
+    assert!(free(open.live(), &|| tunnels.cut_all()));
 }

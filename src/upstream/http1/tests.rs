@@ -74,9 +74,9 @@ async fn an_exchange_that_ended_whole_gives_its_connection_back() {
     backend.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
     assert_eq!(head(&mut exchange).await.unwrap().status, 200);
     assert_eq!(backend.heard(33).await, "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert!(!exchange.is_ended());
+    assert_eq!(exchange.length(), Some(5));
     assert_eq!(body(&mut exchange).await.unwrap(), b"hello");
-    assert!(exchange.is_ended());
+    assert_eq!(exchange.length(), Some(0));
     let connection = exchange.into_reusable().unwrap();
     assert!(Exchange::begin(connection, &request(Method::GET, Framing::None)).is_reused());
 }
@@ -120,7 +120,7 @@ async fn interim_heads_come_before_the_final_one() {
     backend.say("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 304 Not Modified\r\n\r\n").await;
     assert_eq!(head(&mut exchange).await.unwrap().status, 103);
     assert_eq!(head(&mut exchange).await.unwrap().status, 304);
-    assert!(exchange.is_ended());
+    assert_eq!(exchange.length(), Some(0));
 }
 
 #[tokio::test]
@@ -238,4 +238,21 @@ async fn an_exchange_holds_no_buffer_before_its_answer_begins() {
     backend.say("ngth: 2\r\n\r\nhi").await;
     assert_eq!(head(&mut exchange).await.unwrap().status, 200);
     assert_eq!(body(&mut exchange).await.unwrap(), b"hi");
+}
+
+#[tokio::test]
+async fn the_framing_says_how_long_the_body_is() {
+    for (method, answer, length) in [
+        (Method::GET, "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n", Some(12)),
+        (Method::GET, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Some(0)),
+        (Method::POST, "HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n", None),
+        (Method::GET, "HTTP/1.1 200 OK\r\n\r\n", None),
+        (Method::HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n", Some(0)),
+        (Method::GET, "HTTP/1.1 204 None\r\n\r\n", Some(0)),
+    ] {
+        let (mut exchange, mut backend) = begin(method, Framing::None);
+        backend.say(answer).await;
+        head(&mut exchange).await.unwrap();
+        assert_eq!(exchange.length(), length, "{answer}");
+    }
 }

@@ -87,3 +87,14 @@ async fn an_http_2_connection_without_streams_rests_for_its_time() {
     assert!(rested.is_wanted(now) && rested.is_wanted(now + 4 * SECOND));
     assert!(!rested.is_wanted(now + 6 * SECOND));
 }
+
+#[tokio::test]
+async fn one_that_was_kept_just_after_a_sweep_rests_no_longer_than_its_time() {
+    let (connection, _end) = connection();
+    keep(1, connection, 5 * SECOND, 8);
+    let mut idle = POOL.with_borrow_mut(|pool| pool.http1.remove(&1).unwrap().pop().unwrap());
+    // The first sweep comes when it has rested for nearly as long as there is between two.
+    let (kept, sweeps) = (Instant::now(), SWEEP_EVERY);
+    assert!((1..5).all(|sweep| idle.is_wanted(kept + sweep * sweeps)));
+    assert!(!idle.is_wanted(kept + 5 * sweeps), "its server may close it now, and a request get lost with it");
+}

@@ -181,6 +181,15 @@ impl Gateway {
         }
     }
 
+    /// Lets the process open files only below this number; gives the bound that was there before.
+    pub fn limit_files(&self, most: Option<u64>) -> Option<u64> {
+        use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+        let process = Pid::from_raw(i32::try_from(self.process).unwrap());
+        // The same for the gateway as for the story, and never more than that.
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        prlimit(process, Resource::Nofile, Rlimit { current: most, maximum }).unwrap().current
+    }
+
     /// Its directory, where `DIR` of the configuration points to.
     pub fn path(&self) -> &Path {
         self.directory.path()

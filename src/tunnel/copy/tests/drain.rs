@@ -132,7 +132,7 @@ async fn idle_and_drained(after: u64) -> (CloseReason, u64) {
     tokio::time::sleep(Duration::from_secs(after)).await;
     let live = story.tunnels.all().next().unwrap();
     let (at, cut_at) = (began + Duration::from_secs(20), Some(began + Duration::from_secs(6)));
-    live.end(Order { reason: CloseReason::Drain, farewell: None, at, cut_at });
+    live.end(Order { source: Source::Lasting, reason: CloseReason::Drain, farewell: None, at, cut_at });
     let ended = story.tunnel.await.unwrap();
     (ended.reason, began.elapsed().as_secs())
 }

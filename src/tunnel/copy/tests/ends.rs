@@ -125,6 +125,19 @@ async fn a_close_frame_names_who_closed_first_whoever_ends_the_stream() {
     assert_eq!((ended.reason, ended.by, ended.code()), (CloseReason::ClientClose, Party::Client, Some(1000)));
 }
 
+#[tokio::test]
+async fn a_last_word_reaches_a_client_whose_backend_does_not_end_the_stream() {
+    let mut story = tcp_story().await;
+    let (from_client, from_backend) = (close_frame(1000, Some([1, 2, 3, 4])), close_frame(1000, None));
+    story.client.write_all(&from_client).await.unwrap();
+    assert_eq!(read_exactly(&mut story.backend, 8).await, from_client);
+    story.backend.write_all(&from_backend).await.unwrap();
+    assert_eq!(read_exactly(&mut story.client, 4).await, from_backend);
+    drop(story.client);
+    assert_eq!(read_to_end(&mut story.backend).await, b"");
+    assert_eq!(story.tunnel.await.unwrap().reason, CloseReason::ClientClose);
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_both_close_frames_one_end_of_stream_ends_the_tunnel() {
     let (from_client, from_backend) = (close_frame(1000, Some([1, 2, 3, 4])), close_frame(1000, None));

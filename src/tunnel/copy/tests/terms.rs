@@ -272,7 +272,13 @@ async fn an_operator_s_words_reach_both_sides() {
     let mut story = pipe_story(1024, TERMS);
     let farewell = Some(Farewell::new(4003, "go and rest"));
     let live = story.tunnels.all().next().unwrap();
-    live.end(Order { reason: CloseReason::Kicked, farewell, at: Instant::now(), cut_at: None });
+    live.end(Order {
+        source: Source::Lasting,
+        reason: CloseReason::Kicked,
+        farewell,
+        at: Instant::now(),
+        cut_at: None,
+    });
     let told = (4003, "go and rest".to_owned());
     assert_eq!(read_close(&mut story.client).await, told);
     assert_eq!(read_close(&mut story.backend).await, told);
@@ -287,7 +293,7 @@ async fn orders_of_other_kinds_have_their_own_codes() {
         [(CloseReason::RouteChanged, 1012), (CloseReason::AuthExpired, 1008), (CloseReason::Kicked, 1012)]
     {
         let story = pipe_story(1024, TERMS);
-        let order = Order { reason, farewell: None, at: Instant::now(), cut_at: None };
+        let order = Order { source: Source::Lasting, reason, farewell: None, at: Instant::now(), cut_at: None };
         story.tunnels.all().next().unwrap().end(order);
         ends_well(story, reason, code).await;
     }
@@ -299,7 +305,7 @@ async fn what_a_drain_does_not_reach_in_time_is_cut() {
     let began = Instant::now();
     let live = story.tunnels.all().next().unwrap();
     let (at, cut_at) = (began + Duration::from_secs(100), Some(began + Duration::from_secs(7)));
-    live.end(Order { reason: CloseReason::Drain, farewell: None, at, cut_at });
+    live.end(Order { source: Source::Lasting, reason: CloseReason::Drain, farewell: None, at, cut_at });
     let ended = story.tunnel.await.unwrap();
     assert_eq!((ended.reason, began.elapsed().as_secs()), (CloseReason::ShutdownCut, 7));
 }
@@ -364,4 +370,22 @@ async fn first_bytes_are_held_to_the_limits_too() {
     let terms = Terms { message_bytes: Some(2), ..TERMS };
     let (_tunnels, _tunnel) = start(near_client, near_backend, (b"\x81\x83\0\0\0\0abc", b""), terms);
     assert_eq!(read_close(&mut client).await, (1009, "message-too-big".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_noticed_by_a_task_that_had_used_up_its_turn_when_the_tunnel_began() {
+    let ((near_client, _client), (near_backend, _backend)) = (duplex(64), duplex(64));
+    let [client, backend] = [near_client, near_backend].map(|near| Stream::Boxed(Box::new(near)));
+    let (open, terms) = (tunnels().open(0, 0, About::default()), Arc::new(TERMS));
+    let mut tunnel = Box::pin(run(client, Bytes::new(), backend, Bytes::new(), terms, open, |ended| ended));
+    let mut is_tired = true;
+    let tunnel = poll_fn(move |cx| {
+        while std::mem::take(&mut is_tired) && tokio::task::coop::has_budget_remaining() {
+            let mut turn = pin!(tokio::task::coop::consume_budget());
+            is_tired = turn.as_mut().poll(cx).is_ready();
+        }
+        tunnel.as_mut().poll(cx)
+    });
+    let ended = tokio::time::timeout(2 * TERMS.idle, tokio::spawn(tunnel)).await;
+    assert_eq!(ended.unwrap().unwrap().reason, CloseReason::Idle);
 }
