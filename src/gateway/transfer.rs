@@ -101,8 +101,8 @@ impl Transfer {
     }
 
     /// Brings the answer's body to the client and ends the answer. Gives the connection back where it may be kept.
+    #[expect(clippy::manual_async_fn, reason = "an argument of an async function is held beside what it moves to")]
     pub(super) fn finish<C: Client>(mut self, client: &mut C) -> impl Future<Output = Result<(), Fault>> + Send {
-        // Used where it was captured, not moved into the future's own state, which would hold it twice.
         async move {
             let mut down_ended = false;
             let moved = poll_fn(|cx| self.poll_body(client, &mut down_ended, cx)).await;
