@@ -32,6 +32,7 @@ pub mod fill;
 mod index;
 pub mod key;
 mod look;
+mod lookup;
 mod metrics;
 mod parts;
 pub mod policy;
@@ -51,23 +52,24 @@ use account::{Account, Charge};
 pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, FollowerOutcome, Leader, PartFill, Reader};
 use fill::{DONT_QUEUE, Flights};
 pub use look::{EntryView, TOP_MAX, TopBy, TopEntry};
+pub use lookup::Lookup;
 use metrics::{Metrics, Validation};
 pub use parts::{Gap, PartPlan, Parts, RangeAsk};
+use policy::Headed;
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
-use policy::{Headed, Reuse, Wants, conditional::Condition};
 use purge::Purges;
 pub use purge::{Moment, Purge, Purged};
 pub use reason::Reason;
 pub use snapshot::{Restored, fingerprint};
 pub use status::CacheStatus;
-use store::{Found, Store};
+use store::Store;
 pub use stored::{Body, Stored};
 
 use crate::{
     clock::Now,
     config,
     metrics::Registry,
-    wire::{Framing, RequestHead, ResponseHead},
+    wire::{RequestHead, ResponseHead},
 };
 
 /// The store and the fetches under way. One for the process.
@@ -81,67 +83,6 @@ pub struct Cache {
     max_parts: usize,
     /// For work that goes on when a call has returned.
     itself: Weak<Cache>,
-}
-
-/// What the store says to a request.
-#[derive(Debug)]
-pub enum Lookup {
-    /// Answer from the store; `age` and `ttl` in seconds (a negative ttl was allowed by max-stale).
-    Hit {
-        /// The answer.
-        stored: Arc<Stored>,
-        /// For the Age field.
-        age: u64,
-        /// Freshness left.
-        ttl: i64,
-    },
-    /// The same, of which the request wants a part, unless its If-None-Match or If-Modified-Since holds.
-    Part {
-        /// The answer.
-        stored: Arc<Stored>,
-        /// For the Age field.
-        age: u64,
-        /// Freshness left.
-        ttl: i64,
-        /// Which bytes; not the whole.
-        wanted: Wanted,
-    },
-    /// Answer from the store, with what of it is wanted, although it is stale, and refresh it meanwhile (RFC 5861 §3).
-    StaleWhileRevalidate {
-        /// The answer.
-        stored: Arc<Stored>,
-        /// For the Age field.
-        age: u64,
-        /// Freshness left: nothing, or less.
-        ttl: i64,
-    },
-    /// Stored, but to be validated first, with [`policy::validation_fields`] (none, if it has no validator).
-    Revalidate {
-        /// The answer to validate.
-        stored: Arc<Stored>,
-        /// Why.
-        reason: Reason,
-    },
-    /// A GET with Range that can't be answered from the store: fetch what is wanted beside all others, through
-    /// [`Cache::begin_unasked`].
-    Range {
-        /// How to ask for it.
-        ask: RangeAsk,
-        /// Why.
-        reason: Reason,
-    },
-    /// Fetch it through [`Cache::begin_fill`]; the answer may be stored.
-    Miss(Reason),
-    /// Fetch it without queueing, and don't store: the request forbids it.
-    Pass(Reason),
-    /// The same because an earlier answer was not storable or kept others waiting ([`Reason::Uncacheable`]); show the head to
-    /// [`Cache::weigh_passed`].
-    Marked {
-        /// Nobody queues until then.
-        until: Instant,
-    },
-    /// `only-if-cached` and nothing usable: 504 (RFC 9111 §5.2.1.7).
-    GatewayTimeout,
 }
 
 impl Cache {
@@ -159,105 +100,6 @@ impl Cache {
             let itself = itself.clone();
             Self { store, flights, purges, account, metrics, max_object, max_parts, itself }
         })
-    }
-
-    /// What the store has for this request. No allocation and no copy on a hit.
-    pub fn lookup(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
-        let wants = Wants::of(&request.fields);
-        let found = self.decide(|store| store.find(key, &request.fields), request, wants, policy, now);
-        match &found {
-            Lookup::Hit { stored, .. } => self.count_given(stored, request, wants, &Wanted::Whole),
-            Lookup::Part { stored, wanted, .. } => self.count_given(stored, request, wants, wanted),
-            Lookup::StaleWhileRevalidate { stored, .. } => {
-                let is_ranged = wants.range && request.method == http::Method::GET;
-                let wanted = if is_ranged { policy::range::evaluate(request, &stored.answer) } else { Wanted::Whole };
-                self.count_given(stored, request, wants, &wanted);
-            }
-            Lookup::Miss(reason)
-            | Lookup::Pass(reason)
-            | Lookup::Revalidate { reason, .. }
-            | Lookup::Range { reason, .. } => {
-                self.metrics.misses.add(*reason, 1);
-            }
-            Lookup::Marked { .. } => self.metrics.misses.add(Reason::Uncacheable, 1),
-            Lookup::GatewayTimeout => {}
-        }
-        found
-    }
-
-    /// Counts that a request is given what is wanted of an answer: nothing of its body with a 304, or to HEAD.
-    fn count_given(&self, stored: &Stored, request: &RequestHead, wants: Wants, wanted: &Wanted) {
-        let is_bare = request.method == http::Method::HEAD
-            || (wants.condition && conditional::evaluate(request, &stored.answer) == Condition::NotModified);
-        let bytes = if is_bare { 0 } else { wanted.bytes(stored.body.length()) };
-        stored.count_hit(bytes);
-        self.metrics.saved.count(bytes, stored.answer.took);
-    }
-
-    /// The same without counting: for whoever only wants to know.
-    pub fn look(&self, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Lookup {
-        self.decide(|store| store.peek(key, &request.fields), request, Wants::of(&request.fields), policy, now)
-    }
-
-    fn decide(
-        &self,
-        find: impl FnOnce(&Store) -> Found,
-        request: &RequestHead,
-        wants: Wants,
-        policy: &Policy,
-        now: Now,
-    ) -> Lookup {
-        if self.account.capacity() == 0 {
-            return Lookup::Pass(Reason::Off);
-        }
-        let is_head = request.method == http::Method::HEAD;
-        if !is_head && request.method != http::Method::GET {
-            return Lookup::Pass(Reason::Method);
-        }
-        if !matches!(request.framing, Framing::None | Framing::Length(0)) {
-            return Lookup::Pass(Reason::RequestBody);
-        }
-        let directives = wants.directives(request, policy.client_cache_control);
-        let absent = |lookup| if directives.only_if_cached { Lookup::GatewayTimeout } else { lookup };
-        if wants.precondition {
-            return absent(Lookup::Pass(Reason::Precondition));
-        }
-        if directives.no_store {
-            return absent(Lookup::Pass(Reason::RequestNoStore));
-        }
-        // RFC 9110 §14.2: Range is for GET alone.
-        let is_ranged = wants.range && !is_head;
-        // An answer to HEAD is not stored, so nobody need queue for one.
-        let missing = |reason| {
-            absent(match reason {
-                _ if is_ranged => Lookup::Range { ask: RangeAsk::AsSent, reason },
-                _ if is_head => Lookup::Pass(reason),
-                _ => Lookup::Miss(reason),
-            })
-        };
-        let stored = match find(&self.store) {
-            Found::Stored(stored) => stored,
-            Found::OtherVariants => return missing(Reason::VaryMiss),
-            Found::DontQueue(until) if now.instant < until && is_ranged => return missing(Reason::Uncacheable),
-            Found::DontQueue(until) if now.instant < until => return absent(Lookup::Marked { until }),
-            Found::DontQueue(_) | Found::Nothing => return missing(Reason::UriMiss),
-        };
-        // RFC 9111 §3.5, and more careful: an identified client gets what the backend allows identified clients to share.
-        if wants.authorization && !stored.answer.shared_with_authorization {
-            return absent(Lookup::Pass(Reason::Authorization));
-        }
-        let age = stored.answer.age(now);
-        match policy::reuse(&stored.answer, &directives, policy, age) {
-            reuse if is_ranged => match parts::look(stored, request, reuse, age) {
-                ask @ Lookup::Range { .. } => absent(ask),
-                hit => hit,
-            },
-            // RFC 9111 §3.3: parts answer nothing but ranges.
-            _ if !stored.is_whole() => missing(Reason::Gap),
-            Reuse::Usable => Lookup::Hit { ttl: stored.answer.ttl(age), stored, age },
-            Reuse::UsableWhileRevalidating => Lookup::StaleWhileRevalidate { ttl: stored.answer.ttl(age), stored, age },
-            Reuse::Validate(reason) => absent(Lookup::Revalidate { stored, reason }),
-        }
     }
 
     /// Joins the fetch under way for this key and these nominated fields, or becomes its leader. With the `now` of the

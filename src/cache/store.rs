@@ -5,61 +5,23 @@
 //! Beside the table stands the index, which a look-up never touches; moka's listener, called for whatever leaves the table
 //! on whatever thread does its work, keeps it true and locks nothing else.
 
+mod entry;
+
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use moka::notification::RemovalCause;
 
+pub(crate) use entry::Entry;
+use entry::{Mark, WEIGHT_UNIT, mark_cost, weight};
+
 use super::{
-    account::{Account, Charge, ENTRY_OVERHEAD, Part},
+    account::{Account, Part},
     index::Index,
     metrics::{Cause, Metrics},
     purge::Purged,
     stored::{Resource, Stored},
 };
 use crate::{clock::Now, wire::Fields};
-
-/// What stands under a key. Equal to itself alone.
-#[derive(Clone, Debug)]
-pub(crate) enum Entry {
-    /// Answers.
-    Resource(Arc<Resource>),
-    /// Nobody queues for this key: its last answer was not storable, or did not come in time.
-    DontQueue(Arc<Mark>),
-}
-
-/// For how long a key is marked.
-#[derive(Debug)]
-pub(crate) struct Mark {
-    key: Arc<[u8]>,
-    until: Instant,
-    _charge: Charge,
-}
-
-impl Entry {
-    pub(crate) fn key(&self) -> &Arc<[u8]> {
-        match self {
-            Self::Resource(resource) => resource.key(),
-            Self::DontQueue(mark) => &mark.key,
-        }
-    }
-
-    pub(crate) fn resource(&self) -> Option<&Arc<Resource>> {
-        match self {
-            Self::Resource(resource) => Some(resource),
-            Self::DontQueue(_) => None,
-        }
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Resource(one), Self::Resource(other)) => Arc::ptr_eq(one, other),
-            (Self::DontQueue(one), Self::DontQueue(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
 
 type Table = moka::sync::Cache<Arc<[u8]>, Entry, foldhash::fast::RandomState>;
 
@@ -318,21 +280,6 @@ impl Store {
         let table = self.table.clone();
         move || table.entry_count()
     }
-}
-
-/// moka weighs in 32 bits; counted in units of 64 bytes, one key may hold 256 GiB.
-const WEIGHT_UNIT: u64 = 64;
-
-fn weight(key: &[u8], entry: &Entry) -> u32 {
-    let bytes = match entry {
-        Entry::Resource(resource) => resource.cost(),
-        Entry::DontQueue(_) => mark_cost(key),
-    };
-    u32::try_from(bytes.div_ceil(WEIGHT_UNIT)).unwrap_or(u32::MAX)
-}
-
-fn mark_cost(key: &[u8]) -> u64 {
-    key.len() as u64 + ENTRY_OVERHEAD
 }
 
 /// Why a resource leaves the table. moka does not tell apart what it pushed out and what it never let in; what nobody asked

@@ -4,9 +4,13 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{
-    policy::testing::{Clock, Lines, get, request, response, rfc},
+    policy::{
+        Wants,
+        testing::{Clock, Lines, get, request, response, rfc},
+    },
     *,
 };
+use crate::wire::Framing;
 
 const KEY: &[u8] = b"key";
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=100");

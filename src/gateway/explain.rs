@@ -1,13 +1,16 @@
 //! What would become of a request, in words: by the routes, rules and store that requests go by, and nothing else.
 
+mod words;
+
 use std::{fmt::Write, net::IpAddr, time::Duration};
 
 use http::Method;
+use words::{status_of, terms, told};
 
 use super::{Gateway, Visit, facts::Facts, fields::Way, is_ask, settled::Why};
 use crate::{
     cache::{
-        CacheStatus, Exchange, Lookup, RangeAsk, Reason, Stored,
+        Exchange, Lookup, RangeAsk, Reason, Stored,
         key::{self, Readable},
         policy::{
             content_range, date,
@@ -249,58 +252,12 @@ fn validated(looked: &Lookup) -> Option<&Stored> {
     }
 }
 
-/// What the rules say of an answer that has so many seconds of freshness left. Of one that is not stored its age means nothing.
-fn terms(explained: &Explanation, now: Now, left: i64) -> Story {
-    let mut story = explained.facts();
-    if explained.refused.is_some() {
-        story.retain(|(about, _)| !matches!(*about, "reused" | "age" | "stale"));
-    } else if let Some(at) = story.iter().position(|(about, _)| *about == "age") {
-        story.insert(at + 1, ("fresh_until", moment(now, left)));
-    }
-    story
-}
-
-/// What the store says, and why a backend is asked if one is.
-fn told(looked: &Lookup) -> (String, Option<Reason>) {
-    let because =
-        |word: &str, reason: &Reason| (format!("{word}, {}: {}", reason.label(), reason.sentence()), Some(*reason));
-    match looked {
-        Lookup::Hit { ttl, .. } => (format!("hit: {}", status_of(CacheStatus::Hit { ttl: *ttl })), None),
-        Lookup::Part { ttl, .. } => (format!("hit, in part: {}", status_of(CacheStatus::Hit { ttl: *ttl })), None),
-        Lookup::StaleWhileRevalidate { ttl, .. } => {
-            (format!("hit, stale, and refreshed meanwhile: {}", status_of(CacheStatus::Refreshing { ttl: *ttl })), None)
-        }
-        Lookup::Revalidate { reason, .. } => because("validated with the backend first", reason),
-        Lookup::Range { reason, .. } => because("miss, of a range", reason),
-        Lookup::Miss(reason) => because("miss", reason),
-        Lookup::Pass(reason) => because("pass", reason),
-        Lookup::Marked { .. } => because("pass", &Reason::Uncacheable),
-        Lookup::GatewayTimeout => ("504: only-if-cached, and nothing is stored that would do".to_owned(), None),
-    }
-}
-
-fn status_of(status: CacheStatus) -> String {
-    let mut text = Vec::new();
-    status.write(&mut text);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
 /// The moment at which a saved head was given, so that it counts as new: its Date, or now.
 fn as_of(head: &ResponseHead, now: Now) -> Now {
     let seconds = now.unix_seconds() as i64;
     let date = head.fields.get("date").and_then(|line| date::parse(line, seconds));
     let unix = date.and_then(|date| u64::try_from(date).ok()).map_or(now.unix, Duration::from_secs);
     Now { unix, ..now }
-}
-
-/// So many seconds from a moment, as a date and relative to it.
-fn moment(from: Now, seconds: i64) -> String {
-    let date = date::written(from.unix_seconds().saturating_add_signed(seconds));
-    let date = String::from_utf8_lossy(&date);
-    match seconds {
-        0.. => format!("{date}, for {seconds} s"),
-        _ => format!("{date}, {} s ago", seconds.unsigned_abs()),
-    }
 }
 
 /// Routes that are told of beside the one that takes the request.

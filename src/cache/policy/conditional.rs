@@ -34,7 +34,8 @@ pub fn evaluate(request: &RequestHead, answer: &Answer) -> Condition {
                 None => any_tag(value, |_| false),
             };
         } else if name.len() == 17 && name.eq_ignore_ascii_case(b"if-modified-since") {
-            since = Some(value);
+            // RFC 9110 §13.1.3: one that has more than one member is ignored; nothing is no date.
+            since = Some(if since.is_none() { value } else { b"" });
         }
     }
     let unmodified = || match (since, answer.modified_seconds) {
