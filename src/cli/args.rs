@@ -452,7 +452,7 @@ Examples:
   tidegate drain --all
   tidegate drain --list
 
-It returns at once; `tidegate connections --state draining` shows who is left. Nothing new comes to what is
+It returns at once; `tidegate connections --state draining` shows who is left. Nothing new comes to what is \
 drained until it is taken back with --undo, or the gateway is started anew.";
 
 const COMPLETIONS_EXAMPLES: &str = "\

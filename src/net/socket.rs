@@ -108,12 +108,12 @@ pub fn reset_on_close(stream: &Stream) {
 }
 
 const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
-/// Silence after which the first probe is sent. Under the two minutes after which NATs forget a connection.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+/// Silence after which the first probe of a connection is sent. Under the two minutes after which NATs forget a connection.
+pub const PROBE_AFTER: Duration = Duration::from_secs(60);
 /// Between two probes.
-const PROBE_EVERY: Duration = Duration::from_secs(15);
+pub const PROBE_EVERY: Duration = Duration::from_secs(15);
 /// Probes without an answer before the connection is given up.
-const PROBES: u32 = 4;
+pub const PROBES: u32 = 4;
 
 #[cfg(test)]
 mod tests;

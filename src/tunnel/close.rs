@@ -75,7 +75,7 @@ pub struct Ended {
     pub farewell: Option<Farewell>,
     /// What has passed.
     pub totals: Totals,
-    /// From the handshake to the end.
+    /// From its opening to its end; of an HTTP answer, from its request.
     pub duration: Duration,
 }
 

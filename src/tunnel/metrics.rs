@@ -129,7 +129,7 @@ impl Metrics {
                 let names = routes();
                 registry.histogram_family(
                     "tidegate_websocket_connection_duration_seconds",
-                    "How long tunnels were there, from the handshake on, counted at their end.",
+                    "How long tunnels were open, counted at their end.",
                     &["route"],
                     TUNNEL_SECONDS,
                     move |route: &usize| vec![name(&names, *route)],

@@ -14,7 +14,7 @@ use std::{
 
 use pingora::{
     connectors::{ConnectorOptions, TransportConnector},
-    protocols::ALPN,
+    protocols::{ALPN, TcpKeepalive},
     upstreams::peer::HttpPeer,
 };
 use rustix::io::Errno;
@@ -165,6 +165,8 @@ impl Tls {
     }
 
     async fn connect(&self, mut peer: HttpPeer, speak: Speak) -> Result<Stream, Failure> {
+        // Set here, for of a stream in a box the socket can't be reached when it has become a tunnel.
+        peer.options.tcp_keepalive = Some(probes());
         peer.options.verify_cert = self.settings.verify;
         peer.options.verify_hostname = self.settings.verify;
         peer.options.alpn = match speak {
@@ -183,6 +185,18 @@ impl Tls {
             return Err(Failure::Connect(Arc::from("the server does not speak HTTP/2 (no ALPN `h2`)")));
         }
         Ok(Stream::Boxed(Box::new(stream)))
+    }
+}
+
+/// A server that has vanished in silence is found, as on plain connections.
+fn probes() -> TcpKeepalive {
+    TcpKeepalive {
+        idle: socket::PROBE_AFTER,
+        interval: socket::PROBE_EVERY,
+        count: socket::PROBES as usize,
+        // The system's own.
+        #[cfg(target_os = "linux")]
+        user_timeout: Duration::ZERO,
     }
 }
 

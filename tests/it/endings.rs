@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::*;
+use crate::{operators::order, support::*};
 
 /// One route for each term; everything is echoed but what the paths say.
 async fn house() -> (Origin, Gateway) {
@@ -375,6 +376,46 @@ async fn a_blind_route_counts_bytes_alone() {
     client.until_closed().await;
     let line = ended(&gateway, "backend-close").await;
     assert_eq!((&line["ws.bytes_up"], &line["ws.messages_up"]), (&8.into(), &0.into()), "{line}");
+}
+
+#[tokio::test]
+async fn an_operator_s_kick_and_an_operator_s_drain() {
+    let (_origin, gateway) = house().await;
+    let mut client = tunnel(&gateway, "/echo").await;
+    let (host, path) = (gateway.admin.to_string(), "/connections?all=true&code=4000&reason=bye");
+    let mut admin = Connection::tcp(gateway.admin).await;
+    assert_eq!(admin.ask("DELETE", path, &[("Host", &host)], b"").await.status, 200);
+    closes(&mut client, 4000, "bye").await;
+    assert_eq!(ended(&gateway, "kicked").await["ws.close_by"], "gateway");
+    let mut client = tunnel(&gateway, "/echo").await;
+    order(&gateway, "/drain", &json!({ "all": true })).await;
+    closes(&mut client, 1012, "drain").await;
+    assert_eq!(ended(&gateway, "drain").await["ws.close_by"], "gateway");
+}
+
+#[tokio::test]
+async fn a_drain_that_waits_no_longer() {
+    let (_origin, gateway) = house().await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(tunnel(&gateway, "/echo").await);
+    }
+    // Of one a second, two have not had their turn by then.
+    order(&gateway, "/drain", &json!({ "all": true, "rate": 1, "within": "300ms" })).await;
+    for client in &mut clients {
+        while let Some(close) = client.frame_or_end().await {
+            assert_eq!(close.close_code(), Some(1012));
+            client.send_frame(&Frame::close(1012)).await;
+        }
+    }
+    gateway.metric_becomes("tidegate_websocket_connections", &[], 0.0).await;
+    gateway.metric_becomes("tidegate_websocket_places_taken", &[], 0.0).await;
+    let ended = async |reason| {
+        let labels = [("reason", reason)];
+        gateway.metric("tidegate_websocket_connections_closed_total", &labels).await
+    };
+    let (cut, drained) = (ended("shutdown-cut").await, ended("drain").await);
+    assert!(cut >= 2.0 && cut + drained == 3.0, "{cut} {drained}");
 }
 
 #[tokio::test]

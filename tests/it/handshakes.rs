@@ -199,6 +199,9 @@ async fn a_foreign_origin_with_cookies_is_refused() {
         client.head().await.status
     };
     assert_eq!(ask(&[("Origin", "https://evil.test"), ("Cookie", "session=1")]).await, 403);
+    eventually("a word about it", async || gateway.printed().contains("see `websocket.origins`").then_some(())).await;
+    let line = gateway.logged("the refusal", |line| line["http.response.status_code"] == 403).await;
+    assert_eq!(line["failure"], "origin_other_host", "{line}");
     assert_eq!(ask(&[("Origin", "null"), ("Cookie", "session=1")]).await, 403);
     assert!(origin.requests().is_empty(), "{}", origin.log());
     assert_eq!(ask(&[("Origin", &own_origin), ("Cookie", "session=1")]).await, 101);
@@ -271,4 +274,46 @@ async fn a_handshake_whose_servers_can_not_be_reached_leaves_no_row_and_no_place
     assert!(listed.contains("\"connections\":[]"), "{listed}");
     let failed = [("result", "backend_failed")];
     assert_eq!(gateway.metric("tidegate_websocket_handshakes_total", &failed).await, 3.0);
+}
+
+#[tokio::test]
+async fn a_backend_that_does_not_answer_a_handshake_is_504_and_leaves_no_row() {
+    let silent = script(|mut talk| async move {
+        talk.gone().await;
+        talk.close().await
+    });
+    let origin = Origin::new().otherwise(silent).start().await;
+    let text = format!(
+        "[upstreams.app]\nservers = [\"{}\"]\nanswer_timeout = \"300ms\"\n[[routes]]\nupstream = \"app\"\n",
+        origin.address
+    );
+    let gateway = Gateway::with(&text).await;
+    let mut client = gateway.connect().await;
+    client.send(handshake("/ws", &[])).await;
+    assert_eq!(client.answer().await.status, 504);
+    gateway.metric_becomes("tidegate_websocket_connections", &[], 0.0).await;
+    gateway.metric_becomes("tidegate_websocket_places_taken", &[], 0.0).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_sends_handshakes_elsewhere() {
+    let origin = echo().await;
+    let gateway = Gateway::before_with(&origin, "[limits]\ndrain_rate = 1\n").await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        let mut client = gateway.connect().await;
+        client.upgrade("/ws", &[]).await;
+        clients.push(client);
+    }
+    let mut late = gateway.connect().await;
+    let text = handshake("/ws", &[]);
+    let (before, after) = text.split_at(20);
+    late.send(before).await;
+    gateway.metric_becomes("tidegate_connections", &[], 6.0).await;
+    gateway.signal(Signal::Term);
+    eventually("/ready to say no", async || (gateway.ask_admin("/ready").await.status == 503).then_some(())).await;
+    late.send(after).await;
+    let answer = late.answer().await;
+    assert_eq!((answer.status, answer.has("Retry-After")), (503, true), "{}", answer.told());
+    assert_eq!(answer.field("Connection"), Some("close"), "{}", answer.told());
 }

@@ -40,6 +40,7 @@ mod stale;
 mod stop;
 mod streams;
 mod support;
+mod terms;
 mod tls;
 mod tunnels;
 mod unsafe_methods;

@@ -1,5 +1,7 @@
 //! Open WebSockets: not a byte is touched, held or lost, and each end is noticed at the other.
 
+use std::net::SocketAddr;
+
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http::HeaderValue};
 
@@ -247,6 +249,38 @@ async fn tunnels_run_over_tls_on_either_side_and_over_unix_sockets() {
     let told: Vec<_> =
         tls.requests().iter().map(|seen| seen.field("X-Forwarded-Proto").unwrap_or("missing").to_owned()).collect();
     assert_eq!(told, ["http", "https"]);
+}
+
+/// What the system's timer of the connection to this local address waits for: 2 stands for its next keepalive probe
+/// (proc(5), `/proc/net/tcp`).
+fn timer_to(address: SocketAddr) -> Option<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let remote = format!("0100007F:{:04X}", address.port());
+    let open = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut open = open.filter(|words| words[2] == remote && words[3] == "01");
+    open.next().map(|words| words[5].split(':').next().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_backend_that_vanishes_in_silence_is_looked_for_also_behind_tls() {
+    let authority = Authority::new();
+    let directory = tempfile::tempdir().unwrap();
+    authority.write(&directory.path().join("ca.pem"));
+    let (plain, secret) = (Origin::new().otherwise(websocket_echo()), Origin::new().otherwise(websocket_echo()));
+    let (plain, secret) = (plain.start().await, secret.start_tls(&authority.issue(&["127.0.0.1"])).await);
+    let text = format!(
+        "[upstreams.plain]\nservers = [\"{}\"]\n[upstreams.secret]\nservers = [\"https://{}\"]\n\
+         tls = {{ ca = \"DIR/ca.pem\" }}\n[[routes]]\nmatch = {{ path = \"/plain\" }}\nupstream = \"plain\"\n\
+         [[routes]]\nmatch = {{ path = \"/secret\" }}\nupstream = \"secret\"\n",
+        plain.address, secret.address
+    );
+    let gateway = Gateway::in_directory(directory, &text).await;
+    for (path, origin) in [("/plain", &plain), ("/secret", &secret)] {
+        let mut client = gateway.connect().await;
+        client.upgrade(path, &[]).await;
+        let address = origin.address.parse().unwrap();
+        eventually(format!("probes to {path}"), async || (timer_to(address)? == "02").then_some(())).await;
+    }
 }
 
 #[tokio::test]

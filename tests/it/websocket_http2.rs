@@ -493,3 +493,33 @@ async fn a_connection_has_no_more_tunnels_than_streams() {
     raw.headers(9, &head, false).await;
     assert_eq!(raw.fate(9).await, Fate::Answered(Some(200)));
 }
+
+#[tokio::test]
+async fn rows_limits_and_kicks_are_the_same() {
+    let origin = echo().await;
+    let terms = "[[routes]]\nname = \"chat\"\nupstream = \"app\"\nwebsocket = { max_connections = 1 }\n";
+    let front = Front::before(&origin, terms).await;
+    let mut client = front.connect().await;
+    let mut socket = client.websocket("/ws", &[("user-agent", "story/2")]).await;
+    socket.send_frame(&Frame::text("hello")).await;
+    assert_eq!(socket.frame().await, Frame::text("hello"));
+    let refused = client.refused("websocket", "/ws", &[]).await;
+    assert_eq!((refused.status, refused.has("Retry-After")), (503, true), "{}", refused.told());
+    let row = eventually("its counters", async || {
+        let said = front.gateway.ask_admin("/connections?route=chat").await.text();
+        let row = serde_json::from_str::<serde_json::Value>(&said).unwrap()["connections"][0].take();
+        (row["down"]["text"] == 1 && row["up"]["text"] == 1).then_some(row)
+    })
+    .await;
+    assert_eq!((&row["kind"], &row["user_agent"]), (&"websocket".into(), &"story/2".into()), "{row}");
+    let path = format!("/connections/{}?code=4000&reason=bye", row["id"]);
+    let (mut admin, host) = (Connection::tcp(front.gateway.admin).await, front.gateway.admin.to_string());
+    assert_eq!(admin.ask("DELETE", &path, &[("Host", &host)], b"").await.status, 200);
+    let close = socket.frame().await;
+    assert_eq!((close.close_code(), &close.payload[2..]), (Some(4000), &b"bye"[..]));
+    socket.send_frame(&Frame::close(4000)).await;
+    assert_eq!(socket.end().await, End::Finished);
+    front.open_tunnels(0.0).await;
+    // The connection and its place are free again.
+    client.websocket("/ws", &[]).await;
+}

@@ -78,7 +78,7 @@ settings! {
         idle_timeout: Period<false> = optional,
         /// Whether Pings and Pongs alone keep a tunnel from being idle; the gateway's own never do.
         count_pings_as_activity: bool = { true },
-        /// The longest that a tunnel lives, or `"off"`. Each is given up to a tenth less, so that tunnels that opened together
+        /// The longest that a tunnel is open, or `"off"`. Each is given up to a tenth less, so that tunnels that opened together
         /// do not end together.
         max_lifetime: OrOff<Period<false>> = { OrOff(None) },
         /// The largest message of a client, as it is on the wire, or `"off"`; above, the tunnel is closed with 1009.
