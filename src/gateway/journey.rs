@@ -4,7 +4,13 @@
 //! queued there and then, and `send` is all that is left. HTTP/2 connections begin many before they write. Everything else
 //! goes on with `proceed`.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
 
 use http::Method;
 
@@ -149,41 +155,54 @@ impl Gateway {
         outcome
     }
 
-    /// The journey of a request from where it may have to wait.
-    pub(super) async fn proceed<C: Client>(
-        self: &Arc<Self>,
-        client: &mut C,
-        request: &RequestHead,
+    /// The journey of a request from where it may have to wait. Boxed, as a connection at rest should have no room for it.
+    pub(super) fn proceed<'a, C: Client>(
+        self: &'a Arc<Self>,
+        client: &'a mut C,
+        request: &'a RequestHead,
         onward: Onward,
-    ) -> Instant {
+    ) -> Pin<Box<dyn Future<Output = Instant> + Send + 'a>> {
         let Onward { way, mut facts, course } = onward;
-        let outcome = match course {
+        match course {
             Ok(Course::Forward { route, upstream, errand }) => {
-                let (mut watchdog, now) = (client.lend_watchdog(), facts.now);
-                let mut visit = Visit { request, way, route, upstream, facts };
-                let asker = visit.asker(client);
-                let track = Track::default();
-                let observed = &mut Observed::new(client, &track);
-                let work = async {
-                    if let Some(errand) = errand {
-                        self.ask(observed, &mut visit, errand).await
-                    } else if self.is_purge(&visit) {
-                        Box::pin(self.purge(observed, &mut visit)).await
-                    } else {
-                        Box::pin(self.relay(observed, &mut visit)).await
-                    }
-                };
-                let (outcome, row) = self.watched(asker, &track, &mut watchdog, now, pin!(work)).await;
-                client.return_watchdog(watchdog);
-                self.follow_fallen(upstream);
-                self.close_row(row, &outcome, client);
-                facts = visit.facts;
-                outcome
+                Box::pin(self.forward(client, Visit { request, way, route, upstream, facts }, errand))
             }
-            Ok(Course::Redirect) => Box::pin(self.redirect(client, request, &mut facts)).await,
-            Err(fault) => Err(fault),
-        };
-        self.end(client, request, &mut facts, outcome).await
+            Ok(Course::Redirect) => Box::pin(async move {
+                let outcome = self.redirect(client, request, &mut facts).await;
+                self.end(client, request, &mut facts, outcome).await
+            }),
+            Err(fault) => Box::pin(async move { self.end(client, request, &mut facts, Err(fault)).await }),
+        }
+    }
+
+    /// By way of the upstream. No `async fn`: its arguments would be held beside what is made of them.
+    fn forward<'a, C: Client>(
+        self: &'a Arc<Self>,
+        client: &'a mut C,
+        mut visit: Visit<'a>,
+        errand: Option<Errand>,
+    ) -> impl Future<Output = Instant> + Send + 'a {
+        async move {
+            let (request, upstream, now) = (visit.request, visit.upstream, visit.facts.now);
+            let asker = visit.asker(client);
+            let mut watchdog = client.lend_watchdog();
+            let track = Track::default();
+            let observed = &mut Observed::new(client, &track);
+            let work = async {
+                if let Some(errand) = errand {
+                    self.ask(observed, &mut visit, errand).await
+                } else if self.is_purge(&visit) {
+                    Box::pin(self.purge(observed, &mut visit)).await
+                } else {
+                    Box::pin(self.relay(observed, &mut visit)).await
+                }
+            };
+            let (outcome, row) = self.watched(asker, &track, &mut watchdog, now, pin!(work)).await;
+            client.return_watchdog(watchdog);
+            self.follow_fallen(upstream);
+            self.close_row(row, &outcome, client);
+            self.end(client, request, &mut visit.facts, outcome).await
+        }
     }
 
     /// The last steps of every journey.

@@ -76,7 +76,7 @@ pub(super) async fn serve<C: TunnelClient>(
         _ => {
             match gateway.begin(client, request) {
                 Begun::Answered(answered) => Box::pin(gateway.send(client, request, answered)).await,
-                Begun::Onward(onward) => Box::pin(gateway.proceed(client, request, onward)).await,
+                Begun::Onward(onward) => gateway.proceed(client, request, onward).await,
             };
             return None;
         }

@@ -110,41 +110,47 @@ impl Http1Client {
     }
 }
 
-/// Takes a turn that may have to wait.
-async fn follow(gateway: &Arc<Gateway>, client: &mut Http1Client, turn: Turn) -> Then {
-    let mut since = match turn {
-        Turn::Answered { at } => at,
-        Turn::Sending(request, answered) => {
-            let ended = gateway.send(client, &request, answered).await;
-            lent::give_back(request);
-            ended
-        }
-        Turn::Onward(request, onward) => {
-            let ended = gateway.proceed(client, &request, onward).await;
-            lent::give_back(request);
-            ended
-        }
-        Turn::WebSocket(mut request) => {
-            if let Some(agreed) = upgrade::serve(gateway, client, &mut request).await {
-                return Then::Tunnel(agreed, request);
+/// Takes a turn that may have to wait. No `async fn`, which would hold the turn twice.
+fn follow<'a>(
+    gateway: &'a Arc<Gateway>,
+    client: &'a mut Http1Client,
+    turn: Turn,
+) -> impl Future<Output = Then> + Send + 'a {
+    async move {
+        let mut since = match turn {
+            Turn::Answered { at } => at,
+            Turn::Sending(request, answered) => {
+                let ended = Box::pin(gateway.send(client, &request, answered)).await;
+                lent::give_back(request);
+                ended
             }
-            lent::give_back(request);
-            Instant::now()
+            Turn::Onward(request, onward) => {
+                let ended = gateway.proceed(client, &request, onward).await;
+                lent::give_back(request);
+                ended
+            }
+            Turn::WebSocket(mut request) => {
+                if let Some(agreed) = Box::pin(upgrade::serve(gateway, client, &mut request)).await {
+                    return Then::Tunnel(agreed, request);
+                }
+                lent::give_back(request);
+                Instant::now()
+            }
+            Turn::Last(last) => {
+                Box::pin(take_leave(gateway, client, last)).await;
+                return Then::End;
+            }
+        };
+        if client.may_go_on() && !client.is_read() {
+            Box::pin(client.read_rest_of_body()).await;
+            since = Instant::now();
         }
-        Turn::Last(last) => {
-            Box::pin(take_leave(gateway, client, last)).await;
-            return Then::End;
+        if client.may_go_on() && client.is_read() {
+            return Then::Rest { since };
         }
-    };
-    if client.may_go_on() && !client.is_read() {
-        Box::pin(client.read_rest_of_body()).await;
-        since = Instant::now();
+        Box::pin(client.close()).await;
+        Then::End
     }
-    if client.may_go_on() && client.is_read() {
-        return Then::Rest { since };
-    }
-    Box::pin(client.close()).await;
-    Then::End
 }
 
 /// Answers what was no request, if there was anything, and closes.
