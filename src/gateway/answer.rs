@@ -28,19 +28,20 @@ thread_local! {
 }
 
 impl Gateway {
-    /// Brings a backend's answer to the client as it comes; `pieces` of it are here already.
-    pub(super) async fn stream<C: Client>(
+    /// Brings a backend's answer to the client as it comes; `pieces` of it are here already. What is known of it is queued
+    /// before anything is waited for.
+    pub(super) fn stream<'c, C: Client>(
         &self,
-        client: &mut C,
+        client: &'c mut C,
         visit: &mut Visit<'_>,
         transfer: Transfer,
         head: ResponseHead,
         status: Option<CacheStatus>,
         pieces: Vec<Bytes>,
-    ) -> Result<(), Fault> {
+    ) -> impl Future<Output = Result<(), Fault>> + Send + use<'c, C> {
         self.start(client, visit, head, transfer.length, Some(&transfer.chosen), status);
         pieces.into_iter().for_each(|piece| client.push(piece));
-        transfer.finish(client).await
+        transfer.finish(client)
     }
 
     /// Queues the head of a backend's answer.

@@ -127,7 +127,8 @@ impl Gateway {
             Poll::Ready(outcome) => outcome.map_err(Fault::from),
             Poll::Pending => Box::pin(self.send_watched(client, request, &answered)).await,
         };
-        self.end(client, request, answered.facts, outcome).await
+        let mut facts = answered.facts;
+        self.end(client, request, &mut facts, outcome).await
     }
 
     async fn send_watched<C: Client>(
@@ -182,7 +183,7 @@ impl Gateway {
             Ok(Course::Redirect) => Box::pin(self.redirect(client, request, &mut facts)).await,
             Err(fault) => Err(fault),
         };
-        self.end(client, request, facts, outcome).await
+        self.end(client, request, &mut facts, outcome).await
     }
 
     /// The last steps of every journey.
@@ -190,14 +191,14 @@ impl Gateway {
         &self,
         client: &mut C,
         request: &RequestHead,
-        mut facts: Facts,
+        facts: &mut Facts,
         outcome: Result<(), Fault>,
     ) -> Instant {
         if let Err(fault) = outcome {
             self.count_limit(&fault);
-            Box::pin(failure::fail(client, request, &mut facts, &fault)).await;
+            Box::pin(failure::fail(client, request, facts, &fault)).await;
         }
-        self.record(&mut facts, request, client)
+        self.record(facts, request, client)
     }
 
     /// The same target on https. 308 keeps the method and the body (RFC 9110 §15.4.9); GET and HEAD get the 301 that

@@ -269,18 +269,20 @@ impl Gateway {
     }
 
     /// Sends a request to the visit's upstream, `now`, and waits for the head of the answer.
-    async fn open<C: Client>(
+    fn open<C: Client>(
         &self,
         client: &mut C,
         visit: &mut Visit<'_>,
         outgoing: Outgoing,
         sending: Sending,
         now: Now,
-    ) -> Opened<Fault> {
+    ) -> impl Future<Output = Opened<Fault>> + Send {
         let mut opening = self.opening(visit, outgoing, sending, now);
-        let opened = opening.with_client(client).await;
-        visit.facts.server = opening.server();
-        opened
+        async move {
+            let opened = opening.with_client(client).await;
+            visit.facts.server = opening.server();
+            opened
+        }
     }
 
     /// A request that went to the backend at `requested`, for the cache's decisions about its answer.

@@ -101,15 +101,18 @@ impl Transfer {
     }
 
     /// Brings the answer's body to the client and ends the answer. Gives the connection back where it may be kept.
-    pub(super) async fn finish<C: Client>(mut self, client: &mut C) -> Result<(), Fault> {
-        let mut down_ended = false;
-        let moved = poll_fn(|cx| self.poll_body(client, &mut down_ended, cx)).await;
-        if let Err(Fault::Backend(failure)) = &moved {
-            self.broke_off(failure);
+    pub(super) fn finish<C: Client>(mut self, client: &mut C) -> impl Future<Output = Result<(), Fault>> + Send {
+        // Used where it was captured, not moved into the future's own state, which would hold it twice.
+        async move {
+            let mut down_ended = false;
+            let moved = poll_fn(|cx| self.poll_body(client, &mut down_ended, cx)).await;
+            if let Err(Fault::Backend(failure)) = &moved {
+                self.broke_off(failure);
+            }
+            moved?;
+            self.chosen.finish(self.exchange);
+            Ok(())
         }
-        moved?;
-        self.chosen.finish(self.exchange);
-        Ok(())
     }
 
     /// The pieces of the body that are here already, at most about `limit` bytes; `true` says that it is complete with them.

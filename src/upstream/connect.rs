@@ -60,7 +60,7 @@ impl Dialer {
         &self,
         address: &BackendAddress,
         speak: Speak,
-        first: &mut OutQueue,
+        first: Option<&mut OutQueue>,
     ) -> Result<Stream, Failure> {
         let deadline = Instant::now() + self.timeout;
         within(deadline, pin!(self.dial_until(deadline, address, speak, first))).await
@@ -71,7 +71,7 @@ impl Dialer {
         deadline: Instant,
         address: &BackendAddress,
         speak: Speak,
-        first: &mut OutQueue,
+        first: Option<&mut OutQueue>,
     ) -> Result<Stream, Failure> {
         match address {
             BackendAddress::Unix(path) => match &self.tls {
@@ -94,13 +94,13 @@ impl Dialer {
         deadline: Instant,
         addresses: Vec<SocketAddr>,
         speak: Speak,
-        first: &mut OutQueue,
+        mut first: Option<&mut OutQueue>,
     ) -> Result<Stream, Failure> {
         let mut last = Failure::Name(Arc::from("it has no address"));
         let count = addresses.len() as u32;
         for (tried, address) in (0..count).zip(addresses) {
             let share = deadline.saturating_duration_since(Instant::now()) / (count - tried);
-            match within(Instant::now() + share, pin!(self.dial_tcp(address, speak, first))).await {
+            match within(Instant::now() + share, pin!(self.dial_tcp(address, speak, first.as_deref_mut()))).await {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => last = failure,
             }
@@ -108,7 +108,12 @@ impl Dialer {
         Err(last)
     }
 
-    async fn dial_tcp(&self, address: SocketAddr, speak: Speak, first: &mut OutQueue) -> Result<Stream, Failure> {
+    async fn dial_tcp(
+        &self,
+        address: SocketAddr,
+        speak: Speak,
+        first: Option<&mut OutQueue>,
+    ) -> Result<Stream, Failure> {
         match &self.tls {
             None => connect(address, first).await.map(Stream::Tcp).map_err(refused),
             Some(tls) => {
@@ -121,12 +126,12 @@ impl Dialer {
 
 /// A bare connection. A backend on the same machine has accepted it before `begin_connect` is back, so that it takes the
 /// request at once, and nobody has to ask the event loop, nor a timer, whether it is open.
-async fn connect(address: SocketAddr, first: &mut OutQueue) -> io::Result<TcpStream> {
+async fn connect(address: SocketAddr, first: Option<&mut OutQueue>) -> io::Result<TcpStream> {
     // Once something was written nothing more may fail: to those above, a failure here says that nothing was.
-    let stream = TcpStream::from_std(socket::begin_connect(address, !first.is_empty())?)?;
-    let is_open = match first.is_empty() {
-        true => false,
-        false => match socket::write_first(&stream, first) {
+    let stream = TcpStream::from_std(socket::begin_connect(address, first.is_some())?)?;
+    let is_open = match first {
+        None => false,
+        Some(first) => match socket::write_first(&stream, first) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             Err(error) => return Err(error),

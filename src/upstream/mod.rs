@@ -317,8 +317,7 @@ impl Chosen {
         let mut head = OutQueue::default();
         http1::write_request_head(request, head.text());
         // A head that a body follows waits for it, so that both leave together.
-        let mut nothing = OutQueue::default();
-        let first = if request.ends_with_head() { &mut head } else { &mut nothing };
+        let first = request.ends_with_head().then_some(&mut head);
         let stream = self.dial_counted(Speak::Http1, first).await?;
         let connection = http1::Connection::new(stream, head, self.upstream.limits);
         Ok(Exchange::Http1(http1::Exchange::begun(connection, request)))
@@ -341,10 +340,7 @@ impl Chosen {
             let head = http2::head_of(request)?;
             let lease = pool::http2(id, self.upstream.config.idle_timeout);
             let reused = lease.shared().dialled.initialized();
-            let dial = async || {
-                http2::handshake(Box::pin(self.dial_counted(Speak::Http2, &mut OutQueue::default())).await?, &limits)
-                    .await
-            };
+            let dial = async || http2::handshake(Box::pin(self.dial_counted(Speak::Http2, None)).await?, &limits).await;
             let dialled = lease.shared().dialled.get_or_init(dial).await.clone();
             let handle = match dialled {
                 Ok(handle) => handle,
@@ -371,7 +367,7 @@ impl Chosen {
         }
     }
 
-    async fn dial_counted(&self, speak: Speak, first: &mut OutQueue) -> Result<Stream, Failure> {
+    async fn dial_counted(&self, speak: Speak, first: Option<&mut OutQueue>) -> Result<Stream, Failure> {
         let begun = Instant::now();
         let address = &self.upstream.config.servers[self.server].address;
         let dialled = self.upstream.dialer.dial(address, speak, first).await;

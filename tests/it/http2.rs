@@ -134,6 +134,33 @@ async fn an_open_body_that_turns_out_empty_ends_its_streams_soundly() {
 }
 
 #[tokio::test]
+async fn interim_answers_reach_the_client_at_once() {
+    // RFC 9110 §15.2, RFC 9113 §8.1
+    let (release, released) = watch::channel(false);
+    let hinting = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            talk.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n").await;
+            released.wait_for(|go| *go).await.unwrap();
+            talk.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok").await;
+            talk.keep()
+        }
+    });
+    let origin = Origin::new().on("/hints", hinting).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut raw = both.raw().await;
+    let ask = [(":method", "GET"), (":scheme", "http"), (":authority", "example.test"), (":path", "/hints")];
+    raw.headers(1, &ask, true).await;
+    // 103 has no place in the static table; 200 has.
+    assert_eq!(raw.fate(1).await, Fate::Answered(None));
+    release.send_replace(true);
+    assert_eq!(raw.fate(1).await, Fate::Answered(Some(200)));
+    assert_eq!(raw.data(1).await, b"ok");
+    raw.headers(3, &ask, true).await;
+    assert_eq!(raw.fate(3).await, Fate::Answered(Some(200)), "a hit brings the final answer alone");
+}
+
+#[tokio::test]
 async fn many_streams_share_a_connection() {
     let echo =
         by(|seen, _| reply(200).field("Cache-Control", "no-store").body([seen.target.as_bytes(), &seen.body].concat()));

@@ -109,3 +109,21 @@ async fn purge_is_a_method_like_others_where_nobody_may() {
     let answer = gateway.ask("PURGE", "/a", &[], b"").await;
     assert_eq!((answer.status, answer.text().as_str()), (202, "PURGE"), "{}", answer.told());
 }
+
+#[tokio::test]
+async fn what_is_stored_for_http_is_not_given_to_https() {
+    // RFC 9110 §4.2.2: the same host by another scheme is another origin.
+    let by_scheme =
+        by(|seen, _| reply(200).field("Cache-Control", "max-age=60").body(seen.field("X-Forwarded-Proto").unwrap()));
+    let origin = Origin::new().otherwise(by_scheme).start().await;
+    let (authority, directory, secure) = (Authority::new(), tempfile::tempdir().unwrap(), free_address());
+    let pair = authority.issue(&["example.test"]).write(directory.path(), "front");
+    let text = format!("upstream = {:?}\n[[listener]]\naddress = \"{secure}\"\ntls = [{pair}]\n", origin.address);
+    let gateway = Gateway::in_directory(directory, &text).await;
+    let mut client = Connection::tls(secure, "example.test", &authority).await;
+    for _ in 0..2 {
+        assert_eq!(gateway.get("/").await.text(), "http");
+        assert_eq!(client.get("/").await.text(), "https");
+    }
+    assert_eq!(origin.requests().len(), 2, "{}", origin.log());
+}

@@ -125,8 +125,7 @@ async fn follow(gateway: &Arc<Gateway>, client: &mut Http1Client, turn: Turn) ->
             ended
         }
         Turn::WebSocket(mut request) => {
-            let agreed = Box::pin(upgrade::serve(gateway, client, &mut request)).await;
-            if let Some(agreed) = agreed {
+            if let Some(agreed) = upgrade::serve(gateway, client, &mut request).await {
                 return Then::Tunnel(agreed, request);
             }
             lent::give_back(request);

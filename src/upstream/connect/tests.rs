@@ -19,6 +19,6 @@ async fn a_name_that_leads_nowhere_is_no_refusal_either() {
     let dialer = Dialer::new(Duration::from_secs(60), None).unwrap();
     // No resolver needs to be asked for a label that is too long (RFC 1035 §2.3.4).
     let address = BackendAddress::Name { host: Arc::from("x".repeat(64) + ".test"), port: 1 };
-    let failure = dialer.dial(&address, Speak::Http1, &mut OutQueue::default()).await.err().unwrap();
+    let failure = dialer.dial(&address, Speak::Http1, None).await.err().unwrap();
     assert!(matches!(failure, Failure::Name(_)) && failure.is_connect() && !failure.is_refusal(), "{failure:?}");
 }
