@@ -2,11 +2,11 @@
 
 use std::{
     sync::{Arc, atomic::AtomicUsize},
-    task::Wake,
+    task::{Wake, Waker},
 };
 
 use super::*;
-use crate::tunnel::CloseReason;
+use crate::tunnel::{CloseReason, Order};
 
 #[derive(Default)]
 struct Count(AtomicUsize);
