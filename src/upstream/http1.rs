@@ -43,6 +43,8 @@ pub(super) struct Connection {
     limits: AnswerLimits,
     /// Exchanges carried so far.
     exchanges: u64,
+    /// How long the backend lets it rest, by its last answer.
+    patience: Duration,
     // Of the exchange at hand:
     method: Method,
     chunked: bool,
@@ -86,12 +88,25 @@ impl Connection {
             watchdog: Watchdog::default(),
             limits,
             exchanges: 0,
+            patience: Duration::MAX,
             method: Method::GET,
             chunked: false,
             request_ended: true,
             deaf: false,
             answer: Answer::Awaited { any_byte: false },
         })
+    }
+
+    /// How long the backend lets it rest: what comes later may cross its end on the way, and a request that can't be sent
+    /// again would be lost.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// As if an answer had said so.
+    #[cfg(test)]
+    pub(super) fn let_rest(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Whether the peer has neither closed nor spoken out of turn. Costs no system call while nothing has come: the
@@ -302,7 +317,9 @@ impl Exchange {
             return Ok(());
         }
         let framing = head.framing(&self.0.method)?;
-        let persists = head.keep_alive() && framing != AnswerFraming::UntilClose;
+        let patience = head.keep_alive_timeout().unwrap_or(Duration::MAX);
+        let persists = head.keep_alive() && framing != AnswerFraming::UntilClose && !patience.is_zero();
+        self.0.patience = patience;
         self.0.answer = Answer::Body { decoder: BodyDecoder::for_answer(framing), persists };
         self.0.watchdog.set(None);
         Ok(())

@@ -85,11 +85,12 @@ pub(super) fn take(server: ServerId) -> Option<Box<Connection>> {
     })
 }
 
-/// Keeps a connection for `timeout`, at most `most` of them to that server.
+/// Keeps a connection for `timeout`, or less if its backend has said so, at most `most` of them to that server.
 pub(super) fn keep(server: ServerId, connection: Box<Connection>, timeout: Duration, most: usize) {
     POOL.with_borrow_mut(|pool| {
         let list = pool.http1.entry(server).or_default();
         if list.len() < most {
+            let timeout = timeout.min(connection.patience());
             list.push(Idle { connection, until: None, timeout, _counted: Counted::new() });
         }
         pool.begin_sweeping();

@@ -1,6 +1,6 @@
 //! The response head of a backend, read strictly: what is ambiguous is a bad gateway, not a guess.
 
-use std::{borrow::Cow, mem::MaybeUninit};
+use std::{borrow::Cow, mem::MaybeUninit, time::Duration};
 
 use http::{Method, StatusCode};
 use httparse::Status;
@@ -55,6 +55,9 @@ pub enum BadAnswer {
     /// Content-Length beside Transfer-Encoding.
     LengthAndCoding,
 }
+
+/// Of `Keep-Alive`.
+const TIMEOUT: &[u8] = b"timeout=";
 
 impl ResponseHead {
     /// Reads one head from the front of `bytes` into `self`. Bare LF line ends, folded lines and NUL are refused.
@@ -188,6 +191,17 @@ impl ResponseHead {
             persist |= option.eq_ignore_ascii_case(b"keep-alive");
         }
         !close && (self.version != Version::Http10 || persist)
+    }
+
+    /// How long the backend says that it keeps the connection when nothing comes (`Keep-Alive: timeout=5`, in seconds:
+    /// RFC 2068 §19.7.1.1); not at all, where it says nothing that can be read.
+    pub fn keep_alive_timeout(&self) -> Option<Duration> {
+        let mut members = self.fields.all("keep-alive").flat_map(list_members);
+        members.find_map(|member| {
+            let (name, value) = member.split_at_checked(TIMEOUT.len())?;
+            let seconds = str::from_utf8(value).ok()?.parse().ok()?;
+            name.eq_ignore_ascii_case(TIMEOUT).then(|| Duration::from_secs(seconds))
+        })
     }
 
     /// 1xx (RFC 9110 §15.2).

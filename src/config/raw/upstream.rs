@@ -29,7 +29,7 @@ settings! {
         answer_timeout: OrOff<Period<false>> = { OrOff(Some(Period(Duration::from_secs(5 * 60)))) },
         /// Between two pieces of the answer's body, or `"off"`.
         read_timeout: OrOff<Period<false>> = { OrOff(None) },
-        /// How long an unused connection is kept.
+        /// How long an unused connection is kept; less where the backend says so (`Keep-Alive: timeout=5`).
         idle_timeout: Period<true> = { Period(Duration::from_secs(60)) },
         /// Unused connections kept to each server by each worker thread.
         idle_connections: Whole<0, 100_000> = { Whole(64) },

@@ -69,6 +69,23 @@ async fn send(exchange: &mut Exchange, piece: &'static [u8]) {
 }
 
 #[tokio::test]
+async fn a_connection_rests_for_as_long_as_its_backend_has_said() {
+    for (said, seconds) in [("timeout=5, max=9", Some(5)), ("max=9", None)] {
+        let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
+        backend.say(&format!("HTTP/1.1 204 No Content\r\nKeep-Alive: {said}\r\n\r\n")).await;
+        head(&mut exchange).await.unwrap();
+        body(&mut exchange).await.unwrap();
+        let patience = exchange.into_reusable().unwrap().patience();
+        assert_eq!(patience, seconds.map_or(Duration::MAX, Duration::from_secs));
+    }
+    let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
+    backend.say("HTTP/1.1 204 No Content\r\nKeep-Alive: timeout=0\r\n\r\n").await;
+    head(&mut exchange).await.unwrap();
+    body(&mut exchange).await.unwrap();
+    assert!(exchange.into_reusable().is_none());
+}
+
+#[tokio::test]
 async fn an_exchange_that_ended_whole_gives_its_connection_back() {
     let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
     backend.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;

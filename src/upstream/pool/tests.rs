@@ -64,6 +64,16 @@ async fn what_has_rested_long_enough_is_closed() {
 }
 
 #[tokio::test]
+async fn a_backend_that_closes_early_is_closed_to_before() {
+    let (mut connection, mut end) = connection();
+    connection.let_rest(SECOND);
+    keep(1, connection, 60 * SECOND, 8);
+    let mut nothing = [0; 1];
+    let closed = tokio::io::AsyncReadExt::read(&mut end, &mut nothing);
+    assert_eq!(tokio::time::timeout(5 * SECOND, closed).await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test]
 async fn http_2_streams_share_a_connection_until_it_is_full() {
     let one = http2(1, SECOND);
     let others: Vec<Lease> = (1..STREAMS_BEFORE_SETTINGS).map(|_| http2(1, SECOND)).collect();

@@ -160,6 +160,20 @@ fn persistence_follows_version_and_connection() {
 }
 
 #[test]
+fn a_backend_says_how_long_it_keeps_a_connection() {
+    let told = |line: &str| {
+        let head = parse(format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n").as_bytes()).unwrap().0;
+        head.keep_alive_timeout().map(|time| time.as_secs())
+    };
+    assert_eq!(told("Keep-Alive: timeout=5"), Some(5));
+    assert_eq!(told("keep-alive: max=100, TIMEOUT=0"), Some(0));
+    assert_eq!(told("Keep-Alive: timeout=-5"), None);
+    assert_eq!(told("Keep-Alive: timeout=a, timeout=7"), Some(7));
+    assert_eq!(told("Keep-Alive: 115"), None);
+    assert_eq!(told("Connection: keep-alive"), None);
+}
+
+#[test]
 fn limits_hold_before_the_head_is_whole() {
     let mut head = ResponseHead::default();
     let text = b"HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\n\r\n";
