@@ -4,7 +4,9 @@
 //! pingora's connector: verification, SNI, ALPN, authorities of its own.
 
 use std::{
+    error::Error,
     io,
+    iter::successors,
     net::SocketAddr,
     path::Path,
     pin::{Pin, pin},
@@ -102,7 +104,7 @@ impl Dialer {
             let share = deadline.saturating_duration_since(Instant::now()) / (count - tried);
             match within(Instant::now() + share, pin!(self.dial_tcp(address, speak, first.as_deref_mut()))).await {
                 Ok(stream) => return Ok(stream),
-                Err(failure) => last = failure,
+                Err(failure) => last = last.or(failure),
             }
         }
         Err(last)
@@ -174,7 +176,7 @@ impl Tls {
             Speak::Http2 => ALPN::H2,
         };
         let stream = self.connector.new_stream(&peer).await.map_err(|error| {
-            if let Some(local) = error.root_cause().downcast_ref().and_then(local) {
+            if let Some(local) = local_cause(error.root_cause()) {
                 return local;
             }
             // The first line names the fault; the rest is pingora's chain of contexts.
@@ -227,6 +229,11 @@ fn local(error: &io::Error) -> Option<Failure> {
     is_local.then(|| Failure::Local(error.to_string().into()))
 }
 
+/// The same, where words of others stand before the system's.
+fn local_cause(error: &(dyn Error + 'static)) -> Option<Failure> {
+    successors(Some(error), |&cause| cause.source()).find_map(|cause| cause.downcast_ref().and_then(local))
+}
+
 /// pingora panics on a file without certificates, so it is read here first.
 fn check_authorities(path: &Path) -> Result<(), String> {
     use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -254,8 +261,8 @@ fn check_system_authorities() -> Result<(), String> {
     Ok(())
 }
 
-/// Descriptors of the process, those of the system, ports, room for what is sent, memory: none left.
-const LOCAL: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+/// Descriptors of the process, those of the system, ports, room for what is sent, memory, places in epoll: none left.
+const LOCAL: [Errno; 6] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM, Errno::NOSPC];
 
 #[cfg(test)]
 mod tests;

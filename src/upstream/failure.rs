@@ -93,6 +93,12 @@ impl Failure {
         matches!(self, Self::Connect(_) | Self::ConnectTimeout)
     }
 
+    /// Of what happened at two addresses of one server, what says more of it: that it refuses, rather than that its other
+    /// address can't be had from here, as an IPv6 one where there is no IPv6.
+    pub(super) fn or(self, later: Self) -> Self {
+        if self.is_refusal() && !later.is_refusal() { self } else { later }
+    }
+
     /// Whether the same request may be sent again when it is idempotent: a kept connection was dead and no byte of an
     /// answer came (RFC 9110 §9.2.2).
     pub fn is_stale_connection(&self) -> bool {

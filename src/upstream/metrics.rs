@@ -37,7 +37,7 @@ impl Metrics {
         Arc::new(Self {
             exchanges: registry.family(
                 "tidegate_upstream_requests_total",
-                "Exchanges with backends, by result: `ok`, `cancelled` (the client went first), or a fault on the backend's side; `local`: this machine had no descriptor or port left to connect with",
+                "Exchanges with backends, by result: `ok`, `cancelled` (the client went first), or a fault on the backend's side; `local`: this machine had no descriptor or port left to connect with; `name`: the server's name led to no address",
                 &["upstream", "result"],
                 move |(index, result): &(u16, &'static str)| vec![name(*index), (*result).to_owned()],
             ),

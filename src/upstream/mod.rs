@@ -380,13 +380,21 @@ impl Chosen {
             Err(failure) => {
                 let (upstream, server) = (&self.upstream.config.name, &self.server().name);
                 tracing::warn!(%upstream, %server, %failure, "no connection to a server");
-                if failure.is_refusal() && self.server().refused(self.upstream.at(begun), self.upstream.at(ended)) {
+                let (begun, ended) = (self.upstream.at(begun), self.upstream.at(ended));
+                if matches!(failure, Failure::Name(_)) {
+                    self.server().suspect(begun, ended);
+                } else if failure.is_refusal() && self.server().refused(begun, ended) {
                     tracing::warn!(%upstream, %server, "a server is down: it takes no connections any more");
                     self.upstream.has_fallen.store(true, Ordering::Relaxed);
                 }
             }
         }
         dialled
+    }
+
+    /// Whether it takes no connections any more.
+    pub fn is_down(&self) -> bool {
+        self.server().is_down()
     }
 
     fn server(&self) -> &Server {

@@ -90,7 +90,8 @@ pub(super) fn keep(server: ServerId, connection: Box<Connection>, timeout: Durat
     POOL.with_borrow_mut(|pool| {
         let list = pool.http1.entry(server).or_default();
         if list.len() < most {
-            let timeout = timeout.min(connection.patience());
+            // The backend has counted for longer, and its end takes its time to arrive.
+            let timeout = timeout.min(connection.patience().saturating_sub(SWEEP_EVERY));
             list.push(Idle { connection, until: None, timeout, _counted: Counted::new() });
         }
         pool.begin_sweeping();

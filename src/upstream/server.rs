@@ -1,8 +1,9 @@
 //! One server as its upstream knows it: what it carries, how it stands, and whether it may be given more.
 //!
-//! Two things are known of a server's health, both from connecting to it: one that has just refused is a suspect, and is
-//! tried after all others for a while; one that has refused so often in a row is down until a connection succeeds. What
-//! hinders us here is no refusal of its own. An operator may take a server out besides: then it is given nothing.
+//! Two things are known of a server's health, both from connecting to it: one that has just refused, or whose name has just
+//! led nowhere, is a suspect, and is tried after all others for a while; one that has refused so often in a row is down
+//! until a connection succeeds. What hinders us here says nothing of it. An operator may take a server out besides: then it
+//! is given nothing.
 
 use std::{
     sync::{
@@ -109,7 +110,7 @@ impl Server {
 
     /// It has taken a connection.
     pub(super) fn connected(&self, now: u64) {
-        self.connected_at.store(now, Ordering::Relaxed);
+        self.connected_at.fetch_max(now, Ordering::Relaxed);
         self.suspect_until.store(0, Ordering::Relaxed);
         self.refusals.store(0, Ordering::Relaxed);
     }
@@ -117,11 +118,17 @@ impl Server {
     /// It has refused a connection, which was begun at that moment. Says whether it is down with it. Once it has taken
     /// another, what was begun before says nothing of it any more.
     pub(super) fn refused(&self, begun: u64, now: u64) -> bool {
-        if begun <= self.connected_at.load(Ordering::Relaxed) {
-            return false;
+        self.suspect(begun, now) && self.refusals.fetch_add(1, Ordering::Relaxed) + 1 == DOWN_AFTER
+    }
+
+    /// A connection that was begun at that moment has come to nothing: others are tried before it for a while. Says whether
+    /// that counts, which it does not once another was taken.
+    pub(super) fn suspect(&self, begun: u64, now: u64) -> bool {
+        let counts = begun > self.connected_at.load(Ordering::Relaxed);
+        if counts {
+            self.suspect_until.store(now + SUSPECT_FOR.as_micros() as u64, Ordering::Relaxed);
         }
-        self.suspect_until.store(now + SUSPECT_FOR.as_micros() as u64, Ordering::Relaxed);
-        self.refusals.fetch_add(1, Ordering::Relaxed) + 1 == DOWN_AFTER
+        counts
     }
 
     pub(super) fn is_down(&self) -> bool {
@@ -178,6 +185,15 @@ mod tests {
             assert!(!server.refused(begun, 20) && !server.candidate(Purpose::Exchange, false, 20).suspect);
         }
         assert!(!server.refused(11, 20) && !server.refused(11, 20) && server.refused(11, 20) && server.is_down());
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_makes_a_suspect_and_takes_nothing_down() {
+        let server = server(None);
+        for begun in 1..=2 * u64::from(DOWN_AFTER) {
+            assert!(server.suspect(begun, begun));
+        }
+        assert!(server.candidate(Purpose::Exchange, false, 9).suspect && !server.is_down());
     }
 
     #[test]

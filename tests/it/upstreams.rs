@@ -58,6 +58,19 @@ async fn a_name_is_looked_up() {
 }
 
 #[tokio::test]
+async fn a_server_whose_name_leads_nowhere_is_tried_after_the_others() {
+    let origin = Origin::new().start().await;
+    // RFC 6761 §6.4: that name is nobody's. Where a resolver does not say so in time, that is a suspect too.
+    let servers = format!("servers = [\"no-such-name.invalid:80\", \"{}\"]\nretries = 0", origin.address);
+    let gateway = Gateway::with(&app(&servers)).await;
+    let mut failed = 0;
+    for _ in 0..10 {
+        failed += usize::from(gateway.get("/").await.status != 200);
+    }
+    assert!(failed <= 1, "{failed} of 10 failed");
+}
+
+#[tokio::test]
 async fn servers_take_turns_by_weight() {
     let (one, three) = (named("one").await, named("three").await);
     let servers = format!("servers = [\"{}\", {{ address = \"{}\", weight = 3 }}]", one.address, three.address);

@@ -196,12 +196,13 @@ fn tls(
         Some(name) => name.value.0.clone(),
         None => common_host(&backends).unwrap_or_default(),
     };
-    // Also where no certificate is looked at: it is what the server is asked for (RFC 6066 §3).
+    // Also where no certificate is looked at: a name is what the server is asked for (RFC 6066 §3), and without any no
+    // connection is begun.
     if server_name.is_empty() && !table.mark.is_unreadable("server_name") && !backends.is_empty() {
         problems.push(
             Problem::error(
                 written.tls.as_ref().and_then(|tls| tls.place).or(backends[0].1),
-                "TLS needs the name that the servers' certificate carries",
+                "TLS needs a name: what the servers are asked for, and what their certificate carries",
             )
             .label("expected `tls = { server_name = \"…\" }`"),
         );

@@ -59,7 +59,7 @@ fn a_tls_server_without_a_name_is_told_however_its_address_is_written() {
     for servers in ["\"10.0.0.1:443\"", "\"unix:/run/app.sock\"", "\"a.test:443\", \"b.test:443\""] {
         for tls in ["true", "{ verify = false }"] {
             let told = told(&format!("upstream = \"app\"\n[upstreams.app]\nservers = [{servers}]\ntls = {tls}\n"));
-            let (what, way_out) = ("TLS needs the name", "expected `tls = { server_name = \"…\" }`");
+            let (what, way_out) = ("TLS needs a name", "expected `tls = { server_name = \"…\" }`");
             assert!(told.contains(what) && told.contains(way_out), "{servers} {tls}: {told}");
         }
     }

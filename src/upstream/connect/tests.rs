@@ -14,6 +14,33 @@ fn what_this_machine_has_none_left_of_is_no_refusal_of_the_server_s() {
     }
 }
 
+#[test]
+fn it_is_found_behind_the_words_of_others() {
+    #[derive(Debug)]
+    struct Told(io::Error);
+    impl std::fmt::Display for Told {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("while connecting")
+        }
+    }
+    impl Error for Told {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    assert!(matches!(local_cause(&Told(Errno::ADDRNOTAVAIL.into())), Some(Failure::Local(_))));
+    assert!(local_cause(&Told(Errno::CONNREFUSED.into())).is_none());
+}
+
+#[test]
+fn a_refusal_at_one_address_is_not_forgotten_for_another_that_can_t_be_had_from_here() {
+    let (refusal, ours) = (|| refused(Errno::CONNREFUSED.into()), || refused(Errno::ADDRNOTAVAIL.into()));
+    for failure in [refusal().or(ours()), ours().or(refusal()), refusal().or(Failure::ConnectTimeout)] {
+        assert!(failure.is_refusal(), "{failure:?}");
+    }
+    assert!(matches!(ours().or(ours()), Failure::Local(_)));
+}
+
 #[tokio::test]
 async fn a_name_that_leads_nowhere_is_no_refusal_either() {
     let dialer = Dialer::new(Duration::from_secs(60), None).unwrap();
