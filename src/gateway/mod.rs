@@ -217,16 +217,20 @@ impl Gateway {
             return;
         }
         let goes = |live: &Live| {
-            let says = |route: &Route| route.websocket.on_backend_down == OnBackendDown::Drain;
-            // A handshake finds another server by itself.
+            // A handshake finds another server by itself, or is asked when it is open.
             live.is_tunnel()
                 && live.state() != State::Connecting
                 && live.upstream as usize == upstream
-                && self.config.routes.get(live.route as usize).is_some_and(says)
+                && self.leaves_fallen(live.route as usize)
                 && fallen.iter().any(|server| live.is_at(server))
         };
         let count = self.tunnels.drain(goes, &mut self.usual_drain(CloseReason::Drain));
         tracing::info!(tunnels = count, servers = ?fallen, "tunnels are told to go: their servers are down");
+    }
+
+    /// Whether the tunnels of that route go when their server is down.
+    fn leaves_fallen(&self, route: usize) -> bool {
+        self.config.routes.get(route).is_some_and(|route| route.websocket.on_backend_down == OnBackendDown::Drain)
     }
 
     fn usual_drain(&self, reason: CloseReason) -> Drain {

@@ -56,7 +56,7 @@ impl Gateway {
                 watchdog.set(Some(now.instant + ROW_AFTER));
                 ready!(watchdog.poll_expired(cx));
             }
-            let row = row.get_or_insert_with(|| self.row(asker));
+            let row = row.get_or_insert_with(|| self.row(asker, now));
             row.note(&track.progress());
             row.poll_asked(cx).map(|reason| Err(Fault::Ended(reason)))
         })
@@ -64,10 +64,9 @@ impl Gateway {
         (outcome, row)
     }
 
-    fn row(&self, asker: Asker<'_>) -> OpenAnswer {
-        let now = Instant::now();
-        let since = now.checked_sub(ROW_AFTER).unwrap_or(now);
-        self.tunnels.list_answer(asker.route, asker.upstream, asker.about(Kind::Http), since)
+    fn row(&self, asker: Asker<'_>, began: Now) -> OpenAnswer {
+        let about = asker.about(Kind::Http);
+        self.tunnels.list_answer(asker.route, asker.upstream, about, Instant::from_std(began.instant))
     }
 
     /// Takes the row out, if there is one, with how its answer ended.

@@ -24,7 +24,7 @@ use super::{
     about::{About, Kind},
     answers::Progress,
     close::Side,
-    orders::Source,
+    orders::{Order, Source},
     wire::Tally,
 };
 
@@ -125,7 +125,7 @@ impl Live {
         self.begun + Duration::from_millis(self.opened.load(Ordering::Relaxed).into())
     }
 
-    /// When something last passed that keeps it from being idle, or up to a second later; never before `since`.
+    /// When something last passed that keeps it from being idle, or up to a second later.
     pub fn last_activity(&self) -> Instant {
         self.begun + Duration::from_millis(self.active.load(Ordering::Relaxed))
     }
@@ -143,6 +143,15 @@ impl Live {
     /// Whether that is its server.
     pub fn is_at(&self, server: &str) -> bool {
         self.known.lock().backend.as_deref() == Some(server)
+    }
+
+    /// Asks it to end on account of its server, unless it has gone on to another meanwhile.
+    pub(super) fn end_at(&self, server: &str, order: Order) {
+        let known = self.known.lock();
+        let is_there = known.backend.as_deref() == Some(server);
+        let told = is_there.then(|| self.note_order(order)).flatten();
+        drop(known);
+        wake(told);
     }
 
     /// The subprotocol that both sides have agreed to (RFC 6455 §1.9); empty if there is none.
@@ -199,10 +208,12 @@ impl Live {
 
     /// The server that is asked. What was asked of it for another server's sake counts no more.
     pub(super) fn note_backend(&self, server: &Arc<str>) {
-        let before = self.known.lock().backend.replace(Arc::clone(server));
-        if before.is_some_and(|before| before != *server) {
-            self.take_back(Source::Server);
-        }
+        let mut known = self.known.lock();
+        let before = known.backend.replace(Arc::clone(server));
+        let is_another = before.is_some_and(|before| before != *server);
+        let told = is_another.then(|| self.note_taken_back(Source::Server)).flatten();
+        drop(known);
+        wake(told);
     }
 
     /// What its handshake has come to.

@@ -2,8 +2,8 @@
 //!
 //! A tunnel is given two streams and its terms; it knows no backend and of its route only the name. Not one byte is
 //! changed or reordered, and a tunnel at rest holds two sockets and two small records: its own, and the one that others
-//! see. `handshake`, `orders`, `origin`, `session`, `wire`, `beats`, `pace` and `reload` are pure; `direction` and `copy` are the only files
-//! that touch a stream.
+//! see. `handshake`, `origin`, `session`, `wire`, `beats`, `pace` and `reload` are pure; `direction` and `copy` are the only
+//! files that touch a stream.
 //!
 //! What it costs, beside what the kernel holds:
 //!

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 
 use super::{
     close::{CloseReason, CodeClass, Ended, Side},
+    list::Drain,
     live::{Live, State, Totals, wake},
     metrics::{Course, HandshakeResult, Place},
+    orders::{Order, Source},
     recent::Closed,
     row::{Due, Row},
     wire::{Counts, NotFrames},
@@ -66,6 +68,12 @@ impl Connecting {
 }
 
 impl Open {
+    /// Asks it to go now, as others of its server were asked before it was open.
+    pub fn drain(&self, drain: &Drain) {
+        let (reason, cut_at) = (drain.reason, Some(drain.cut_at));
+        self.live().end(Order { source: Source::Lasting, reason, farewell: None, at: Instant::now(), cut_at });
+    }
+
     pub(super) fn live(&self) -> &Live {
         &self.row.live
     }

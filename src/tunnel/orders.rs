@@ -1,4 +1,4 @@
-//! What is asked of one tunnel, and on whose account: pure.
+//! What is asked of one tunnel, and on whose account.
 //!
 //! Several may ask at a time, and some take back what they have asked. So each one's order is kept by itself, and what is
 //! in force is reckoned from those that are left.
@@ -53,8 +53,10 @@ impl Orders {
 
     /// What this source has asked counts no more.
     pub(super) fn take_back(&mut self, source: Source) {
-        if let Some(orders) = &mut self.0 {
-            orders[source as usize] = None;
+        let Some(orders) = &mut self.0 else { return };
+        orders[source as usize] = None;
+        if orders.iter().all(Option::is_none) {
+            self.0 = None;
         }
     }
 

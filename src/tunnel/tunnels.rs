@@ -139,10 +139,10 @@ impl Tunnels {
 
     /// Asks those that come to no end by themselves to go, at the drain's pace, the longest silent first. Says how many.
     pub fn drain(&self, which: impl Fn(&Live) -> bool, drain: &mut Drain) -> usize {
-        self.ask_to_go(Source::Lasting, which, drain)
+        self.ask_to_go(None, which, drain)
     }
 
-    fn ask_to_go(&self, source: Source, which: impl Fn(&Live) -> bool, drain: &mut Drain) -> usize {
+    fn ask_to_go(&self, part: Option<&Part>, which: impl Fn(&Live) -> bool, drain: &mut Drain) -> usize {
         let now = Instant::now();
         let silent: Vec<(Duration, Arc<Live>)> = self
             .all()
@@ -150,9 +150,14 @@ impl Tunnels {
             .map(|live| (now.saturating_duration_since(live.last_activity()), live))
             .collect();
         let count = silent.len();
+        let source = part.map_or(Source::Lasting, Part::source);
         let (reason, cut_at) = (drain.reason, Some(drain.cut_at));
         for (at, live) in drain.pace.plan(silent, fastrand::f64) {
-            live.end(Order { source, reason, farewell: None, at: at.into(), cut_at });
+            let order = Order { source, reason, farewell: None, at: at.into(), cut_at };
+            match part {
+                Some(Part::Server(server)) => live.end_at(server, order),
+                _ => live.end(order),
+            }
         }
         count
     }
@@ -164,7 +169,7 @@ impl Tunnels {
             list.drained.retain(|(other, _)| other != part);
             list.drained.push((part.clone(), drain.clone()));
         }
-        let count = self.ask_to_go(part.source(), |live| part.has(live), &mut drain);
+        let count = self.ask_to_go(Some(part), |live| part.has(live), &mut drain);
         let mut list = self.shared.list.lock();
         if let Some((_, later)) = list.drained.iter_mut().find(|(other, _)| other == part) {
             *later = drain;

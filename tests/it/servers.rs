@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::{operators::order, support::*};
 
@@ -267,6 +268,40 @@ async fn tunnels_of_a_server_that_is_down_go_where_their_route_says_so() {
     }
     let close = goes.frame().await;
     assert_eq!((close.close_code(), &close.payload[2..]), (Some(1012), &b"drain"[..]));
+    stays.send_frame(&Frame::text("still here")).await;
+    assert_eq!(stays.frame().await, Frame::text("still here"));
+}
+
+#[tokio::test]
+async fn a_tunnel_that_opens_at_a_server_gone_down_since_goes_like_the_others() {
+    let (release, released) = watch::channel(false);
+    let slow = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|go| *go).await.unwrap();
+            let switching = talk.switching(&[]);
+            talk.send(switching).await;
+            echo_frames(talk).await
+        }
+    });
+    let origin = Origin::new().on("/goes", slow.clone()).on("/stays", slow).start_unix().await;
+    let text = format!(
+        "upstream = \"{}\"\n[[routes]]\nmatch = {{ path = \"/goes\" }}\nwebsocket = {{ on_backend_down = \"drain\" }}\n",
+        origin.address
+    );
+    let gateway = Gateway::with(&text).await;
+    let (mut goes, mut stays) = (gateway.connect().await, gateway.connect().await);
+    for (client, path) in [(&mut goes, "/goes"), (&mut stays, "/stays")] {
+        client.send(handshake(path, &[])).await;
+        origin.reached(path, 1).await;
+    }
+    std::fs::remove_file(origin.address.strip_prefix("unix:").unwrap()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/").await.status, 502);
+    }
+    release.send_replace(true);
+    assert_eq!((goes.head().await.status, stays.head().await.status), (101, 101));
+    assert_eq!(goes.frame().await.close_code(), Some(1012));
     stays.send_frame(&Frame::text("still here")).await;
     assert_eq!(stays.frame().await, Frame::text("still here"));
 }

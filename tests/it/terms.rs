@@ -1,4 +1,4 @@
-//! What is said of tunnels, in every form in which it may be said: limits, parts that are drained, what rows tell.
+//! The terms of tunnels: each limit in each form, each part that may be drained, what rows tell of them.
 
 use std::fs::File;
 
@@ -162,10 +162,13 @@ async fn an_undo_leaves_the_turns_of_those_whose_server_is_down() {
     for _ in 0..3 {
         assert_eq!(gateway.get("/").await.status, 502);
     }
+    let count = async |state: &str| rows(&gateway, "").await.iter().filter(|row| row["state"] == state).count();
+    eventually("all to be told", async || (count("open").await == 0).then_some(())).await;
     order(&gateway, "/drain", &json!({ "route": "chat", "undo": true })).await;
     // They go on going, one in a second.
-    let left = rows(&gateway, "").await;
-    assert!(left.len() >= 5 && left.iter().all(|row| row["state"] != "open"), "{left:?}");
+    let waiting = count("draining").await;
+    eventually("another one's turn", async || (count("draining").await < waiting).then_some(())).await;
+    assert_eq!(count("open").await, 0);
 }
 
 #[tokio::test]
@@ -225,7 +228,7 @@ async fn a_list_is_watched() {
     let told = gateway.path().join("told");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(["connections", "--watch", "--admin", &gateway.admin.to_string()]).env("NO_COLOR", "1");
-    let mut watcher = command.stdout(File::create(&told).unwrap()).spawn().unwrap();
+    let _watcher = Watcher(command.stdout(File::create(&told).unwrap()).spawn().unwrap());
     let shows = async |end: &str| {
         let shown = async || std::fs::read_to_string(&told).unwrap().contains(end).then_some(());
         eventually(format!("{end} to be shown"), shown).await;
@@ -233,6 +236,13 @@ async fn a_list_is_watched() {
     shows("0 shown; 0 open\n").await;
     let _tunnel = open(&gateway, "/ws").await;
     shows("1 shown; 1 open\n").await;
-    watcher.kill().unwrap();
-    watcher.wait().unwrap();
+}
+
+/// A program that ends with its story, however that goes.
+struct Watcher(std::process::Child);
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).expect("the program that the story has started");
+    }
 }

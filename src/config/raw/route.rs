@@ -78,8 +78,8 @@ settings! {
         idle_timeout: Period<false> = optional,
         /// Whether Pings and Pongs alone keep a tunnel from being idle; the gateway's own never do.
         count_pings_as_activity: bool = { true },
-        /// The longest that a tunnel is open, or `"off"`. Each is given up to a tenth less, so that tunnels that opened together
-        /// do not end together.
+        /// The longest that a tunnel is open, or `"off"`. Each is given up to a tenth less, so that tunnels that opened
+        /// together do not end together.
         max_lifetime: OrOff<Period<false>> = { OrOff(None) },
         /// The largest message of a client, as it is on the wire, or `"off"`; above, the tunnel is closed with 1009.
         max_message: OrOff<Size<1, { 1 << 50 }>> = { OrOff(None) },
@@ -112,7 +112,7 @@ settings! {
         session_code: Whole<1000, 4999> = { Whole(1008) },
         /// What becomes of tunnels when a reload changes their route, its upstream or what it asks of them.
         on_change: OnChange = { OnChange::Keep },
-        /// What becomes of tunnels when their server is down: three connections to it in a row have failed, whoever they were
+        /// What becomes of tunnels when their server is down: it has refused three connections in a row, whoever they were
         /// for. One that an operator drains loses its tunnels whatever stands here.
         on_backend_down: OnBackendDown = { OnBackendDown::Keep },
         /// Whether frame headers are read. `false` copies blindly: only bytes are counted, the other limits here do nothing,

@@ -38,7 +38,13 @@ impl Live {
 
     /// Takes back what this source has asked, unless it is being carried out.
     pub(in crate::tunnel) fn take_back(&self, source: Source) {
-        wake(self.ask(|asked| asked.orders.take_back(source)));
+        wake(self.note_taken_back(source));
+    }
+
+    /// The same for one who holds a lock, as `note_order`.
+    #[must_use]
+    pub(in crate::tunnel) fn note_taken_back(&self, source: Source) -> Option<Waker> {
+        self.ask(|asked| asked.orders.take_back(source))
     }
 
     /// Ends it at once.

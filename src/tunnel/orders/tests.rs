@@ -51,6 +51,7 @@ proptest! {
             let earliest = twin.iter().map(|order| order.at).min();
             let cut_at = twin.iter().filter_map(|order| order.cut_at).min();
             prop_assert_eq!(in_force, earliest.map(|at| (at, cut_at)));
+            prop_assert_eq!(orders.0.is_some(), !twin.is_empty(), "who is asked nothing holds nothing");
         }
     }
 }
