@@ -55,13 +55,13 @@ impl Gateway {
         status: Option<CacheStatus>,
     ) {
         visit.facts.status = head.status;
-        self.answer_fields(&mut head, visit.route(self));
-        if let Some(chosen) = chosen {
-            fields::set_sticky_cookie(&mut head, visit.request, chosen);
-        }
         if !head.fields.contains("date") {
             // RFC 9110 §6.6.1: what came without one is sent on with the time of its arrival.
             head.fields.push("Date", date::written(Now::read().unix_seconds()));
+        }
+        self.answer_fields(&mut head, visit.route(self));
+        if let Some(chosen) = chosen {
+            fields::set_sticky_cookie(&mut head, visit.request, chosen);
         }
         if let Some(status) = status {
             self.add_status(&mut head, status);

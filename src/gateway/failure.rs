@@ -146,11 +146,8 @@ pub(super) async fn answer<C: Client>(client: &mut C, request: &RequestHead, fac
     facts.status = own.status;
     let json = prefers_json(request);
     let body = page(own, json, facts.request_id());
-    let mut head = ResponseHead { version: Version::Http11, status: own.status, ..ResponseHead::default() };
-    head.fields.push("Date", date::written(facts.now.unix_seconds()));
-    head.fields.push("Content-Type", if json { "application/json" } else { "text/html; charset=utf-8" });
-    head.fields.push("Cache-Control", "no-store");
-    head.fields.push("Content-Length", body.len().to_string());
+    let media_type = if json { "application/json" } else { "text/html; charset=utf-8" };
+    let mut head = own_head(own.status, facts.now, media_type, body.len());
     for (name, value) in own.fields {
         head.fields.push(name, value);
     }
@@ -160,6 +157,17 @@ pub(super) async fn answer<C: Client>(client: &mut C, request: &RequestHead, fac
     if let Err(fault) = flush(client).await {
         facts.failure = fault.label();
     }
+}
+
+/// The head of an answer of our own, which nobody is to keep.
+pub(super) fn own_head(status: u16, now: Now, media_type: &str, length: usize) -> ResponseHead {
+    let mut head = ResponseHead { version: Version::Http11, status, ..ResponseHead::default() };
+    // RFC 9110 §6.6.1.
+    head.fields.push("Date", date::written(now.unix_seconds()));
+    head.fields.push("Content-Type", media_type);
+    head.fields.push("Cache-Control", "no-store");
+    head.fields.push("Content-Length", length.to_string());
+    head
 }
 
 /// Answers a head that was refused.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cache::{self, Purge, Purged},
-    wire::{ResponseHead, Scheme, Url, Version, request::host_of},
+    wire::{Scheme, Url, request::host_of},
 };
 
 impl Gateway {
@@ -55,10 +55,7 @@ impl Gateway {
         let bases = self.bases_of(&url).into_iter();
         let purged: u64 = bases.map(|base| self.cache.purge(&Purge { what: Purged::Url(base), soft })).sum();
         let body = format!("{{\"purged\":{purged},\"soft\":{soft}}}\n");
-        let mut head = ResponseHead { version: Version::Http11, status: 200, ..ResponseHead::default() };
-        head.fields.push("Content-Type", "application/json");
-        head.fields.push("Cache-Control", "no-store");
-        head.fields.push("Content-Length", body.len().to_string());
+        let head = failure::own_head(200, visit.facts.now, "application/json", body.len());
         visit.facts.status = head.status;
         client.start(&head, BodyLength::Exact(body.len() as u64));
         client.push(body.into());

@@ -55,9 +55,11 @@ async fn the_backends_date_is_not_replaced() {
 async fn an_answer_without_date_gets_the_time_of_its_arrival() {
     // RFC 9110 §6.6.1; the gateway's own answers have one too.
     let origin = Origin::new().start().await;
-    let route = "[[routes]]\nmatch.host = \"known.test\"\nupstream = \"app\"";
+    let route = "[[routes]]\nmatch.host = \"known.test\"\nupstream = \"app\"\ncache.purge_from = \"127.0.0.1\"";
     let gateway = Gateway::with(&format!("[upstreams.app]\nservers = {:?}\n{route}", origin.address)).await;
-    for (method, host, status) in [("GET", "known.test", 200), ("POST", "known.test", 200), ("GET", "other.test", 404)]
+    let (known, other) = ("known.test", "other.test");
+    for (method, host, status) in
+        [("GET", known, 200), ("POST", known, 200), ("PURGE", known, 200), ("GET", other, 404)]
     {
         let answer = gateway.ask(method, "/", &[("Host", host)], b"").await;
         let dates = answer.fields.iter().filter(|(name, _)| name == "Date").count();
@@ -66,6 +68,17 @@ async fn an_answer_without_date_gets_the_time_of_its_arrival() {
             "{}",
             answer.told()
         );
+    }
+}
+
+#[tokio::test]
+async fn a_date_that_a_route_takes_out_stays_out() {
+    let origin = Origin::new().on("/kept", reply(200).field("Cache-Control", "max-age=60").body("x")).start().await;
+    let route = "[[routes]]\nupstream = \"app\"\nresponse_fields.remove = [\"Date\"]";
+    let gateway = Gateway::with(&format!("[upstreams.app]\nservers = {:?}\n{route}", origin.address)).await;
+    for path in ["/kept", "/kept", "/passed"] {
+        let answer = gateway.get(path).await;
+        assert!(answer.status == 200 && !answer.has("Date"), "{}", answer.told());
     }
 }
 
