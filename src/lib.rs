@@ -26,6 +26,7 @@
 //! | purging, looking inside, explaining | [`admin`]; `gateway::{purge, explain}`; [`cli`] |
 //! | what is open, and closing it | [`admin`] (`connections`, `drain`); [`tunnel::tunnels`]; `gateway::{watch, observed}` |
 //! | which servers are down, full or taken out | `upstream::server`; `admin::drain` |
+//! | who has asked a tunnel to go, and taking it back | `tunnel::orders` |
 //! | how many tunnels, how many handshakes | [`tunnel::permits`]; of a server: `upstream::server` |
 //! | why, in words and numbers | [`cache::policy::explain`] |
 //! | one fetch for everybody who asks | [`cache::fill`]; the asking: `gateway::fetch` |

@@ -28,4 +28,20 @@ mod allocator {
         // called first of all in `main`, when there is no other thread.
         unsafe { mi_option_set_default(PURGE_DELAY, 100) }
     }
+
+    #[cfg(test)]
+    mod tests {
+        use libmimalloc_sys::mi_option_get;
+
+        use super::*;
+
+        #[test]
+        fn the_number_is_that_of_the_purge_delay() {
+            // SAFETY: reads one number; that no other thread sets it meanwhile, this one test sees to.
+            let read = || unsafe { mi_option_get(PURGE_DELAY) };
+            assert_eq!(read(), 1000, "its default; other options have others");
+            give_back_soon();
+            assert_eq!(read(), 100);
+        }
+    }
 }

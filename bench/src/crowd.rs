@@ -26,9 +26,10 @@ use crate::{
     tunnel::{Event, Tunnel},
 };
 
-/// Opened at a time.
 /// Connections that come and go one by one after the many.
 const LATER: u32 = 20;
+
+/// Opened at a time.
 const AT_ONCE: usize = 100;
 
 /// A gateway has settled by then.

@@ -155,7 +155,7 @@ impl Gateway {
         outcome
     }
 
-    /// The journey of a request from where it may have to wait. Boxed, as a connection at rest should have no room for it.
+    /// The journey of a request from where it may have to wait. Boxed, so that each course is as large as it needs.
     pub(super) fn proceed<'a, C: Client>(
         self: &'a Arc<Self>,
         client: &'a mut C,
@@ -175,7 +175,8 @@ impl Gateway {
         }
     }
 
-    /// By way of the upstream. No `async fn`: its arguments would be held beside what is made of them.
+    /// By way of the upstream.
+    #[expect(clippy::manual_async_fn, reason = "arguments of an async function are held beside what is made of them")]
     fn forward<'a, C: Client>(
         self: &'a Arc<Self>,
         client: &'a mut C,

@@ -7,6 +7,7 @@ mod spare;
 mod watchdog;
 
 pub use out_queue::{OutQueue, compact};
+pub use spare::Spare;
 pub use watchdog::Watchdog;
 
 use std::{

@@ -13,13 +13,17 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-use super::{Stream, spare};
+use super::{Spare, Stream};
 
 /// Pieces up to this size are copied behind the head: cheaper than another entry of a vectored write.
 const COPY_MAX: usize = 4 * 1024;
 
 /// Entries of one vectored write.
 const SLICES_MAX: usize = 16;
+
+thread_local! {
+    static SPARE: Spare<Vec<u8>> = const { Spare::none() };
+}
 
 /// What is to be written, in order.
 #[derive(Default)]
@@ -51,7 +55,7 @@ impl OutQueue {
     /// Queues one piece.
     pub fn push(&mut self, piece: Bytes) {
         if self.rest.is_empty() && piece.len() <= COPY_MAX {
-            self.front_mut().extend_from_slice(&piece);
+            self.push_slice(&piece);
         } else if !piece.is_empty() {
             self.rest_bytes += piece.len();
             self.rest.push_back(piece);
@@ -61,7 +65,7 @@ impl OutQueue {
     /// The same for one that others hold too.
     pub fn push_shared(&mut self, piece: &Bytes) {
         if self.rest.is_empty() && piece.len() <= COPY_MAX {
-            self.front_mut().extend_from_slice(piece);
+            self.push_slice(piece);
         } else {
             self.push(piece.clone());
         }
@@ -69,6 +73,10 @@ impl OutQueue {
 
     /// Queues small bytes wherever they belong.
     pub fn push_slice(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            // Memory goes back with what was written in it.
+            return;
+        }
         if self.rest.is_empty() {
             self.front_mut().extend_from_slice(bytes);
         } else {
@@ -127,7 +135,7 @@ impl OutQueue {
     #[inline]
     fn front_mut(&mut self) -> &mut Vec<u8> {
         if self.front.capacity() == 0 {
-            self.front = spare::lend();
+            self.front = SPARE.with(Spare::take).unwrap_or_default();
         }
         &mut self.front
     }
@@ -176,8 +184,9 @@ impl OutQueue {
             }
         }
         if self.front_sent > 0 && self.front_sent == self.front.len() {
-            spare::give_back(std::mem::take(&mut self.front));
+            self.front.clear();
             self.front_sent = 0;
+            SPARE.with(|spare| spare.keep(std::mem::take(&mut self.front), Vec::capacity));
         }
     }
 }

@@ -27,7 +27,8 @@ pub fn begin_connect(address: SocketAddr, speaks_first: bool) -> io::Result<TcpS
     socket.set_tcp_nodelay(true)?;
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     if speaks_first {
-        socket.set_tcp_quickack(false)?;
+        // Where the system does not want to, a packet more goes.
+        let _kept = socket.set_tcp_quickack(false);
     }
     #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
     let _ = speaks_first;

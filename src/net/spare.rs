@@ -1,35 +1,35 @@
-//! Buffers that the thread lends: a connection that has nothing to write holds none, and what one message has grown serves
-//! the next one of whatever connection, while it is warm.
+//! Memory that a thread lends: a connection at rest holds none, and what one message has grown serves the next one of
+//! whatever connection, while it is warm.
 
 use std::cell::RefCell;
 
-/// Spare buffers of one thread.
-const SPARE_MAX: usize = 16;
+/// What a thread has to spare of one kind of memory; a few pieces, none of them large.
+pub struct Spare<T>(RefCell<Vec<T>>);
 
-/// Memory that a spare buffer may keep.
-const KEEP_MAX: usize = 8 * 1024;
-
-thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// An empty buffer; with memory, if the thread has some to spare.
-pub(super) fn lend() -> Vec<u8> {
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
-}
-
-/// Lets the thread lend the memory again, unless it is much or many were lent.
-pub(super) fn give_back(mut buffer: Vec<u8>) {
-    if buffer.capacity() > KEEP_MAX {
-        return;
+impl<T> Spare<T> {
+    /// Nothing.
+    pub const fn none() -> Self {
+        Self(RefCell::new(Vec::new()))
     }
-    buffer.clear();
-    SPARE.with_borrow_mut(|spare| {
-        if spare.len() < SPARE_MAX {
-            spare.push(buffer);
+
+    /// The piece that was used last.
+    pub fn take(&self) -> Option<T> {
+        self.0.borrow_mut().pop()
+    }
+
+    /// Lets a piece be taken again, unless it has many `bytes` or there are enough.
+    pub fn keep(&self, piece: T, bytes: impl FnOnce(&T) -> usize) {
+        let mut pieces = self.0.borrow_mut();
+        if pieces.len() < PIECES_MAX && bytes(&piece) <= BYTES_MAX {
+            pieces.push(piece);
         }
-    });
+    }
 }
+
+/// Pieces of one kind and thread.
+const PIECES_MAX: usize = 16;
+/// Of one piece.
+const BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests;

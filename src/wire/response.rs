@@ -56,9 +56,6 @@ pub enum BadAnswer {
     LengthAndCoding,
 }
 
-/// Of `Keep-Alive`.
-const TIMEOUT: &[u8] = b"timeout=";
-
 impl ResponseHead {
     /// Reads one head from the front of `bytes` into `self`. Bare LF line ends, folded lines and NUL are refused.
     /// `head_bytes` and `fields` (at most 256) bound the head; what passes them is refused before the head is whole.
@@ -232,3 +229,5 @@ pub fn reason_for(status: u16) -> &'static str {
 
 const CONTENT_LENGTH: &str = "content-length";
 const TRANSFER_ENCODING: &str = "transfer-encoding";
+/// Of `Keep-Alive`.
+const TIMEOUT: &[u8] = b"timeout=";

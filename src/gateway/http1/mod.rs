@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     net::{ClientInfo, Stream},
-    wire::RequestHead,
+    wire::{RequestHead, Scheme},
 };
 
 /// Serves requests until the connection ends, or until it has become the tunnel that this gives back.
@@ -110,7 +110,8 @@ impl Http1Client {
     }
 }
 
-/// Takes a turn that may have to wait. No `async fn`, which would hold the turn twice.
+/// Takes a turn that may have to wait.
+#[expect(clippy::manual_async_fn, reason = "an async function would hold the turn twice")]
 fn follow<'a>(
     gateway: &'a Arc<Gateway>,
     client: &'a mut Http1Client,
@@ -155,15 +156,18 @@ fn follow<'a>(
 
 /// Answers what was no request, if there was anything, and closes.
 async fn take_leave(gateway: &Arc<Gateway>, client: &mut Http1Client, last: Last) {
+    let scheme = if client.info().tls { Scheme::Https } else { Scheme::Http };
     match last {
         Last::Ended => return,
-        Last::Refused(request, refusal) => {
+        Last::Refused(mut request, refusal) => {
             client.reset_for_refusal();
+            request.scheme = scheme;
             failure::refuse(gateway, client, &request, refusal).await;
         }
         Last::TooSlow => {
             client.reset_for_refusal();
-            failure::too_slow(gateway, client, &RequestHead::default()).await;
+            let request = RequestHead { scheme, ..RequestHead::default() };
+            failure::too_slow(gateway, client, &request).await;
         }
     }
     client.close().await;

@@ -60,11 +60,17 @@ async fn last_bytes_leave_with_the_end_or_when_they_are_let_go() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let mut stream = Stream::Tcp(listener.accept().await.unwrap().0);
-    assert_eq!(poll_fn(|cx| stream.poll_write_last(cx, b"late")).await.unwrap(), 4);
-    stream.let_go();
-    let mut bytes = [0; 4];
-    peer.read_exact(&mut bytes).await.unwrap();
-    assert_eq!(&bytes, b"late");
+    let mut quickest = Duration::MAX;
+    for _ in 0..5 {
+        let began = std::time::Instant::now();
+        assert_eq!(poll_fn(|cx| stream.poll_write_last(cx, b"late")).await.unwrap(), 4);
+        stream.let_go();
+        let mut bytes = [0; 4];
+        peer.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"late");
+        quickest = quickest.min(began.elapsed());
+    }
+    assert!(quickest < Duration::from_millis(100), "the system lets go by itself after 200 ms: {quickest:?}");
     assert_eq!(poll_fn(|cx| stream.poll_write_last(cx, b"last")).await.unwrap(), 4);
     stream.shutdown().await.unwrap();
     let mut rest = Vec::new();

@@ -1,18 +1,20 @@
 use super::*;
 
 #[test]
-fn a_buffer_comes_back_empty() {
-    give_back(b"of the message before".to_vec());
-    let lent = lend();
-    assert!(lent.is_empty() && lent.capacity() > 0);
+fn the_one_used_last_is_taken_first() {
+    let spare = Spare::none();
+    spare.keep("first", |_| 1);
+    spare.keep("last", |_| 1);
+    assert_eq!((spare.take(), spare.take(), spare.take()), (Some("last"), Some("first"), None));
 }
 
 #[test]
-fn as_many_are_kept_as_are_warm_and_no_large_one() {
-    give_back(Vec::with_capacity(KEEP_MAX + 1));
-    assert_eq!(lend().capacity(), 0);
-    for _ in 0..2 * SPARE_MAX {
-        give_back(Vec::with_capacity(16));
+fn few_are_kept_and_no_large_one() {
+    let spare = Spare::none();
+    spare.keep(0, |_| BYTES_MAX + 1);
+    assert_eq!(spare.take(), None);
+    for piece in 0..2 * PIECES_MAX {
+        spare.keep(piece, |_| BYTES_MAX);
     }
-    assert_eq!(SPARE.with_borrow(Vec::len), SPARE_MAX);
+    assert_eq!(std::iter::from_fn(|| spare.take()).count(), PIECES_MAX);
 }
