@@ -1,5 +1,6 @@
 //! Sockets as the layers above see them: one stream type for plain, Unix and TLS connections, and who is at the other end.
 
+mod bare;
 mod out_queue;
 pub mod scratch;
 pub mod socket;
@@ -14,9 +15,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
+use rustix::net::SendFlags;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -69,13 +71,7 @@ impl Stream {
     /// Where it does not end at once, [`Stream::let_go`] lets them leave.
     pub fn poll_write_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Self::Tcp(stream) = self else { return Pin::new(self).poll_write(cx, bytes) };
-        loop {
-            ready!(stream.poll_write_ready(cx))?;
-            match stream.try_io(Interest::WRITABLE, || socket::send_before_end(stream, bytes)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
-            }
-        }
+        bare::poll_write(stream, cx, bytes, socket::BEFORE_END)
     }
 
     /// Lets leave what waits for the end of the write side. What the system says of it, the next write says too.
@@ -100,8 +96,8 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tcp(stream) => bare::poll_read(stream, cx, buf),
+            Self::Unix(stream) => bare::poll_read(stream, cx, buf),
             Self::Boxed(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -110,8 +106,8 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tcp(stream) => bare::poll_write(stream, cx, buf, SendFlags::empty()),
+            Self::Unix(stream) => bare::poll_write(stream, cx, buf, SendFlags::empty()),
             Self::Boxed(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }

@@ -90,16 +90,6 @@ pub fn write_first(stream: &tokio::net::TcpStream, first: &mut OutQueue) -> io::
     first.write_now(&mut &*SockRef::from(stream))
 }
 
-/// Writes what may wait for the end of the connection, to leave with it (MSG_MORE, where the system has it). Linux waits
-/// 200 ms at most, and no longer than until small messages are said to leave at once, once more.
-pub fn send_before_end(stream: &tokio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    #[cfg(target_os = "linux")]
-    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-    #[cfg(not(target_os = "linux"))]
-    let flags = SendFlags::empty();
-    Ok(rustix::net::send(stream, bytes, flags)?)
-}
-
 /// Lets the end of the connection reach the peer as a reset, which can't be taken for the end of a message. An error or
 /// another kind of socket leaves it as it is: TLS tells a cut by itself (RFC 8446 §6.1), a Unix socket can't be reset.
 pub fn reset_on_close(stream: &Stream) {
@@ -107,6 +97,13 @@ pub fn reset_on_close(stream: &Stream) {
         let _kept = SockRef::from(stream).set_linger(Some(Duration::ZERO));
     }
 }
+
+/// What is written so may wait for the end of the connection, to leave with it (MSG_MORE, where the system has it). Linux
+/// waits 200 ms at most, and no longer than until small messages are said to leave at once, once more.
+#[cfg(target_os = "linux")]
+pub const BEFORE_END: SendFlags = SendFlags::MORE;
+#[cfg(not(target_os = "linux"))]
+pub const BEFORE_END: SendFlags = SendFlags::empty();
 
 const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
 /// Silence after which the first probe of a connection is sent. Under the two minutes after which NATs forget a connection.
