@@ -35,9 +35,12 @@ pub enum Stream {
 }
 
 /// What a boxed stream must be able to do.
-pub trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Io for T {}
+pub trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// The TCP socket beneath, which nobody shares, if it can be reached.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+}
 
 /// Who is at the other end of a client's connection, and how it came in.
 #[derive(Clone, Debug)]
@@ -81,6 +84,15 @@ impl Stream {
         }
     }
 
+    /// The TCP socket beneath, if there is one, nobody shares it, and it can be reached.
+    pub fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Unix(_) => None,
+            Self::Boxed(stream) => stream.socket(),
+        }
+    }
+
     /// Whether the event loop has told of something to be read since a read last found nothing; always, where there may be
     /// something that it does not know of. Asks no system, and whoever waits to be woken still is.
     pub fn is_readable(&self) -> bool {
@@ -92,6 +104,11 @@ impl Stream {
         is_known.is_ok()
     }
 }
+
+#[cfg(test)]
+impl Io for tokio::io::DuplexStream {}
+#[cfg(test)]
+impl<T: Io> Io for tokio::io::BufStream<T> {}
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -74,7 +74,7 @@ impl OutQueue {
     /// Queues small bytes wherever they belong.
     pub fn push_slice(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
-            // Memory goes back with what was written in it.
+            // It would borrow memory that nothing gives back.
             return;
         }
         if self.rest.is_empty() {

@@ -56,11 +56,11 @@ fn new_socket(address: SocketAddr) -> io::Result<Socket> {
 /// keepalive probes, and one that takes nothing for `unacknowledged` is given up (TCP_USER_TIMEOUT, where the system has
 /// it; whole milliseconds).
 ///
-/// Unix sockets have no such peers. Of a boxed stream the socket can't be reached. An error is the system's and names no
-/// more than the option that failed.
+/// Unix sockets have no such peers. A boxed stream whose socket can't be reached is left as it is. An error is the system's
+/// and names no more than the option that failed.
 pub fn prepare(stream: &Stream, from: Origin, unacknowledged: Duration) -> io::Result<()> {
-    let Stream::Tcp(stream) = stream else { return Ok(()) };
-    let socket = SockRef::from(stream);
+    let Some(socket) = stream.socket() else { return Ok(()) };
+    let socket = SockRef::from(socket);
     if from == Origin::Dialled || cfg!(not(target_os = "linux")) {
         socket.set_tcp_keepalive(&probes())?;
     }
@@ -110,6 +110,8 @@ const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
 pub const PROBE_AFTER: Duration = Duration::from_secs(60);
 /// Between two probes.
 pub const PROBE_EVERY: Duration = Duration::from_secs(15);
+/// Bytes of a tunnel that a peer leaves unacknowledged for this long, or does not take: it has gone.
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(120);
 /// Probes without an answer before the connection is given up.
 pub const PROBES: u32 = 4;
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{close::CloseReason, wire::Farewell};
-use crate::config::{RouteWebSocket, Timeouts};
+use crate::{
+    config::{RouteWebSocket, Timeouts},
+    net::socket::UNACKNOWLEDGED_MAX,
+};
 
 /// What a route asks of its tunnels.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +84,3 @@ impl Terms {
         }
     }
 }
-
-/// Bytes that a peer leaves unacknowledged for this long: it has gone.
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(120);

@@ -16,7 +16,7 @@ use std::{
 
 use pingora::{
     connectors::{ConnectorOptions, TransportConnector},
-    protocols::{ALPN, TcpKeepalive},
+    protocols::{self, ALPN, TcpKeepalive},
     upstreams::peer::HttpPeer,
 };
 use rustix::io::Errno;
@@ -28,7 +28,7 @@ use tokio::{
 use super::Failure;
 use crate::{
     config::{BackendAddress, UpstreamTls},
-    net::{OutQueue, Stream, socket},
+    net::{Io, OutQueue, Stream, socket},
 };
 
 /// Makes connections as one upstream wants them.
@@ -47,6 +47,8 @@ struct Tls {
 pub(super) enum Speak {
     Http1,
     Http2,
+    /// HTTP/1.1, until the connection is a tunnel.
+    WebSocket,
 }
 
 impl Dialer {
@@ -167,12 +169,12 @@ impl Tls {
     }
 
     async fn connect(&self, mut peer: HttpPeer, speak: Speak) -> Result<Stream, Failure> {
-        // Set here, for of a stream in a box the socket can't be reached when it has become a tunnel.
-        peer.options.tcp_keepalive = Some(probes());
+        // Set here, for the socket of pingora's streams can't be reached when they have become tunnels.
+        peer.options.tcp_keepalive = Some(probes(speak));
         peer.options.verify_cert = self.settings.verify;
         peer.options.verify_hostname = self.settings.verify;
         peer.options.alpn = match speak {
-            Speak::Http1 => ALPN::H1,
+            Speak::Http1 | Speak::WebSocket => ALPN::H1,
             Speak::Http2 => ALPN::H2,
         };
         let stream = self.connector.new_stream(&peer).await.map_err(|error| {
@@ -190,15 +192,18 @@ impl Tls {
     }
 }
 
+/// Of what pingora makes.
+impl Io for protocols::Stream {}
+
 /// A server that has vanished in silence is found, as on plain connections.
-fn probes() -> TcpKeepalive {
+fn probes(speak: Speak) -> TcpKeepalive {
     TcpKeepalive {
         idle: socket::PROBE_AFTER,
         interval: socket::PROBE_EVERY,
         count: socket::PROBES as usize,
-        // The system's own.
+        // Nothing is the system's own: what else has a time of its own.
         #[cfg(target_os = "linux")]
-        user_timeout: Duration::ZERO,
+        user_timeout: if speak == Speak::WebSocket { socket::UNACKNOWLEDGED_MAX } else { Duration::ZERO },
     }
 }
 

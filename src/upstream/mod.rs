@@ -318,7 +318,8 @@ impl Chosen {
         http1::write_request_head(request, head.text());
         // A head that a body follows waits for it, so that both leave together.
         let first = request.ends_with_head().then_some(&mut head);
-        let stream = self.dial_counted(Speak::Http1, first).await?;
+        let speak = if self.purpose == Purpose::Tunnel { Speak::WebSocket } else { Speak::Http1 };
+        let stream = self.dial_counted(speak, first).await?;
         let connection = http1::Connection::new(stream, head, self.upstream.limits);
         Ok(Exchange::Http1(http1::Exchange::begun(connection, request)))
     }

@@ -15,6 +15,7 @@ use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Ticket;
+use crate::net::Io;
 
 /// The two directions of a stream, once its exchange has become a tunnel.
 pub(super) struct TunnelStream {
@@ -31,6 +32,9 @@ impl TunnelStream {
         Self { receive, send, unread: Bytes::new(), shut: false, _ticket: ticket }
     }
 }
+
+/// Its connection is shared.
+impl Io for TunnelStream {}
 
 impl AsyncRead for TunnelStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

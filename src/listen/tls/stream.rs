@@ -18,9 +18,12 @@ use rustls::{
     server::{ServerConnectionData, UnbufferedServerConnection},
     unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
-use crate::net::Stream;
+use crate::net::{Io, Stream};
 
 /// A connection whose handshake is done.
 pub struct TlsStream {
@@ -212,6 +215,12 @@ impl TlsStream {
         // What the socket does not take now, the next write or flush sends.
         let _waits = self.poll_send(cx)?;
         Poll::Ready(Ok(taken))
+    }
+}
+
+impl Io for TlsStream {
+    fn socket(&self) -> Option<&TcpStream> {
+        self.stream.socket()
     }
 }
 

@@ -13,6 +13,8 @@ struct Grudging {
     out: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
 }
 
+impl crate::net::Io for Grudging {}
+
 impl AsyncRead for Grudging {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Poll::Pending
@@ -157,4 +159,12 @@ fn a_small_piece_lets_its_buffer_go() {
     let large = compact(buffer.slice(..COPY_MAX + 1));
     assert!(!buffer.is_unique());
     drop(large);
+}
+
+#[test]
+fn a_piece_of_nothing_borrows_no_memory() {
+    let mut queue = OutQueue::default();
+    queue.push_slice(b"");
+    queue.push_shared(&Bytes::new());
+    assert_eq!(queue.front.capacity(), 0);
 }

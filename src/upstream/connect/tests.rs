@@ -49,3 +49,11 @@ async fn a_name_that_leads_nowhere_is_no_refusal_either() {
     let failure = dialer.dial(&address, Speak::Http1, None).await.err().unwrap();
     assert!(matches!(failure, Failure::Name(_)) && failure.is_connect() && !failure.is_refusal(), "{failure:?}");
 }
+
+#[test]
+fn a_server_behind_tls_that_takes_nothing_is_given_up_where_a_tunnel_leads_to_it() {
+    assert_eq!(probes(Speak::WebSocket).user_timeout, socket::UNACKNOWLEDGED_MAX);
+    for speak in [Speak::Http1, Speak::Http2] {
+        assert_eq!(probes(speak).user_timeout, Duration::ZERO);
+    }
+}

@@ -16,6 +16,7 @@ use crate::{
         testing::{connector_of, write_pair},
         tls::{Certificates, server_config},
     },
+    net::socket::{Origin, prepare},
 };
 
 type Client = tokio_rustls::client::TlsStream<DuplexStream>;
@@ -40,6 +41,20 @@ async fn connected(version: &'static SupportedProtocolVersion, room: usize) -> (
     let name = "a.test".try_into().unwrap();
     let (server, client) = tokio::join!(accept(config(), near), connector.connect(name, far));
     (server.unwrap(), client.unwrap())
+}
+
+#[tokio::test]
+async fn the_socket_beneath_is_reached_for_its_options() {
+    use std::os::fd::AsFd;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let near = listener.accept().await.unwrap().0;
+    let seen = near.as_fd().try_clone_to_owned().unwrap();
+    let (connector, name) = (connector_of(&[&version::TLS13], &[]), "a.test".try_into().unwrap());
+    let (server, _client) = tokio::join!(accept(config(), Stream::Tcp(near)), connector.connect(name, far));
+    let tunnel = Stream::Boxed(Box::new(server.unwrap()));
+    prepare(&tunnel, Origin::Accepted, Duration::from_secs(7)).unwrap();
+    assert_eq!(socket2::SockRef::from(&seen).tcp_user_timeout().unwrap(), Some(Duration::from_secs(7)));
 }
 
 fn holds_nothing(server: &TlsStream) -> bool {

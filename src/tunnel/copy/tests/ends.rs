@@ -73,6 +73,8 @@ async fn what_a_slow_client_had_coming_survives_the_backends_reset() {
 /// Reads as it is told, and fails to be written.
 struct Deaf(DuplexStream);
 
+impl crate::net::Io for Deaf {}
+
 impl tokio::io::AsyncRead for Deaf {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -279,6 +281,7 @@ async fn a_close_frame_that_nobody_answers_is_waited_for_as_long_as_linger() {
 #[tokio::test]
 async fn a_broken_stream_of_another_kind_is_an_io_error_of_its_side() {
     struct Broken;
+    impl crate::net::Io for Broken {}
     impl tokio::io::AsyncRead for Broken {
         fn poll_read(
             self: Pin<&mut Self>,

@@ -168,6 +168,8 @@ async fn a_stuck_reader_stops_the_writer_within_one_buffer() {
 /// A stream that always has bytes and takes all: without a bound its tunnel would never give its thread back.
 struct Endless;
 
+impl crate::net::Io for Endless {}
+
 impl tokio::io::AsyncRead for Endless {
     fn poll_read(
         self: Pin<&mut Self>,
