@@ -88,10 +88,11 @@ pub(super) fn take(server: ServerId) -> Option<Box<Connection>> {
 /// Keeps a connection for `timeout`, or less if its backend has said so, at most `most` of them to that server.
 pub(super) fn keep(server: ServerId, connection: Box<Connection>, timeout: Duration, most: usize) {
     POOL.with_borrow_mut(|pool| {
+        // The backend has counted for longer, and its end takes its time to arrive.
+        let patience = connection.patience().saturating_sub(SWEEP_EVERY);
         let list = pool.http1.entry(server).or_default();
-        if list.len() < most {
-            // The backend has counted for longer, and its end takes its time to arrive.
-            let timeout = timeout.min(connection.patience().saturating_sub(SWEEP_EVERY));
+        if list.len() < most && !patience.is_zero() {
+            let timeout = timeout.min(patience);
             list.push(Idle { connection, until: None, timeout, _counted: Counted::new() });
         }
         pool.begin_sweeping();

@@ -65,12 +65,21 @@ async fn what_has_rested_long_enough_is_closed() {
 
 #[tokio::test]
 async fn a_backend_that_closes_early_is_closed_to_before() {
-    let (mut connection, mut end) = connection();
-    connection.let_rest(SECOND);
+    let (mut connection, _end) = connection();
+    connection.let_rest(5 * SECOND);
     keep(1, connection, 60 * SECOND, 8);
-    let mut nothing = [0; 1];
-    let closed = tokio::io::AsyncReadExt::read(&mut end, &mut nothing);
-    assert_eq!(tokio::time::timeout(5 * SECOND, closed).await.unwrap().unwrap(), 0);
+    let mut idle = POOL.with_borrow_mut(|pool| pool.http1.remove(&1).unwrap().pop().unwrap());
+    let kept = Instant::now();
+    assert!((1..4).all(|sweep| idle.is_wanted(kept + sweep * SWEEP_EVERY)));
+    assert!(!idle.is_wanted(kept + 4 * SWEEP_EVERY), "its end may be under way when a request leaves");
+}
+
+#[tokio::test]
+async fn one_whose_backend_closes_before_it_could_be_swept_is_not_kept() {
+    let (mut connection, _end) = connection();
+    connection.let_rest(SWEEP_EVERY);
+    keep(1, connection, 60 * SECOND, 8);
+    assert!(take(1).is_none());
 }
 
 #[tokio::test]
