@@ -38,12 +38,16 @@ mod watch;
 use std::{
     cell::RefCell,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use http::Method;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::{
@@ -65,8 +69,8 @@ use crate::{
     metrics::Registry,
     net::{ClientInfo, Stream},
     route::RouteTable,
-    tunnel::{CloseReason, Drain, Live, Pace, Permits, State, Stopper, Terms, Tunnels, fates},
-    upstream::{self, Outgoing, Upstream},
+    tunnel::{CloseReason, Drain, Live, Open, Pace, Permits, State, Stopper, Terms, Tunnels, fates},
+    upstream::{self, Chosen, Outgoing, Upstream},
     wire::{Framing, HeadLimits, RequestHead},
 };
 
@@ -91,6 +95,8 @@ pub struct Gateway {
     access_log: AccessLog,
     head_limits: HeadLimits,
     stopper: Stopper,
+    /// The turns of those whose server has gone down.
+    fallen: Mutex<Pace>,
 }
 
 /// One request on its way.
@@ -157,6 +163,7 @@ impl Gateway {
             },
             terms: config.routes.iter().map(|route| Arc::new(Terms::new(&route.websocket, &config.timeouts))).collect(),
             stopper: Stopper::new(),
+            fallen: Mutex::new(Pace::new(config.limits.drain_rate, Instant::now().into_std())),
             config,
         }))
     }
@@ -216,6 +223,7 @@ impl Gateway {
         if fallen.is_empty() {
             return;
         }
+        fence(Ordering::SeqCst);
         let goes = |live: &Live| {
             // A handshake finds another server by itself, or is asked when it is open.
             live.is_tunnel()
@@ -224,8 +232,26 @@ impl Gateway {
                 && self.leaves_fallen(live.route as usize)
                 && fallen.iter().any(|server| live.is_at(server))
         };
-        let count = self.tunnels.drain(goes, &mut self.usual_drain(CloseReason::Drain));
+        let mut drain = self.usual_drain(CloseReason::Drain);
+        drain.pace.queue_behind(&self.fallen.lock());
+        let count = self.tunnels.drain(goes, &mut drain);
+        self.fallen.lock().queue_behind(&drain.pace);
         tracing::info!(tunnels = count, servers = ?fallen, "tunnels are told to go: their servers are down");
+    }
+
+    /// The same for a tunnel that has just opened: its server may have gone down since it took the handshake.
+    fn follow_fallen_late(&self, open: &Open, chosen: &Chosen, route: usize) {
+        // Either this sees that the server is down, or `follow_fallen`, which has come to know it, that the tunnel is open.
+        fence(Ordering::SeqCst);
+        if !chosen.is_down() || !self.leaves_fallen(route) {
+            return;
+        }
+        let mut drain = self.usual_drain(CloseReason::Drain);
+        let mut fallen = self.fallen.lock();
+        drain.pace.queue_behind(&fallen);
+        open.drain(&mut drain);
+        fallen.queue_behind(&drain.pace);
+        tracing::debug!("a tunnel is told to go: its server is down");
     }
 
     /// Whether the tunnels of that route go when their server is down.

@@ -25,7 +25,7 @@ use crate::{
     access_log::{Kind, Record},
     clock::Now,
     net::Stream,
-    tunnel::{self, About, BadSwitch, CloseReason, Connecting, HandshakeResult, Permit, PermitLimit, StopPhase},
+    tunnel::{self, About, BadSwitch, Connecting, HandshakeResult, Permit, PermitLimit, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
@@ -279,10 +279,7 @@ impl Agreed {
         let has_address = client.info().client.is_some();
         let (stream, client_first) = client.into_stream()?;
         let open = connecting.open(gateway.server_name(&facts), subprotocol);
-        if chosen.is_down() && gateway.leaves_fallen(route) {
-            // Its server has gone down since it took the handshake, and nobody is told twice.
-            open.drain(&gateway.usual_drain(CloseReason::Drain));
-        }
+        gateway.follow_fallen_late(&open, &chosen, route);
         // What the log says at the end is kept for nothing but the log.
         let logged = gateway
             .access_log

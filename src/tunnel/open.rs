@@ -13,7 +13,7 @@ use super::{
     list::Drain,
     live::{Live, State, Totals, wake},
     metrics::{Course, HandshakeResult, Place},
-    orders::{Order, Source},
+    orders::Source,
     recent::Closed,
     row::{Due, Row},
     wire::{Counts, NotFrames},
@@ -68,10 +68,9 @@ impl Connecting {
 }
 
 impl Open {
-    /// Asks it to go now, as others of its server were asked before it was open.
-    pub fn drain(&self, drain: &Drain) {
-        let (reason, cut_at) = (drain.reason, Some(drain.cut_at));
-        self.live().end(Order { source: Source::Lasting, reason, farewell: None, at: Instant::now(), cut_at });
+    /// Asks it to go when it is the next one's turn, for good.
+    pub fn drain(&self, drain: &mut Drain) {
+        self.live().end(drain.order(Source::Lasting));
     }
 
     pub(super) fn live(&self) -> &Live {

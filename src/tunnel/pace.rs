@@ -18,6 +18,11 @@ impl Pace {
         Self { slot: now, length: Duration::from_secs(1) / rate.max(1) }
     }
 
+    /// Waits behind those of another pace who have not had their turn.
+    pub fn queue_behind(&mut self, other: &Self) {
+        self.slot = self.slot.max(other.slot);
+    }
+
     /// The next moment; `chance`, from 0 to 1, says where in its slot.
     pub fn next(&mut self, chance: f64) -> Instant {
         let moment = self.slot + self.length.mul_f64(chance);

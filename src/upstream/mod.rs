@@ -208,7 +208,7 @@ impl Upstream {
 
     /// The servers that are down, if one of them has gone down since this was last asked.
     pub fn take_fallen(&self) -> Vec<Arc<str>> {
-        if !self.has_fallen.load(Ordering::Relaxed) || !self.has_fallen.swap(false, Ordering::Relaxed) {
+        if !self.has_fallen.load(Ordering::Relaxed) || !self.has_fallen.swap(false, Ordering::Acquire) {
             return Vec::new();
         }
         self.servers.iter().filter(|server| server.is_down()).map(|server| server.name.clone()).collect()
@@ -386,7 +386,7 @@ impl Chosen {
                     self.server().suspect(begun, ended);
                 } else if failure.is_refusal() && self.server().refused(begun, ended) {
                     tracing::warn!(%upstream, %server, "a server is down: it takes no connections any more");
-                    self.upstream.has_fallen.store(true, Ordering::Relaxed);
+                    self.upstream.has_fallen.store(true, Ordering::Release);
                 }
             }
         }

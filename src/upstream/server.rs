@@ -16,7 +16,7 @@ use std::{
 use super::{balance::Candidate, pool};
 use crate::config;
 
-/// How long a server that refused a connection is tried only after the others.
+/// How long a server that refused a connection, or could not be found, is tried only after the others.
 const SUSPECT_FOR: Duration = Duration::from_secs(5);
 
 /// Connections in a row that a server refuses before it counts as down.

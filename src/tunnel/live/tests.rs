@@ -102,3 +102,19 @@ async fn what_is_open_counts_from_its_opening() {
     live.note_opened(Instant::now());
     assert_eq!((live.since() - begun, live.last_activity()), (Duration::from_millis(1500), live.since()));
 }
+
+#[test]
+fn what_is_asked_for_a_servers_sake_is_not_asked_of_who_has_gone_on_to_another() {
+    let live = Live::new(7, 0, 0, About::default(), Instant::now());
+    let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
+    let drained = || Order { source: Source::Server, ..order(live.since()) };
+    live.note_backend(&one);
+    live.end_at("other", drained());
+    assert!(live.take_request().is_none());
+    live.end_at("one", drained());
+    assert!(matches!(live.take_request(), Some(Request::End(_))));
+    live.note_backend(&other);
+    assert!(matches!(live.take_request(), Some(Request::Stay)));
+    live.end_at("one", drained());
+    assert!(live.take_request().is_none());
+}

@@ -45,3 +45,19 @@ fn no_rate_is_no_division_by_zero() {
     let mut pace = Pace::new(0, start);
     assert_eq!((pace.next(0.0), pace.next(0.0)), (start, start + Duration::from_secs(1)));
 }
+
+#[test]
+fn who_comes_later_waits_behind_those_who_wait() {
+    let start = Instant::now();
+    let mut first = Pace::new(10, start);
+    let mut later = first.clone();
+    for _ in 0..20 {
+        first.next(0.0);
+    }
+    later.queue_behind(&first);
+    assert_eq!(later.next(0.0), start + Duration::from_secs(2));
+    // Nobody waits for turns that are over.
+    let mut anew = Pace::new(10, start + Duration::from_secs(60));
+    anew.queue_behind(&later);
+    assert_eq!(anew.next(0.0), start + Duration::from_secs(60));
+}
