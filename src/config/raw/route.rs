@@ -112,8 +112,8 @@ settings! {
         session_code: Whole<1000, 4999> = { Whole(1008) },
         /// What becomes of tunnels when a reload changes their route, its upstream or what it asks of them.
         on_change: OnChange = { OnChange::Keep },
-        /// What becomes of tunnels when their server is down: it has refused three connections in a row, whoever they were
-        /// for. One that an operator drains loses its tunnels whatever stands here.
+        /// What becomes of tunnels when their server is down: three connections to it in a row were refused, or not taken in
+        /// time, whoever they were for. One that an operator drains loses its tunnels whatever stands here.
         on_backend_down: OnBackendDown = { OnBackendDown::Keep },
         /// Whether frame headers are read. `false` copies blindly: only bytes are counted, the other limits here do nothing,
         /// and what the gateway ends it ends without Close frames.
