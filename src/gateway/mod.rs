@@ -374,3 +374,6 @@ fn policy_of(config: &Config, route: &Route) -> cache::Policy {
         targeted_fields: config.cache.targeted_fields.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;
