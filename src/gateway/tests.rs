@@ -31,3 +31,19 @@ async fn an_http2_client_that_acknowledges_nothing_is_given_up() {
     assert!(serving.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert_eq!(socket2::SockRef::from(&seen).tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED_MAX));
 }
+
+#[tokio::test]
+async fn tunnels_of_servers_that_fall_together_share_no_turn() {
+    let gateway = small_gateway();
+    let rate = gateway.config.limits.drain_rate;
+    let drains = std::thread::scope(|scope| {
+        let drain = || gateway.turns_of_fallen(10);
+        let falling: Vec<_> = (0..50).map(|_| scope.spawn(drain)).collect();
+        falling.into_iter().map(|falling| falling.join().unwrap()).collect::<Vec<_>>()
+    });
+    let turns = drains.into_iter().flat_map(|mut drain| (0..10).map(move |_| drain.pace.next(0.0)));
+    let mut turns: Vec<_> = turns.collect();
+    turns.sort();
+    let slot = Duration::from_secs(1) / rate;
+    assert!(turns.windows(2).all(|two| two[1] - two[0] >= slot), "{turns:?}");
+}
