@@ -80,6 +80,8 @@ pub enum Readiness {
     Ready,
     /// No more: it is stopping.
     Draining,
+    /// Not until an operator takes it back, who has drained all of it.
+    Drained,
 }
 
 /// Most open connections; further ones get 503 and are closed.
@@ -132,6 +134,7 @@ impl Readiness {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Draining => "draining",
+            Self::Drained => "drained",
         }
     }
 }

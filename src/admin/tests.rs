@@ -102,6 +102,7 @@ fn ready_tells_the_reason() {
         (Readiness::Starting, StatusCode::SERVICE_UNAVAILABLE, "{\"ready\":false,\"reason\":\"starting\"}\n"),
         (Readiness::Ready, StatusCode::OK, "{\"ready\":true,\"reason\":\"ready\"}\n"),
         (Readiness::Draining, StatusCode::SERVICE_UNAVAILABLE, "{\"ready\":false,\"reason\":\"draining\"}\n"),
+        (Readiness::Drained, StatusCode::SERVICE_UNAVAILABLE, "{\"ready\":false,\"reason\":\"drained\"}\n"),
     ];
     for (readiness, status, body) in cases {
         let answer = ask(&state_that_is(readiness), Method::GET, "localhost", "/ready");

@@ -232,10 +232,7 @@ impl Gateway {
                 && self.leaves_fallen(live.route as usize)
                 && fallen.iter().any(|server| live.is_at(server))
         };
-        let mut drain = self.usual_drain(CloseReason::Drain);
-        drain.pace.queue_behind(&self.fallen.lock());
-        let count = self.tunnels.drain(goes, &mut drain);
-        self.fallen.lock().queue_behind(&drain.pace);
+        let count = self.tunnels.drain(goes, |count| self.turns_of_fallen(count));
         tracing::info!(tunnels = count, servers = ?fallen, "tunnels are told to go: their servers are down");
     }
 
@@ -246,12 +243,18 @@ impl Gateway {
         if !chosen.is_down() || !self.leaves_fallen(route) {
             return;
         }
+        open.drain(&mut self.turns_of_fallen(1));
+        tracing::debug!("a tunnel is told to go: its server is down");
+    }
+
+    /// Turns for so many whose server has gone down, behind those who have theirs: no two drains share one.
+    fn turns_of_fallen(&self, count: usize) -> Drain {
         let mut drain = self.usual_drain(CloseReason::Drain);
         let mut fallen = self.fallen.lock();
         drain.pace.queue_behind(&fallen);
-        open.drain(&mut drain);
-        fallen.queue_behind(&drain.pace);
-        tracing::debug!("a tunnel is told to go: its server is down");
+        *fallen = drain.pace.clone();
+        fallen.skip(count);
+        drain
     }
 
     /// Whether the tunnels of that route go when their server is down.
@@ -374,3 +377,6 @@ fn policy_of(config: &Config, route: &Route) -> cache::Policy {
         targeted_fields: config.cache.targeted_fields.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,7 +110,8 @@ const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
 pub const PROBE_AFTER: Duration = Duration::from_secs(60);
 /// Between two probes.
 pub const PROBE_EVERY: Duration = Duration::from_secs(15);
-/// Bytes of a tunnel that a peer leaves unacknowledged for this long, or does not take: it has gone.
+/// Bytes of a tunnel, or of an HTTP/2 connection, that a peer leaves unacknowledged for this long, or does not take: it has
+/// gone.
 pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(120);
 /// Probes without an answer before the connection is given up.
 pub const PROBES: u32 = 4;

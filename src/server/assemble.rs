@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     gateway::Gateway,
     net::{ClientInfo, Stream},
+    tunnel::{Part, Tunnels},
 };
 
 impl Handler for Gateway {
@@ -39,10 +40,10 @@ pub fn assemble(parts: Parts) -> Result<Assembly<Gateway>, String> {
     handler.take_over();
     let lifecycle = parts.lifecycle;
     let ended = lifecycle.clone();
-    let (of_bases, of_explain) = (handler.clone(), handler.clone());
+    let (of_bases, of_explain, of_ready) = (handler.clone(), handler.clone(), handler.tunnels().clone());
     let state = AdminState {
         registry: parts.registry,
-        ready: Arc::new(move || readiness(&lifecycle)),
+        ready: Arc::new(move || readiness(&lifecycle, &of_ready)),
         hosts,
         cache: handler.cache().clone(),
         bases: Arc::new(move |url| of_bases.bases_of(url)),
@@ -67,9 +68,10 @@ fn admin_names(config: &Config) -> Vec<String> {
     names
 }
 
-fn readiness(lifecycle: &Lifecycle) -> Readiness {
+fn readiness(lifecycle: &Lifecycle, tunnels: &Tunnels) -> Readiness {
     match lifecycle.phase() {
         Phase::Starting => Readiness::Starting,
+        Phase::Ready if tunnels.drained().contains(&Part::All) => Readiness::Drained,
         Phase::Ready => Readiness::Ready,
         Phase::Draining | Phase::Stopped => Readiness::Draining,
     }

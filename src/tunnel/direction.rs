@@ -91,6 +91,8 @@ pub(super) struct Moved {
     pub(super) passed: bool,
     /// Some of them belonged to a message, or may have.
     pub(super) spoke: bool,
+    /// The sink has taken the last byte of a frame of our own.
+    pub(super) asked: bool,
     /// The Pong that answers us has come.
     pub(super) answered: bool,
 }

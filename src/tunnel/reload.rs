@@ -22,9 +22,9 @@ pub fn fates(old: &Config, new: &Config) -> Vec<Fate> {
 
 impl Tunnels {
     /// Carries out what is to become of the tunnels of each route. Says how many are told to go; the others notice nothing.
-    pub fn follow(&self, fates: &[Fate], mut drain: Drain) -> usize {
+    pub fn follow(&self, fates: &[Fate], drain: Drain) -> usize {
         let goes = |route: u32| fates.get(route as usize) == Some(&Fate::Drain);
-        self.drain(|live| live.is_tunnel() && goes(live.route), &mut drain)
+        self.drain(|live| live.is_tunnel() && goes(live.route), |_| drain)
     }
 }
 

@@ -137,39 +137,32 @@ impl Tunnels {
         pages.flatten().map(|(_, live)| live)
     }
 
-    /// Asks those that come to no end by themselves to go, at the drain's pace, the longest silent first. Says how many.
-    pub fn drain(&self, which: impl Fn(&Live) -> bool, drain: &mut Drain) -> usize {
-        self.ask_to_go(None, which, drain)
-    }
-
-    fn ask_to_go(&self, part: Option<&Part>, which: impl Fn(&Live) -> bool, drain: &mut Drain) -> usize {
-        let now = Instant::now();
-        let silent: Vec<(Duration, Arc<Live>)> = self
-            .all()
-            .filter(|live| live.is_endless() && which(live))
-            .map(|live| (now.saturating_duration_since(live.last_activity()), live))
-            .collect();
+    /// Asks those that come to no end by themselves to go, at the pace that `drain` names for so many, the longest silent
+    /// first. Says how many.
+    pub fn drain(&self, which: impl Fn(&Live) -> bool, drain: impl FnOnce(usize) -> Drain) -> usize {
+        let silent = self.silent(which);
         let count = silent.len();
-        let source = part.map_or(Source::Lasting, Part::source);
-        let (reason, cut_at) = (drain.reason, Some(drain.cut_at));
-        for (at, live) in drain.pace.plan(silent, fastrand::f64) {
-            let order = Order { source, reason, farewell: None, at: at.into(), cut_at };
-            match part {
-                Some(Part::Server(server)) => live.end_at(server, order),
-                _ => live.end(order),
-            }
-        }
+        ask_to_go(None, silent, &mut drain(count));
         count
     }
 
-    /// The same of a part, to which nothing new comes until it is taken back. Says how many there are now.
+    /// Those that come to no end by themselves, each with its silence.
+    fn silent(&self, which: impl Fn(&Live) -> bool) -> Vec<(Duration, Arc<Live>)> {
+        let now = Instant::now();
+        let endless = self.all().filter(|live| live.is_endless() && which(live));
+        endless.map(|live| (now.saturating_duration_since(live.last_activity()), live)).collect()
+    }
+
+    /// Asks those of a part to go, to which nothing new comes until it is taken back. Says how many there are now.
     pub fn drain_part(&self, part: &Part, mut drain: Drain) -> usize {
         {
             let mut list = self.shared.list.lock();
             list.drained.retain(|(other, _)| other != part);
             list.drained.push((part.clone(), drain.clone()));
         }
-        let count = self.ask_to_go(Some(part), |live| part.has(live), &mut drain);
+        let silent = self.silent(|live| part.has(live));
+        let count = silent.len();
+        ask_to_go(Some(part), silent, &mut drain);
         let mut list = self.shared.list.lock();
         if let Some((_, later)) = list.drained.iter_mut().find(|(other, _)| other == part) {
             *later = drain;
@@ -206,7 +199,9 @@ impl Tunnels {
             }
             list.ending = Ending::Drain(drain.clone());
         }
-        let count = self.drain(|_| true, &mut drain);
+        let silent = self.silent(|_| true);
+        let count = silent.len();
+        ask_to_go(None, silent, &mut drain);
         let mut list = self.shared.list.lock();
         if let Ending::Drain(later) = &mut list.ending {
             *later = drain;
@@ -218,6 +213,19 @@ impl Tunnels {
     pub fn cut_all(&self) {
         self.shared.list.lock().ending = Ending::Cut;
         self.all().for_each(|live| live.cut());
+    }
+}
+
+/// Asks each to go when it is its turn, on the account of a part or for good.
+fn ask_to_go(part: Option<&Part>, silent: Vec<(Duration, Arc<Live>)>, drain: &mut Drain) {
+    let source = part.map_or(Source::Lasting, Part::source);
+    let (reason, cut_at) = (drain.reason, Some(drain.cut_at));
+    for (at, live) in drain.pace.plan(silent, fastrand::f64) {
+        let order = Order { source, reason, farewell: None, at: at.into(), cut_at };
+        match part {
+            Some(Part::Server(server)) => live.end_at(server, order),
+            _ => live.end(order),
+        }
     }
 }
 

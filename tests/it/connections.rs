@@ -221,6 +221,19 @@ async fn a_kick_takes_its_filter_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_is_drained_whole_is_not_ready_until_it_is_taken_back() {
+    let (_origin, gateway, _clients) = with_tunnels(1, 0, "").await;
+    let ready = async || say(&gateway, "GET", "/ready").await;
+    assert_eq!(ready().await, (200, json!({ "ready": true, "reason": "ready" })));
+    order(&gateway, "/drain", &json!({ "route": "chat" })).await;
+    assert_eq!(ready().await.0, 200, "a part");
+    order(&gateway, "/drain", &json!({ "all": true })).await;
+    assert_eq!(ready().await, (503, json!({ "ready": false, "reason": "drained" })));
+    order(&gateway, "/drain", &json!({ "all": true, "undo": true })).await;
+    assert_eq!(ready().await, (200, json!({ "ready": true, "reason": "ready" })));
+}
+
+#[tokio::test]
 async fn a_drain_closes_a_route_at_its_pace_and_keeps_new_tunnels_out_until_it_is_taken_back() {
     let (origin, gateway, mut clients) = with_tunnels(5, 1, "").await;
     for (object, problem) in [

@@ -30,7 +30,10 @@ use super::{
     upgrade::{self, OpenTunnel},
 };
 use crate::{
-    net::{ClientInfo, Stream, Watchdog},
+    net::{
+        ClientInfo, Stream, Watchdog,
+        socket::{Origin, UNACKNOWLEDGED_MAX, prepare},
+    },
     tunnel::{self, StopPhase, StopSignal},
     wire::{Framing, Refusal, RequestHead},
 };
@@ -70,6 +73,11 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
     if gateway.config.routes.iter().any(|route| route.websocket.enabled) {
         // RFC 8441 §3.
         builder.enable_connect_protocol();
+    }
+    // Whatever it has asked for, a client that acknowledges nothing for so long is gone.
+    if let Err(error) = prepare(&stream, Origin::Accepted, UNACKNOWLEDGED_MAX) {
+        // A connection that is gone already says so at the first read.
+        tracing::debug!(%error, "socket options of an HTTP/2 connection");
     }
     let cork = Cork::new(stream);
     let handshake = builder.handshake(cork.clone());

@@ -55,21 +55,24 @@ impl Extras {
         is_needed.then(|| Sieve { pong, message_bytes, allowance, now: Instant::now().into_std() })
     }
 
-    /// What a side has sent is a sign of life, and may be an answer.
-    pub(super) fn note(&mut self, side: Side, moved: Moved, now: Instant, open: &Open) {
+    /// What a side has sent is a sign of life, and may be an answer; `asked` says that its Ping has left.
+    pub(super) fn note(&mut self, side: Side, moved: Moved, asked: bool, now: Instant, open: &Open) {
         let Some(beat) = &mut self.beats[side as usize] else { return };
+        if asked {
+            beat.sent(now.into_std());
+        }
         if moved.answered
             && let Some(took) = beat.answered(now.into_std())
         {
             open.note_round_trip(side, took);
         }
         if moved.heard {
-            beat.heard(now.into_std());
+            beat.heard();
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let beats = self.beats.iter().flatten().map(|beat| Instant::from_std(beat.deadline()));
+        let beats = self.beats.iter().flatten().filter_map(Beat::deadline).map(Instant::from_std);
         beats.chain(self.end()).min()
     }
 
@@ -83,13 +86,22 @@ impl Extras {
         self.ends_at.filter(|(at, _)| now >= *at).map(|(_, reason)| reason)
     }
 
-    /// Looks at the clock; gives a reason for the tunnel to end.
-    pub(super) fn on_time(&mut self, now: Instant) -> Option<CloseReason> {
+    /// Looks at the clock; gives a reason for the tunnel to end. `full` says which sides are not listened to, because their
+    /// last words were not taken yet: that is no silence of theirs.
+    pub(super) fn on_time(&mut self, now: Instant, full: [bool; 2]) -> Option<CloseReason> {
         if let Some(reason) = self.ended(now) {
             return Some(reason);
         }
-        let mut beats = self.beats.iter_mut().flatten();
-        beats.any(|beat| beat.pulse(now.into_std()) == Pulse::Gone).then_some(CloseReason::PongTimeout)
+        for (beat, full) in self.beats.iter_mut().zip(full) {
+            let Some(beat) = beat else { continue };
+            if full {
+                beat.unheard(now.into_std());
+            }
+            if beat.pulse(now.into_std()) == Pulse::Gone {
+                return Some(CloseReason::PongTimeout);
+            }
+        }
+        None
     }
 }
 
@@ -121,7 +133,7 @@ impl Tunnel {
             let token = fastrand::u64(..).to_ne_bytes();
             let key = towards.key();
             if towards.insert(|| ping_frame(token, key)) {
-                waiting.sent(token, Instant::now().into_std());
+                waiting.placed(token);
                 any = true;
             }
         }

@@ -13,7 +13,7 @@ impl Tunnel {
     pub(super) fn note_moved(&mut self) {
         // Both are asked, whatever the first says.
         let (up, down) = (self.up.take_moved(), self.down.take_moved());
-        if !(up.heard | up.passed | down.heard | down.passed) {
+        if !(up.heard | up.passed | up.asked | down.heard | down.passed | down.asked) {
             return;
         }
         self.is_active |= up.spoke | down.spoke | (self.terms.count_pings & (up.passed | down.passed));
@@ -23,8 +23,8 @@ impl Tunnel {
         let now = Instant::now();
         self.note_activity(now);
         if let Some(extras) = &mut self.extras {
-            extras.note(Side::Client, up, now, &self.open);
-            extras.note(Side::Backend, down, now, &self.open);
+            extras.note(Side::Client, up, down.asked, now, &self.open);
+            extras.note(Side::Backend, down, up.asked, now, &self.open);
         }
         self.settle_at.get_or_insert(now + SETTLE_AFTER);
     }
@@ -147,8 +147,11 @@ impl Tunnel {
         }
         if silent >= self.terms.idle {
             self.begin_close(CloseReason::Idle, now);
-        } else if let Some(reason) = self.extras.as_mut().and_then(|extras| extras.on_time(now)) {
-            self.begin_close(reason, now);
+        } else if let Some(extras) = &mut self.extras {
+            let full = [self.up.is_full(), self.down.is_full()];
+            if let Some(reason) = extras.on_time(now, full) {
+                self.begin_close(reason, now);
+            }
         }
         Due::Again
     }

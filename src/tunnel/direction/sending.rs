@@ -42,6 +42,7 @@ impl Direction {
             self.moved.spoke = true;
         }
         self.kept = self.kept.take().and_then(|kept| boxed(kept.slice(taken..)));
+        self.moved.asked |= self.kept_is_ours && self.kept.is_none();
         Poll::Ready(Ok(()))
     }
 
@@ -68,6 +69,11 @@ impl Direction {
             }
         }
         Step::Waits
+    }
+
+    /// Whether the source is not listened to, because the sink has to take something first.
+    pub(in crate::tunnel) fn is_full(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// Puts a frame of our own between two frames, if there is a place for it now.

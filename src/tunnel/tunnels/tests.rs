@@ -81,7 +81,7 @@ async fn a_drain_tells_the_longest_silent_first_and_those_that_come_later_last()
 fn a_part_may_be_drained() {
     let tunnels = Tunnels::new(&Registry::new(), &["a".into(), "b".into()], &["app".into()]);
     let (stays, goes) = (tunnels.open(0, 0, About::default()), tunnels.open(1, 0, About::default()));
-    assert_eq!(tunnels.drain(|live| live.route == 1, &mut drain(10)), 1);
+    assert_eq!(tunnels.drain(|live| live.route == 1, |_| drain(10)), 1);
     assert!(told(&stays).is_none() && told(&goes).is_some());
     assert!(told(&tunnels.open(1, 0, About::default())).is_none());
 }

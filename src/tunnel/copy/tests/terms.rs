@@ -213,6 +213,51 @@ async fn a_ping_waits_for_the_end_of_the_frame_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_who_is_silent_through_a_long_frame_is_asked_behind_it() {
+    let mut story = pipe_story(1024, Terms { pings: Some(PINGS), ..TERMS });
+    let frame = data_frame(&[7; 100], false);
+    let (mut client, mut backend) = (story.client, story.backend);
+    // A byte in a second, for many times what an answer may take; the backend answers what it is asked.
+    let frame_length = frame.len();
+    let sent = tokio::spawn(async move {
+        let mut asked = [0; 14];
+        for byte in frame {
+            backend.write_all(&[byte]).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        backend.read_exact(&mut asked).await.unwrap();
+        backend
+    });
+    read_exactly(&mut client, frame_length).await;
+    let pong = read_ping(&mut client, true).await;
+    client.write_all(&pong).await.unwrap();
+    story.backend = sent.await.unwrap();
+    assert!(!story.tunnel.is_finished());
+    // But who was asked and stays silent is gone.
+    read_ping(&mut client, true).await;
+    assert_eq!(read_close(&mut client).await, (1012, "pong-timeout".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_one_who_takes_nothing_for_long_is_gone_nor_one_whose_words_it_does_not_take() {
+    for (size, frame) in [(1, Vec::new()), (16, data_frame(&[7; 40], false))] {
+        let mut story = pipe_story(size, Terms { pings: Some(PINGS), ..TERMS });
+        let length = frame.len();
+        tokio::spawn(async move {
+            story.backend.write_all(&frame).await.unwrap();
+            answer_until_close(&mut story.backend, false).await;
+        });
+        // Meanwhile the backend's Pong can't be read either: what came before it has no place.
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        read_exactly(&mut story.client, length).await;
+        let pong = read_ping(&mut story.client, true).await;
+        story.client.write_all(&pong).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!story.tunnel.is_finished(), "{size}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn pings_alone_keep_a_tunnel_open_only_where_they_count() {
     for count_pings in [true, false] {
         let mut story = pipe_story(1024, Terms { count_pings, idle: Duration::from_secs(60), ..TERMS });
