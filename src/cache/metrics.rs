@@ -53,7 +53,7 @@ pub(crate) enum Validation {
     Stale,
 }
 
-/// What hits have spared.
+/// What the backends were spared.
 #[derive(Clone, Default)]
 pub(crate) struct Saved {
     bytes: Counter,
@@ -87,20 +87,26 @@ impl Saved {
         let saved = Self {
             bytes: registry.counter(
                 "tidegate_cache_saved_bytes_total",
-                "Body bytes of answers given from the store: what the backends did not have to send.",
+                "Body bytes given from the store, after a validation too, or of a fetch that several requests shared: what the backends did not have to send.",
             ),
             ..Self::default()
         };
         let microseconds = saved.microseconds.clone();
         registry.counter_from(
             "tidegate_cache_saved_seconds_total",
-            "Time that the backends would have taken for the answers given from the store, going by what each took when it was fetched.",
+            "Time that the backends would have taken for the answers given from the store, or of a fetch that several requests shared, without being asked for them; going by what each took when it was fetched.",
             move || microseconds.value() / 1_000_000,
         );
         saved
     }
 
-    /// Counts one answer given from the store: two additions to memory that no other thread writes.
+    /// Bytes so far.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.value()
+    }
+
+    /// Counts what was given: two additions to memory that no other thread writes.
     pub(crate) fn count(&self, bytes: u64, took: Duration) {
         self.bytes.add(bytes);
         self.microseconds.add(took.as_micros() as u64);

@@ -29,6 +29,7 @@
 mod account;
 mod blocks;
 pub mod fill;
+mod given;
 mod index;
 pub mod key;
 mod look;

@@ -122,7 +122,20 @@ impl Gateway {
         Ok(take - left)
     }
 
-    /// Sends a stored answer that another's fetch has brought.
+    /// Sends what another's fetch brings, as it comes.
+    pub(super) async fn share<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        reader: Reader,
+        reason: Reason,
+    ) -> Result<(), Fault> {
+        visit.facts.cache = CacheWord::Collapsed;
+        reader.count_shared(visit.request);
+        self.read_part(client, visit, reader, collapsed(reason)).await
+    }
+
+    /// Sends a stored answer that another's fetch has brought, or what is wanted of it.
     pub(super) async fn collapsed<C: Client>(
         &self,
         client: &mut C,
@@ -131,7 +144,8 @@ impl Gateway {
         reason: Reason,
     ) -> Result<(), Fault> {
         visit.facts.cache = CacheWord::Collapsed;
-        self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), collapsed(reason));
+        self.cache.count_shared(stored, visit.request);
+        self.answer_range(client, visit, stored, stored.answer.age(Now::read()), collapsed(reason));
         Ok(flush(client).await?)
     }
 
@@ -225,6 +239,6 @@ async fn next_piece<C: Client>(client: &mut C, source: &mut Source) -> Result<Op
 }
 
 /// What Cache-Status says of a request that shared another's fetch.
-pub(super) fn collapsed(reason: Reason) -> CacheStatus {
+fn collapsed(reason: Reason) -> CacheStatus {
     CacheStatus::Forwarded { reason, status: None, stored: false, collapsed: true, detail: None }
 }

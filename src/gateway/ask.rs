@@ -7,7 +7,6 @@ use http::Method;
 
 use super::{
     Gateway, Visit,
-    answer::collapsed,
     background::Kind,
     client::{Client, unless_gone},
     facts::{CacheWord, Facts},
@@ -126,8 +125,7 @@ impl Gateway {
                     now = Now::read();
                     match outcome {
                         FollowerOutcome::Streaming(reader) => {
-                            visit.facts.cache = CacheWord::Collapsed;
-                            return self.read(client, visit, reader, collapsed(reason)).await;
+                            return Box::pin(self.share(client, visit, reader, reason)).await;
                         }
                         FollowerOutcome::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
                         FollowerOutcome::NotStorable(detail) => {

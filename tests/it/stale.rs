@@ -50,7 +50,24 @@ async fn a_dropped_connection_a_reset_and_a_refusal_are_all_a_dead_backend() {
         drop(origin);
         must_be_old(&gateway.get("/a").await);
         must_be_old(&gateway.ask("HEAD", "/a", &[], b"").await);
+        // Twice the body came from the store.
+        gateway.metric_becomes("tidegate_cache_saved_bytes_total", &[], 6.0).await;
     }
+}
+
+#[tokio::test]
+async fn what_a_304_has_made_fresh_spares_its_body() {
+    let play = script(|talk| async move {
+        let status = if talk.request.has("If-None-Match") { 304 } else { 200 };
+        let answer = reply(status).field("Cache-Control", "max-age=0").field("ETag", "\"v\"");
+        talk.answer(&if status == 200 { answer.body("four") } else { answer }).await
+    });
+    let origin = Origin::new().otherwise(play).start().await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.get("/a").await;
+    assert_eq!(gateway.metric("tidegate_cache_saved_bytes_total", &[]).await, 0.0);
+    assert_eq!(gateway.get("/a").await.text(), "four");
+    assert_eq!(gateway.metric("tidegate_cache_saved_bytes_total", &[]).await, 4.0);
 }
 
 #[tokio::test]

@@ -105,13 +105,16 @@ impl Fill {
         let Some(duty) = self.duty.take_if(|_| is_whole) else { return Finished::NotStored(Reason::Incomplete) };
         if let Some(reason) = self.passing {
             duty.cache.metrics.refused.add(reason, 1);
+            duty.cache.count_all(self.pipe.shared(self.length), self.pipe.answer(), None);
             self.pipe.complete(Ballast::Charge { _charge: self.charge.split(u64::MAX) });
             duty.settle(State::NotStorable(reason));
             return Finished::NotStored(reason);
         }
         let (stored, ballast) = self.whole(&duty);
+        let cache = duty.cache.clone();
         let settled = duty.settle_storing(&stored);
-        // In this order, so that a client that has seen the end finds the answer in the store.
+        // In this order, so that a client that has seen the end finds the answer in the store, and itself counted.
+        cache.count_all(self.pipe.shared(self.length), &stored.answer, Some(&stored));
         self.pipe.complete(ballast);
         match settled {
             Ok(()) => Finished::Stored(stored),

@@ -28,7 +28,7 @@ pub use refresh::REFRESH_PAUSE;
 pub(crate) use refresh::RefreshGate;
 
 use super::{
-    Cache, Lookup, Moment, Policy, Reason, Stored, Wanted,
+    Cache, Lookup, Moment, Policy, Reason, Stored,
     policy::{self, Reuse, Wants},
 };
 use crate::{clock::Now, wire::RequestHead};
@@ -40,7 +40,7 @@ pub enum Begin {
     Leader(Leader),
     /// Somebody is on it: wait for the head.
     Follower(Follower),
-    /// Somebody has just stored it, after you had looked: send it like a hit.
+    /// Somebody has just stored it, after you had looked: send it like a hit, and count it ([`Cache::count_shared`]).
     Stored(Arc<Stored>),
     /// Somebody has just found that it is not worth queueing for, after you had looked: as [`Lookup::Marked`].
     Marked {
@@ -66,9 +66,11 @@ pub struct Follower {
 /// What became of the wait.
 #[derive(Debug)]
 pub enum FollowerOutcome {
-    /// The head is there and the body arrives: send `Reader::answer()` with Age, then the pieces.
+    /// The head is there and the body arrives: send `Reader::answer()` with Age, then the pieces; count it
+    /// ([`Reader::count_shared`]).
     Streaming(Reader),
-    /// The answer is whole, or was validated, or is served stale: send it like a hit.
+    /// The answer is whole, or was validated, or is served stale: send it like a hit, and count it
+    /// ([`Cache::count_shared`]).
     Stored(Arc<Stored>),
     /// It can't be shared: fetch for yourself, without queueing.
     NotStorable(Reason),
@@ -88,10 +90,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
     let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
-        Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
-            cache.count_given(&stored, request, Wants::of(&request.fields), &Wanted::Whole);
-            return Begin::Stored(stored);
-        }
+        Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => return Begin::Stored(stored),
         Lookup::Marked { until } => return Begin::Marked { until },
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,

@@ -4,6 +4,7 @@ mod bodies;
 mod interleavings;
 mod marks;
 mod refreshes;
+mod shared;
 mod simulation;
 
 use std::{

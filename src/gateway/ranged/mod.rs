@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use super::{
     Gateway, Visit,
-    answer::collapsed,
     client::Client,
     facts::CacheWord,
     failure::Fault,
@@ -41,8 +40,7 @@ impl Gateway {
         if !matches!(ask, RangeAsk::Validate(_))
             && let Some(reader) = self.cache.join_range(&key, visit.request, policy, visit.facts.now)
         {
-            visit.facts.cache = CacheWord::Collapsed;
-            return self.read_part(client, visit, reader, collapsed(reason)).await;
+            return self.share(client, visit, reader, reason).await;
         }
         let why = Why { reason, detail: None };
         // What has parts already, or is known not to be kept, is not fetched whole for a range.
