@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Reason,
     account::{Account, Part},
+    validation::Validation,
 };
 use crate::metrics::{Counter, Family, Gauge, Registry};
 
@@ -44,15 +45,6 @@ pub(crate) enum Cause {
     Removed,
 }
 
-/// What came of a validation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Validation {
-    NotModified,
-    Replaced,
-    Mismatch,
-    Stale,
-}
-
 /// What the backends were spared.
 #[derive(Clone, Default)]
 pub(crate) struct Saved {
@@ -67,17 +59,6 @@ impl Cause {
             Self::Unused => "unused",
             Self::Replaced => "replaced",
             Self::Removed => "removed",
-        }
-    }
-}
-
-impl Validation {
-    fn label(self) -> &'static str {
-        match self {
-            Self::NotModified => "not_modified",
-            Self::Replaced => "replaced",
-            Self::Mismatch => "mismatch",
-            Self::Stale => "stale",
         }
     }
 }
@@ -144,7 +125,7 @@ impl Metrics {
             ),
             validations: registry.family(
                 "tidegate_cache_validations_total",
-                "Validations of stored answers, by result: not_modified (fresh again), replaced (by a new answer), mismatch (a 304 about something else), stale (the backend failed, and the stale answer was given).",
+                "Validations of stored answers, by result: not_modified (fresh again), replaced (by a new answer), not_stored (what came is not kept), mismatch (a 304 about something else), stale (the backend failed, and the stale answer was given), failed (the backend failed, or the request was given up, and nothing was given).",
                 &["result"],
                 |result: &Validation| vec![result.label().to_owned()],
             ),

@@ -88,7 +88,6 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
     let looked = cache.look(key, request, policy, now);
     let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
-    let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
         Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => return Begin::Stored(stored),
         Lookup::Marked { until } => return Begin::Marked { until },
@@ -104,7 +103,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
         let flight = flights.iter().find(|flight| may_join(cache, key, flight, request, policy, now))?;
         Some((key, flight))
     });
-    let start = || Start { fields: request.fields.clone(), began: now.instant, validates, since };
+    let start = || Start { fields: request.fields.clone(), began: now.instant, since };
     let flight = match joined {
         Some((key, flight)) if !flight.lets_go(now.instant) => {
             let (cache, key, flight) = (cache.clone(), key.clone(), flight.join());
@@ -137,7 +136,7 @@ pub(super) fn begin_refresh(
         return None;
     }
     let since = cache.purges.count();
-    let start = Start { fields: request.fields.clone(), began: now.instant, validates: true, since };
+    let start = Start { fields: request.fields.clone(), began: now.instant, since };
     let flight = Flight::new(start, false);
     let key = add(&mut shard, key, &flight);
     drop(shard);
@@ -165,7 +164,7 @@ pub(super) fn begin_answered(cache: &Arc<Cache>, key: &[u8], request: &RequestHe
 }
 
 fn alone(request: &RequestHead, now: Now, since: u64) -> Arc<Flight> {
-    Flight::new(Start { fields: request.fields.clone(), began: now.instant, validates: false, since }, true)
+    Flight::new(Start { fields: request.fields.clone(), began: now.instant, since }, true)
 }
 
 /// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].
@@ -242,7 +241,7 @@ impl Follower {
         self.cache.metrics.gave_up.add(1);
         let slow = self.flight.flight();
         let since = self.cache.purges.count();
-        let start = Start { fields: request.fields.clone(), began: now, validates: slow.validates, since };
+        let start = Start { fields: request.fields.clone(), began: now, since };
         let flight = Flight::instead_of(slow, start);
         let mut shard = self.cache.flights.shard(&self.key);
         if self.flight.is_now_hopeless(now) {
