@@ -195,7 +195,7 @@ impl Duty {
         // Who joined before the invalidation came may still share the answer (RFC 9111 §4.4 speaks of stored ones).
         self.settled = true;
         self.flight.set(shared(stored));
-        put.map(drop).ok_or(Reason::Invalidated)
+        put.map(drop).ok_or(Reason::Invalidated).inspect_err(|reason| self.cache.metrics.refused.add(*reason, 1))
     }
 
     /// Whether a purge or an invalidation that came since the fetch began is about its answer.
