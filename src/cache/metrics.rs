@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) validations: Arc<Family<Validation>>,
     pub(crate) refused: Arc<Family<Reason>>,
     pub(crate) fills: Gauge,
+    pub(crate) waiting: Gauge,
     pub(crate) fills_failed: Counter,
     pub(crate) collapsed: Counter,
     pub(crate) gave_up: Counter,
@@ -135,7 +136,14 @@ impl Metrics {
                 &["reason"],
                 |reason: &Reason| vec![reason.label().to_owned()],
             ),
-            fills: registry.gauge("tidegate_cache_fills", "Answers being fetched into the store now."),
+            fills: registry.gauge(
+                "tidegate_cache_fills",
+                "Fetches now whose answers may go into the store, from when they begin. More than usual: a backend hangs, or is slow.",
+            ),
+            waiting: registry.gauge(
+                "tidegate_cache_waiting",
+                "Requests that wait now for the head of an answer that another request fetches. Many: a backend hangs under what is asked for often.",
+            ),
             fills_failed: counter(
                 "tidegate_cache_fills_failed_total",
                 "Fetches into the store that broke off. Rising: a backend cuts its answers short.",
@@ -198,9 +206,9 @@ const PARTS: [(Part, &str, &str); 3] = [
     (
         Part::Heads,
         "tidegate_cache_heads_bytes",
-        "Bytes of stored heads and keys, with their share of tables and index.",
+        "Bytes of stored heads and keys and of marks on keys, with their share of tables and index.",
     ),
-    (Part::Fills, "tidegate_cache_fills_bytes", "Bytes of answers being fetched into the store, and of marks on keys."),
+    (Part::Fills, "tidegate_cache_fills_bytes", "Bytes of answers being fetched into the store."),
 ];
 
 fn purge_labels((kind, soft): &(&'static str, bool)) -> Vec<String> {

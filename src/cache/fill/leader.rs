@@ -15,6 +15,7 @@ use crate::{
         validation::Validation,
     },
     clock::Now,
+    metrics::GaugeGuard,
     wire::{RequestHead, ResponseHead},
 };
 
@@ -33,13 +34,15 @@ pub(super) struct Duty {
     settled: bool,
     /// Where it validates what is stored.
     validating: Option<Validating>,
+    _counted: GaugeGuard,
     /// Of a refresh: until it has ended, nobody begins another.
     _claim: Option<Claim>,
 }
 
 impl Leader {
     pub(super) fn new(cache: Arc<Cache>, key: Arc<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
-        Self { duty: Duty { cache, key, flight, settled: false, validating: None, _claim } }
+        let _counted = cache.metrics.fills.hold();
+        Self { duty: Duty { cache, key, flight, settled: false, validating: None, _counted, _claim } }
     }
 
     /// The fetch asks whether what is stored still stands.

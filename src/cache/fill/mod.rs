@@ -31,7 +31,7 @@ use super::{
     Cache, Lookup, Moment, Policy, Reason, Stored,
     policy::{self, Reuse, Wants},
 };
-use crate::{clock::Now, wire::RequestHead};
+use crate::{clock::Now, metrics::GaugeGuard, wire::RequestHead};
 
 /// Whose job a missing answer is.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ pub struct Follower {
     identified: bool,
     /// How many purges there had been when it joined.
     since: u64,
+    _counted: GaugeGuard,
 }
 
 /// What became of the wait.
@@ -107,7 +108,8 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     let flight = match joined {
         Some((key, flight)) if !flight.lets_go(now.instant) => {
             let (cache, key, flight) = (cache.clone(), key.clone(), flight.join());
-            return Begin::Follower(Follower { cache, key, flight, demanding, identified, since });
+            let _counted = cache.metrics.waiting.hold();
+            return Begin::Follower(Follower { cache, key, flight, demanding, identified, since, _counted });
         }
         Some((_, slow)) => {
             cache.metrics.gave_up.add(1);

@@ -28,6 +28,24 @@ async fn who_shares_a_body_counts_at_its_end_with_what_it_takes() {
 }
 
 #[tokio::test]
+async fn a_fetch_counts_from_its_beginning_and_so_does_who_waits_for_it() {
+    let (cache, plain) = (roomy(), get(&[]));
+    let now = || (cache.metrics.fills.value(), cache.metrics.waiting.value());
+    let leader = lead(&cache, &plain);
+    let (first, second) = (follow(&cache, &plain), follow(&cache, &plain));
+    assert_eq!(now(), (1, 2));
+    drop(first);
+    assert_eq!(now(), (1, 1));
+    let (fill, _own) = leader.begin(plan_of(&cache, &[FRESH])).unwrap();
+    let _reader = streaming(second, &plain).await;
+    assert_eq!(now(), (1, 0), "who reads waits no longer");
+    fill.finish();
+    assert_eq!(now(), (0, 0));
+    drop(lead(&cache, &get(&[("Cache-Control", "no-cache")])));
+    assert_eq!(now(), (0, 0));
+}
+
+#[tokio::test]
 async fn what_is_too_large_to_keep_is_shared_all_the_same() {
     let (cache, plain) = (cache(64 * MEBIBYTE, 1000), get(&[]));
     let (mut fill, _own) = lead(&cache, &plain).begin(plan_of(&cache, &[FRESH])).unwrap();
