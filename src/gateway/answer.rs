@@ -64,13 +64,14 @@ impl Gateway {
             fields::set_sticky_cookie(&mut head, visit.request, chosen);
         }
         if let Some(status) = status {
-            self.add_status(&mut head, status);
+            self.add_status(visit, &mut head, status);
         }
         client.start(&head, length);
     }
 
-    /// Adds Cache-Status, where it is on.
-    pub(super) fn add_status(&self, head: &mut ResponseHead, status: CacheStatus) {
+    /// Adds Cache-Status, where it is on; its reason is for the log, too.
+    pub(super) fn add_status(&self, visit: &mut Visit<'_>, head: &mut ResponseHead, status: CacheStatus) {
+        visit.facts.cache_reason = status.reason();
         if self.config.cache.status_field {
             with_text(status, |text| head.fields.push("Cache-Status", text));
         }
@@ -179,6 +180,7 @@ impl Gateway {
             *told = Some(answer.head.status);
         }
         visit.facts.status = if not_modified { 304 } else { answer.head.status };
+        visit.facts.cache_reason = status.reason();
         client.start_stored(answer, not_modified, age, self.config.cache.status_field.then_some(status));
         condition
     }

@@ -50,6 +50,13 @@ async fn a_dropped_connection_a_reset_and_a_refusal_are_all_a_dead_backend() {
         drop(origin);
         must_be_old(&gateway.get("/a").await);
         must_be_old(&gateway.ask("HEAD", "/a", &[], b"").await);
+        let logged = eventually("four lines of the log", async || {
+            let log = gateway.access_log();
+            (log.len() == 4).then_some(log)
+        });
+        let logged = logged.await;
+        let reasons: Vec<_> = logged.iter().map(|line| line["cache_reason"].as_str().unwrap_or_default()).collect();
+        assert_eq!(reasons, ["uri_miss", "stale_on_error", "stale_on_error", "stale_on_error"]);
         // Each validation has one result, a HEAD's too.
         gateway.metric_becomes("tidegate_cache_validations_total", &[("result", "stale")], 3.0).await;
         assert_eq!(gateway.metric("tidegate_cache_validations_total", &[]).await, 3.0);
