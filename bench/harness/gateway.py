@@ -57,10 +57,9 @@ class Gateway:
         self.work.chmod(0o777)
         self.capacity_mib = capacity_mib
         self.secrets = work
-        server = Server(self.name, self.command(), self.cpus(), log, self.environment())
-        server.wait_for(self.port, *([self.tls_port] if "tls" in self.can else []))
-        self.server = server
-        return server
+        ports = [self.port, *([self.tls_port] if "tls" in self.can else [])]
+        self.server = Server(self.name, self.command(), self.cpus(), log, self.environment(), ports).wait()
+        return self.server
 
     def takes(self, scenario):
         """Whether it has a part in it."""

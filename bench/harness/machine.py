@@ -24,8 +24,13 @@ class Failure(Exception):
 class Server:
     """A server of ours, pinned to processors; stopped with the stack that it is entered on."""
 
-    def __init__(self, name, command, cpus, log, environment=None):
-        self.name = name
+    def __init__(self, name, command, cpus, log, environment=None, ports=()):
+        self.name, self.ports, self.log = name, ports, log
+        for port in ports:
+            if answers(port):
+                raise Failure(f"{name} can't have port {port}: another program listens there")
+        log.flush()
+        self.log_begins = os.path.getsize(log.name)
         self.child = subprocess.Popen(
             ["taskset", "-c", cpus, *map(str, command)],
             stdin=subprocess.DEVNULL,
@@ -39,17 +44,21 @@ class Server:
     def pid(self):
         return self.child.pid
 
-    def wait_for(self, *ports):
+    def wait(self):
+        """Until it listens."""
         until = time.monotonic() + 20
-        for port in ports:
-            while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
+        for port in self.ports:
+            while not answers(port):
                 if self.child.poll() is not None or time.monotonic() > until:
                     self.stop()
-                    raise Failure(f"{self.name} does not listen on {port}")
+                    raise Failure(f"{self.name} does not listen on {port}: {self.last_words()}")
                 time.sleep(0.05)
         return self
+
+    def last_words(self):
+        with open(self.log.name, "rb") as log:
+            log.seek(self.log_begins)
+            return " / ".join(log.read().decode(errors="replace").split("\n")[-4:]).strip(" /") or "it says nothing"
 
     def __enter__(self):
         return self
@@ -64,6 +73,12 @@ class Server:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait(10)
+
+
+def answers(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 def allow_files():
@@ -96,6 +111,13 @@ def tree_bytes(path):
 def find(name, also=()):
     path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *map(str, also)]))
     return Path(path) if path else None
+
+
+def commit(directory):
+    """What is checked out, and whether it was changed."""
+    asked = subprocess.run(["git", "-C", directory, "describe", "--always", "--dirty", "--exclude", "*"], capture_output=True,
+                           text=True) if shutil.which("git") else None
+    return asked.stdout.strip() if asked and not asked.returncode else "unknown"
 
 
 def describe():

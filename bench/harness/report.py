@@ -3,7 +3,8 @@
 from statistics import median
 
 from .peers import YARDSTICKS
-from .scenarios import CROWD_SIZE, CROWDS, DRAIN, KNOBS, LIST, SCENARIOS, STAMPEDE, ZIPF, ZIPF_CAPACITY_MIB
+from .scenarios import (CROWD_SIZE, CROWDS, DRAIN, KIND_OF_ALL, KINDS, KNOBS, LIST, SCENARIOS, STAMPEDE, ZIPF,
+                        ZIPF_CAPACITY_MIB)
 
 OURS = "ours"
 FLOOR, DIRECT = YARDSTICKS
@@ -62,6 +63,7 @@ def crowd_line(crowd, results):
 def special_line(name, results):
     told = results["specials"][name]
     say = {
+        "kinds": lambda samples: f"{middle(samples, 'per_cpu'):,.0f}/CPU s" if samples else "not measured",
         "zipf": lambda one: ", then ".join(f"hits {part['hit_ratio']:.1%} in {part['held_bytes'] / 2**20:,.0f} MiB"
                                            for part in (one["set"], one["holding"])),
         "stampede": lambda one: f"asked {median(one['reached_origin_each']):g}, p99 {one['latency_us']['p99'] / 1e3:,.0f} ms",
@@ -102,7 +104,7 @@ def losses(results, before):
 
 def document(results):
     parts = [header(results), behind(results), short(results), targets(results), floor(results), work(results),
-             speed(results), latency(results), crowds(results), specials(results), knobs(results), remarks(results)]
+             speed(results), latency(results), memory(results), crowds(results), specials(results), knobs(results), remarks(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -113,7 +115,8 @@ def header(results):
 
 {results["date"]}, {machine["processor"]}, {machine["processors"]} processors, {machine["memory_gib"]} GiB,
 Linux {machine["kernel"]} ({machine["congestion_control"]}), load average {machine["load_average"]:.2f} before;
-{results["seconds"]} seconds by `{results["command"]}`. {versions}.
+{results["seconds"]} seconds by `{results["command"]}`, of which each pair has {results["rounds"]}. {versions}; ours is
+commit {results["commit"]}.
 
 The key figure is **work per CPU second of the gateway** (all its processes), one worker on one processor, as a ratio ours /
 peer of loads that followed each other, the median of the pairs with the least and the greatest. Above 1 is more work for the
@@ -147,6 +150,13 @@ def behind(results):
             is_bounded = one["holding"]["held_bytes"] < zipf[OURS]["holding"]["held_bytes"] * WORSE
             if ours < theirs and is_bounded:
                 found.append((ours / theirs, f"Zipf: {ours:.1%} hits, {peer} {theirs:.1%} in as much memory"))
+    for name, title in (("drain", "healthy client while tunnels drain"), ("stampede", "stampede on a cold key")):
+        told = {peer: one["latency_us"]["p99"] for peer, one in results["specials"].get(name, {}).items()}
+        peers = [peer for peer in told if peer != OURS]
+        if OURS in told and peers:
+            best = min(peers, key=told.get)
+            if told[OURS] > told[best] * WORSE:
+                found.append((told[best] / told[OURS], f"{title}: p99 {told[OURS]:,.0f} µs, {best} {told[best]:,.0f} µs"))
     lines = [f"- {text}" for _, text in sorted(found)]
     return "## Where we are behind\n\n" + ("\n".join(lines) if lines else "Nowhere in this run.")
 
@@ -172,19 +182,27 @@ def targets(results):
         for peer, target in scenario.targets.items():
             if peer in rivals(samples):
                 rows.append(aim(scenario.title, f"≥ {target:g} × {peer}", median(ratios(samples, peer)), target))
-    plain, others = (results["scenarios"].get("hit-1k", {}).get(OURS), {"not-modified": 1.0, "vary-1k": 0.85})
-    for name, target in others.items():
-        samples = results["scenarios"].get(name, {}).get(OURS)
-        if samples and plain:
+    kinds = results["specials"].get("kinds", {})
+    for name, target in KINDS.items():
+        if kinds.get(name):
             title = next(scenario.title for scenario in SCENARIOS if scenario.name == name)
-            rows.append(aim(title, f"≥ {target:g} × our 1 KiB hit",
-                            middle(samples, "per_cpu") / middle(plain, "per_cpu"), target))
+            rows.append(aim(title, f"≥ {target:g} × our 1 KiB hit", median(ratios(kinds, KIND_OF_ALL, name)), target))
+    for knob in KNOBS:
+        samples = results["knobs"].get(knob.name, {})
+        if knob.most and len(samples) == 2:
+            ratio = median(ratios(samples, OURS, "ours-variant"))
+            rows.append(f"| {knob.title}, {knob.scenario} | ≤ {knob.most:g} × on | {ratio:.2f} | {met(ratio <= knob.most)} |")
     for crowd in CROWDS:
         ours = results["crowds"].get(crowd.name, {}).get(OURS)
         for key, most in crowd.targets.items():
             if ours:
                 value = ours["bytes_each" if key == "at_rest" else "bytes_each_after_close"]
                 rows.append(f"| {crowd.title}, {key.replace('_', ' ')} | ≤ {most:,} bytes | {value:,.0f} | {met(value <= most)} |")
+    zipf = results["specials"].get("zipf", {})
+    for peer in ("haproxy", "varnish"):
+        if OURS in zipf and peer in zipf:
+            ours, theirs = (zipf[name]["holding"]["hit_ratio"] for name in (OURS, peer))
+            rows.append(f"| Zipf, hits in as much memory | > {peer}'s {theirs:.1%} | {ours:.1%} | {met(ours > theirs)} |")
     listing = results["specials"].get("list", {}).get(OURS)
     if listing:
         ratio = listing["latency_us"]["p99"] / listing["calm"]["latency_us"]["p99"]
@@ -274,6 +292,15 @@ def latency(results):
 
     return table(results, "## Latency\n\nMicroseconds: p50 / p99 / p99.9. Rows with a rate are open loop and compare; in the "
                           "others whoever is faster is also asked more.\n\n![latency](charts/latency.svg)", cell)
+
+
+def memory(results):
+    def cell(samples, name):
+        held = [sample["held_bytes"] for sample in samples[name] if "held_bytes" in sample]
+        return f"{median(held) / 2**20:,.0f}" if held else "–"
+
+    return table(results, "## Memory under load\n\nMiB, resident and in files of the cache, at the end of each load. All ran one "
+                          "after another in the same processes, so what an earlier load has left is in it.", cell)
 
 
 def crowds(results):

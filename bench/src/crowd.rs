@@ -71,9 +71,8 @@ pub async fn hold(target: Target, count: usize, rest: Rest, path: String) -> io:
     let resting = open(&target, count, rest, &path).await?;
     let opened_in = began.elapsed();
     sleep(SETTLE).await;
-    let (at_rest, spent) = (watched.resident_bytes(), watched.cpu_seconds());
+    let at_rest = watched.resident_bytes();
     let alive = close(resting).await;
-    let idle_cpu = watched.cpu_seconds() - spent;
     // Life goes on: allocators give memory back when they are called again.
     for _ in 0..LATER {
         drop(open(&target, 1, rest, &path).await?);
@@ -88,7 +87,6 @@ pub async fn hold(target: Target, count: usize, rest: Rest, path: String) -> io:
         "resident_before": before,
         "bytes_each": each(at_rest),
         "bytes_each_after_close": each(after),
-        "cpu_seconds_to_close": idle_cpu,
     }))
 }
 

@@ -188,7 +188,7 @@ pub async fn handshake(target: Target, load: Load, path: String) -> io::Result<V
                     Some(connection) => Tunnel::open_http2(connection, &path).await?,
                     None => Tunnel::open(&shared.dial, &path).await?,
                 };
-                tunnel.close().await;
+                tunnel.close().await?;
                 Ok(0)
             })
             .await;
@@ -212,9 +212,13 @@ pub async fn open_tunnels(target: &Target, dial: &Dial, path: &str, count: usize
 
 /// Asks as the pace says, until the program ends.
 async fn repeat(shared: &Shared, mut once: impl AsyncFnMut() -> io::Result<u64>) {
+    let under_way = shared.tally.asker();
     loop {
         let since = shared.pace.next().await;
-        match once().await {
+        under_way.set(Some(since));
+        let came = once().await;
+        under_way.set(None);
+        match came {
             Ok(bytes) => shared.tally.done(since, bytes),
             Err(error) => {
                 shared.tally.failed(error);
@@ -250,6 +254,7 @@ pub async fn measure(target: &Target, load: &Load, shared: &Rc<Shared>) -> io::R
         }
         None => sleep(Duration::from_secs_f64(load.seconds)).await,
     }
+    shared.tally.late(shared.pace.overdue());
     shared.tally.record(false);
     let mut told = shared.tally.to_json(began.elapsed());
     told["cpu_seconds"] = json!(cpu_seconds().zip(spent).map(|(now, before)| now - before));

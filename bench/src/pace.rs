@@ -52,6 +52,14 @@ impl Pace {
         }
     }
 
+    /// Since when the questions are due that nobody has been free to ask.
+    pub fn overdue(&self) -> Vec<Instant> {
+        let Some(open) = &self.open else { return Vec::new() };
+        let due = |index: u64| open.first.get() + open.interval * index as u32;
+        let now = Instant::now();
+        (self.asked.get()..self.limit).map(due).take_while(|due| *due < now).collect()
+    }
+
     /// Makes questions due; never ends.
     pub async fn drive(&self) -> io::Result<()> {
         let Some(open) = &self.open else { return Ok(()) };

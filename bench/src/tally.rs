@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     fs,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 /// Slower than this is told as this.
 const SLOWEST_NS: u64 = 60_000_000_000;
 
-/// Counts of one load; only what ends while it records.
+/// Counts of one load; only what ends while it records, and at its end what is late by then.
 pub struct Tally {
     recording: Cell<bool>,
     done: Cell<u64>,
@@ -20,6 +21,7 @@ pub struct Tally {
     failed: Cell<u64>,
     latency: RefCell<Histogram<u64>>,
     first_failure: RefCell<Option<String>>,
+    askers: RefCell<Vec<Rc<Cell<Option<Instant>>>>>,
 }
 
 impl Tally {
@@ -31,6 +33,7 @@ impl Tally {
             failed: Cell::new(0),
             latency: RefCell::new(Histogram::new_with_bounds(1, SLOWEST_NS, 3).expect("bounds and digits are allowed")),
             first_failure: RefCell::new(None),
+            askers: RefCell::default(),
         }
     }
 
@@ -53,6 +56,25 @@ impl Tally {
             self.done.set(self.done.get() + 1);
             self.bytes.set(self.bytes.get() + bytes);
             self.latency.borrow_mut().saturating_record(since.elapsed().as_nanos() as u64);
+        }
+    }
+
+    /// One who asks; holds since when a question is under way.
+    pub fn asker(&self) -> Rc<Cell<Option<Instant>>> {
+        let asker = Rc::new(Cell::new(None));
+        self.askers.borrow_mut().push(asker.clone());
+        asker
+    }
+
+    /// At the end: what is still without an answer, and has waited longer than nearly all others, waited no less than until
+    /// now. So does what is `overdue`, which nobody was free to ask.
+    pub fn late(&self, overdue: Vec<Instant>) {
+        let mut latency = self.latency.borrow_mut();
+        let usual = Duration::from_nanos(latency.value_at_quantile(0.99));
+        let under_way = self.askers.borrow();
+        let waiting = under_way.iter().filter_map(|asker| asker.get()).chain(overdue).map(|since| since.elapsed());
+        for waited in waiting.filter(|waited| *waited > usual) {
+            latency.saturating_record(waited.as_nanos() as u64);
         }
     }
 

@@ -93,10 +93,15 @@ impl Tunnel {
         }
     }
 
-    /// Says Close first and waits for the other side's, as a browser does.
-    pub async fn close(mut self) {
-        if self.send(frame::from_client(frame::CLOSE, &1000_u16.to_be_bytes()).into()).await.is_ok() {
-            while let Ok(Event::Message(_) | Event::Ping) = self.event().await {}
+    /// Says Close first and waits for the other side's, as a browser does. A stream that ends without is an error.
+    pub async fn close(mut self) -> io::Result<()> {
+        self.send(frame::from_client(frame::CLOSE, &1000_u16.to_be_bytes()).into()).await?;
+        loop {
+            match self.event().await? {
+                Event::Message(_) | Event::Ping => {}
+                Event::Close(_) => return Ok(()),
+                Event::Cut => return Err(io::Error::other("cut off instead of closed")),
+            }
         }
     }
 
