@@ -32,8 +32,7 @@ fn sift(mut observer: Observer, bytes: &[u8], slice: usize) {
     for piece in bytes.chunks(slice) {
         let held = observer.take_held();
         let mut input = [held.as_ref().map_or(&[][..], |held| held.as_ref()), piece].concat();
-        let mut sieve =
-            Sieve { pong: Some([0; 8]), message_bytes: Some(40), allowance: Some(&mut allowance), now };
+        let mut sieve = Sieve { pong: Some([0; 8]), message_bytes: Some(40), allowance: Some(&mut allowance), now };
         let sifted = sieve.sift(&mut observer, &mut input, &mut Counts::default());
         passed.extend_from_slice(&input[..sifted.pass]);
         answers += usize::from(sifted.answered);

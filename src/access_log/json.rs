@@ -3,9 +3,11 @@
 //! `timestamp` (RFC 3339, UTC, milliseconds), `event` (`request`, `tunnel_open`, `tunnel_close`), `client.address`,
 //! `http.request.method`, `url.scheme`, `url.path`, `url.query`, `server.address`, `server.port`,
 //! `network.protocol.version`, `http.response.status_code`, `http.request.body.size`, `http.response.body.size`,
-//! `duration` (seconds), `route`, `upstream`, `cache`, `failure`, `request_id`, `user_agent.original`,
-//! `http.request.header.referer`; on `tunnel_close` also `ws.close_reason`, `ws.close_code`, `ws.close_by`,
-//! `ws.close_text`, `ws.bytes_up`, `ws.bytes_down`, `ws.messages_up`, `ws.messages_down`. What is unknown or empty is left out.
+//! `duration` (seconds), `route`, `upstream`, `cache`, `cache_reason` (why it did not answer by itself, or keep the
+//! answer, or gave a stale one: the word of Cache-Status, metrics and explain), `failure`, `request_id`,
+//! `user_agent.original`, `http.request.header.referer`; on `tunnel_close` also `ws.close_reason`, `ws.close_code`,
+//! `ws.close_by`, `ws.close_text`, `ws.bytes_up`, `ws.bytes_down`, `ws.messages_up`, `ws.messages_down`. What is unknown or
+//! empty is left out.
 
 use std::io::Write;
 
@@ -39,6 +41,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, clock: &mut TextCloc
     text(out, "route", record.route.as_bytes());
     text(out, "upstream", record.upstream.unwrap_or("").as_bytes());
     text(out, "cache", record.cache.as_bytes());
+    text(out, "cache_reason", record.cache_reason.as_bytes());
     text(out, "failure", record.failure.as_bytes());
     text(out, "request_id", record.request_id.as_bytes());
     text(out, "user_agent.original", record.user_agent);

@@ -65,6 +65,8 @@ pub struct Record<'r> {
     pub upstream: Option<&'r str>,
     /// The cache's word: `hit`, `miss`, …; empty where it was not asked.
     pub cache: &'static str,
+    /// Why the cache did not answer by itself, or keep the answer, or gave a stale one; empty otherwise.
+    pub cache_reason: &'static str,
     /// Why the request failed or was refused; empty otherwise.
     pub failure: &'static str,
     /// The Referer field; empty where there was none.

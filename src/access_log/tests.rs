@@ -35,6 +35,7 @@ fn record<'r>() -> Record<'r> {
         route: "app",
         upstream: Some("10.0.0.1:3000"),
         cache: "hit",
+        cache_reason: "",
         failure: "",
         referer: b"https://app.example.com/",
         user_agent: b"Mozilla/5.0",
@@ -187,6 +188,12 @@ fn json_uses_the_names_of_opentelemetry() {
             "http.request.header.referer": "https://app.example.com/",
         })
     );
+}
+
+#[test]
+fn json_tells_why_the_cache_did_not_answer() {
+    let missed = json_value(&Record { cache: "miss", cache_reason: "uri_miss", ..record() });
+    assert_eq!((&missed["cache"], &missed["cache_reason"]), (&"miss".into(), &"uri_miss".into()));
 }
 
 #[test]

@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Cache, Policy, RangeAsk, Reason, Stored, Wanted,
-    conditional::{self, Condition},
-    parts,
+    Cache, Policy, RangeAsk, Reason, Stored, Wanted, given, parts,
     policy::{self, Reuse, Wants},
     store::{Found, Store},
 };
@@ -84,9 +82,7 @@ impl Cache {
             Lookup::Hit { stored, .. } => self.count_given(stored, request, wants, &Wanted::Whole),
             Lookup::Part { stored, wanted, .. } => self.count_given(stored, request, wants, wanted),
             Lookup::StaleWhileRevalidate { stored, .. } => {
-                let is_ranged = wants.range && request.method == http::Method::GET;
-                let wanted = if is_ranged { policy::range::evaluate(request, &stored.answer) } else { Wanted::Whole };
-                self.count_given(stored, request, wants, &wanted);
+                self.count_given(stored, request, wants, &given::wanted(request, wants, &stored.answer));
             }
             Lookup::Miss(reason)
             | Lookup::Pass(reason)
@@ -98,15 +94,6 @@ impl Cache {
             Lookup::GatewayTimeout => {}
         }
         found
-    }
-
-    /// Counts that a request is given what is wanted of an answer: nothing of its body with a 304, or to HEAD.
-    pub(super) fn count_given(&self, stored: &Stored, request: &RequestHead, wants: Wants, wanted: &Wanted) {
-        let is_bare = request.method == http::Method::HEAD
-            || (wants.condition && conditional::evaluate(request, &stored.answer) == Condition::NotModified);
-        let bytes = if is_bare { 0 } else { wanted.bytes(stored.body.length()) };
-        stored.count_hit(bytes);
-        self.metrics.saved.count(bytes, stored.answer.took);
     }
 
     /// The same without counting: for whoever only wants to know.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Reason,
     account::{Account, Part},
+    validation::Validation,
 };
 use crate::metrics::{Counter, Family, Gauge, Registry};
 
@@ -19,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) validations: Arc<Family<Validation>>,
     pub(crate) refused: Arc<Family<Reason>>,
     pub(crate) fills: Gauge,
+    pub(crate) waiting: Gauge,
     pub(crate) fills_failed: Counter,
     pub(crate) collapsed: Counter,
     pub(crate) gave_up: Counter,
@@ -44,16 +46,7 @@ pub(crate) enum Cause {
     Removed,
 }
 
-/// What came of a validation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Validation {
-    NotModified,
-    Replaced,
-    Mismatch,
-    Stale,
-}
-
-/// What hits have spared.
+/// What the backends were spared.
 #[derive(Clone, Default)]
 pub(crate) struct Saved {
     bytes: Counter,
@@ -71,36 +64,31 @@ impl Cause {
     }
 }
 
-impl Validation {
-    fn label(self) -> &'static str {
-        match self {
-            Self::NotModified => "not_modified",
-            Self::Replaced => "replaced",
-            Self::Mismatch => "mismatch",
-            Self::Stale => "stale",
-        }
-    }
-}
-
 impl Saved {
     fn new(registry: &Registry) -> Self {
         let saved = Self {
             bytes: registry.counter(
                 "tidegate_cache_saved_bytes_total",
-                "Body bytes of answers given from the store: what the backends did not have to send.",
+                "Body bytes given from the store, after a validation too, or of a fetch that several requests shared: what the backends did not have to send.",
             ),
             ..Self::default()
         };
         let microseconds = saved.microseconds.clone();
         registry.counter_from(
             "tidegate_cache_saved_seconds_total",
-            "Time that the backends would have taken for the answers given from the store, going by what each took when it was fetched.",
+            "Time that the backends would have taken for the answers given from the store, or of a fetch that several requests shared, without being asked for them; going by what each took when it was fetched.",
             move || microseconds.value() / 1_000_000,
         );
         saved
     }
 
-    /// Counts one answer given from the store: two additions to memory that no other thread writes.
+    /// Bytes so far.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.value()
+    }
+
+    /// Counts what was given: two additions to memory that no other thread writes.
     pub(crate) fn count(&self, bytes: u64, took: Duration) {
         self.bytes.add(bytes);
         self.microseconds.add(took.as_micros() as u64);
@@ -138,7 +126,7 @@ impl Metrics {
             ),
             validations: registry.family(
                 "tidegate_cache_validations_total",
-                "Validations of stored answers, by result: not_modified (fresh again), replaced (by a new answer), mismatch (a 304 about something else), stale (the backend failed, and the stale answer was given).",
+                "Validations of stored answers, by result: not_modified (fresh again), replaced (by a new answer), not_stored (what came is not kept), mismatch (a 304 about something else), stale (the backend failed, and the stale answer was given), failed (the backend failed, or the request was given up, and nothing was given).",
                 &["result"],
                 |result: &Validation| vec![result.label().to_owned()],
             ),
@@ -148,7 +136,14 @@ impl Metrics {
                 &["reason"],
                 |reason: &Reason| vec![reason.label().to_owned()],
             ),
-            fills: registry.gauge("tidegate_cache_fills", "Answers being fetched into the store now."),
+            fills: registry.gauge(
+                "tidegate_cache_fills",
+                "Fetches now whose answers may go into the store, from when they begin. More than usual: a backend hangs, or is slow.",
+            ),
+            waiting: registry.gauge(
+                "tidegate_cache_waiting",
+                "Requests that wait now for the head of an answer that another request fetches. Many: a backend hangs under what is asked for often.",
+            ),
             fills_failed: counter(
                 "tidegate_cache_fills_failed_total",
                 "Fetches into the store that broke off. Rising: a backend cuts its answers short.",
@@ -211,9 +206,9 @@ const PARTS: [(Part, &str, &str); 3] = [
     (
         Part::Heads,
         "tidegate_cache_heads_bytes",
-        "Bytes of stored heads and keys, with their share of tables and index.",
+        "Bytes of stored heads and keys and of marks on keys, with their share of tables and index.",
     ),
-    (Part::Fills, "tidegate_cache_fills_bytes", "Bytes of answers being fetched into the store, and of marks on keys."),
+    (Part::Fills, "tidegate_cache_fills_bytes", "Bytes of answers being fetched into the store."),
 ];
 
 fn purge_labels((kind, soft): &(&'static str, bool)) -> Vec<String> {

@@ -29,6 +29,7 @@
 mod account;
 mod blocks;
 pub mod fill;
+mod given;
 mod index;
 pub mod key;
 mod look;
@@ -42,6 +43,7 @@ mod snapshot;
 mod status;
 mod store;
 mod stored;
+mod validation;
 
 use std::{
     sync::{Arc, Weak},
@@ -53,7 +55,7 @@ pub use fill::{Begin, FOLLOW_MAX, Fill, FillFailed, Finished, Follower, Follower
 use fill::{DONT_QUEUE, Flights};
 pub use look::{EntryView, TOP_MAX, TopBy, TopEntry};
 pub use lookup::Lookup;
-use metrics::{Metrics, Validation};
+use metrics::Metrics;
 pub use parts::{Gap, PartPlan, Parts, RangeAsk};
 use policy::Headed;
 pub use policy::{Answer, BackendFailure, Exchange, Plan, Policy, conditional, range::Wanted};
@@ -64,6 +66,8 @@ pub use snapshot::{Restored, fingerprint};
 pub use status::CacheStatus;
 use store::Store;
 pub use stored::{Body, Stored};
+pub use validation::Validating;
+use validation::Validation;
 
 use crate::{
     clock::Now,
@@ -177,29 +181,39 @@ impl Cache {
         fill::begin_answered(self, key, request, now, sent)
     }
 
+    /// A request begins that validates what is stored, outside of a fetch ([`Leader::validates`]).
+    pub fn validating(&self) -> Validating {
+        Validating::new(&self.metrics.validations)
+    }
+
     /// For a 200 to a HEAD that went to the backend although an answer to GET is stored: it refreshes that answer, or takes
     /// it out if another has taken its place (RFC 9111 §4.3.5). `edit` changes the refreshed head.
     pub fn headed(
         &self,
         key: &[u8],
         exchange: &Exchange<'_>,
-        stored: &Arc<Stored>,
+        (stored, validating): (&Arc<Stored>, Validating),
         head: &ResponseHead,
         edit: impl FnOnce(&mut ResponseHead),
     ) {
-        match policy::headed(&stored.answer, head) {
+        let result = match policy::headed(&stored.answer, head) {
             // Why it may be kept no longer, if so, has been counted.
             Headed::Same => {
                 // No fetch tells whether a soft purge came since; going by seconds, one of the same second has.
                 let ended_since =
                     |_: &Answer| stored.answer.ended().is_some_and(|age| age >= stored.answer.age(exchange.requested));
-                drop(self.merge(key, exchange, stored, head, edit, ended_since));
+                match self.merge(key, exchange, stored, head, edit, ended_since) {
+                    Ok(_) => Validation::NotModified,
+                    Err(_) => Validation::Mismatch,
+                }
             }
-            Headed::Other => self.flights.locked(key, || {
-                self.store.replace(key, stored, None, || false);
-            }),
-            Headed::Unknown => {}
-        }
+            Headed::Other => {
+                self.flights.locked(key, || self.store.replace(key, stored, None, || false));
+                Validation::Replaced
+            }
+            Headed::Unknown => Validation::NotStored,
+        };
+        validating.ends(result);
     }
 
     /// Whether this stored answer may be sent although the backend failed (RFC 9111 §4.2.4, RFC 5861 §4).
@@ -241,11 +255,9 @@ impl Cache {
     ) -> Result<(Arc<Stored>, Option<Reason>), Reason> {
         let policy::Freshened { mut answer, mut refused } = policy::freshened(&stored.answer, exchange, not_modified)
             .inspect_err(|_| {
-            self.metrics.validations.add(Validation::Mismatch, 1);
             self.flights.locked(key, || self.store.replace(key, stored, None, || false));
         })?;
         answer.edit_head(edit);
-        self.metrics.validations.add(Validation::NotModified, 1);
         let paid = if refused.is_none() { self.charge(Stored::head_cost(&answer, key)) } else { None };
         if refused.is_none() && paid.is_none() {
             refused = Some(Reason::NoRoom);

@@ -40,6 +40,17 @@ pub enum CacheStatus {
 }
 
 impl CacheStatus {
+    /// The word for the access log: why the backend was asked, or the answer not stored, or given although it is stale; as in
+    /// `detail`, the metrics and explain. Empty for a plain hit.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Hit { .. } => "",
+            Self::Refreshing { .. } => REFRESHING,
+            Self::StaleHit { .. } => ON_ERROR,
+            Self::Forwarded { reason, detail, .. } => detail.unwrap_or(reason).label(),
+        }
+    }
+
     /// Writes the member, without the field's name: `tidegate; hit; ttl=59`. Without the formatter, as nearly every answer
     /// has one.
     pub fn write(self, out: &mut Vec<u8>) {
@@ -47,12 +58,12 @@ impl CacheStatus {
             Self::Hit { ttl } => write_hit(out, ttl),
             Self::Refreshing { ttl } => {
                 write_hit(out, ttl);
-                write_word(out, "; detail=", "stale_while_revalidate");
+                write_word(out, "; detail=", REFRESHING);
             }
             Self::StaleHit { ttl, status, reason } => {
                 write_forward(out, reason, status);
                 write_number(out, "; ttl=", ttl.clamp(-NUMBER_MAX, NUMBER_MAX));
-                write_word(out, "; detail=", "stale_on_error");
+                write_word(out, "; detail=", ON_ERROR);
             }
             Self::Forwarded { reason, status, stored, collapsed, detail } => {
                 write_forward(out, reason, status);
@@ -91,6 +102,10 @@ fn write_word(out: &mut Vec<u8>, parameter: &str, word: &str) {
 fn write_number(out: &mut Vec<u8>, parameter: &str, number: impl itoa::Integer) {
     write_word(out, parameter, itoa::Buffer::new().format(number));
 }
+
+/// The words for what is given although it is stale.
+const REFRESHING: &str = "stale_while_revalidate";
+const ON_ERROR: &str = "stale_on_error";
 
 /// What Structured Fields know of numbers ends at fifteen digits (RFC 8941 §3.3.1).
 const NUMBER_MAX: i64 = 999_999_999_999_999;

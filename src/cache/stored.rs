@@ -18,17 +18,11 @@ use super::{
     Answer, Parts,
     account::{ALLOCATION_OVERHEAD, CHUNK_OVERHEAD, Charge, ENTRY_OVERHEAD, Part},
     fill::RefreshGate,
+    given::Given,
     index,
     purge::Purged,
 };
 use crate::{clock::Now, wire::Fields};
-
-/// How often an answer was given from the store, and the bytes of bodies that went out with that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Given {
-    pub(crate) hits: u64,
-    pub(crate) bytes: u64,
-}
 
 /// One stored answer, whole or some parts of it; immutable but for how often it was given, who refreshes it, and that it is
 /// given no longer.
@@ -154,6 +148,12 @@ impl Stored {
         if bytes != self.body.length {
             self.unsent.fetch_add(self.body.length.wrapping_sub(bytes), Release);
         }
+    }
+
+    /// Counts that it was given so often, with so many bytes in all.
+    pub(crate) fn count_all(&self, Given { hits, bytes }: Given) {
+        self.hits.fetch_add(hits, Relaxed);
+        self.unsent.fetch_add(hits.wrapping_mul(self.body.length).wrapping_sub(bytes), Release);
     }
 
     /// Whether a purge has struck it: it is given to nobody any more.

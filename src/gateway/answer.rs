@@ -64,13 +64,14 @@ impl Gateway {
             fields::set_sticky_cookie(&mut head, visit.request, chosen);
         }
         if let Some(status) = status {
-            self.add_status(&mut head, status);
+            self.add_status(visit, &mut head, status);
         }
         client.start(&head, length);
     }
 
-    /// Adds Cache-Status, where it is on.
-    pub(super) fn add_status(&self, head: &mut ResponseHead, status: CacheStatus) {
+    /// Adds Cache-Status, where it is on; its reason is for the log, too.
+    pub(super) fn add_status(&self, visit: &mut Visit<'_>, head: &mut ResponseHead, status: CacheStatus) {
+        visit.facts.cache_reason = status.reason();
         if self.config.cache.status_field {
             with_text(status, |text| head.fields.push("Cache-Status", text));
         }
@@ -122,7 +123,20 @@ impl Gateway {
         Ok(take - left)
     }
 
-    /// Sends a stored answer that another's fetch has brought.
+    /// Sends what another's fetch brings, as it comes.
+    pub(super) async fn share<C: Client>(
+        &self,
+        client: &mut C,
+        visit: &mut Visit<'_>,
+        reader: Reader,
+        reason: Reason,
+    ) -> Result<(), Fault> {
+        visit.facts.cache = CacheWord::Collapsed;
+        reader.count_shared(visit.request);
+        self.read_part(client, visit, reader, collapsed(reason)).await
+    }
+
+    /// Sends a stored answer that another's fetch has brought, or what is wanted of it.
     pub(super) async fn collapsed<C: Client>(
         &self,
         client: &mut C,
@@ -131,7 +145,8 @@ impl Gateway {
         reason: Reason,
     ) -> Result<(), Fault> {
         visit.facts.cache = CacheWord::Collapsed;
-        self.answer_stored(client, visit, stored, stored.answer.age(Now::read()), collapsed(reason));
+        self.cache.count_shared(stored, visit.request);
+        self.answer_range(client, visit, stored, stored.answer.age(Now::read()), collapsed(reason));
         Ok(flush(client).await?)
     }
 
@@ -165,6 +180,7 @@ impl Gateway {
             *told = Some(answer.head.status);
         }
         visit.facts.status = if not_modified { 304 } else { answer.head.status };
+        visit.facts.cache_reason = status.reason();
         client.start_stored(answer, not_modified, age, self.config.cache.status_field.then_some(status));
         condition
     }
@@ -225,6 +241,6 @@ async fn next_piece<C: Client>(client: &mut C, source: &mut Source) -> Result<Op
 }
 
 /// What Cache-Status says of a request that shared another's fetch.
-pub(super) fn collapsed(reason: Reason) -> CacheStatus {
+fn collapsed(reason: Reason) -> CacheStatus {
     CacheStatus::Forwarded { reason, status: None, stored: false, collapsed: true, detail: None }
 }

@@ -7,7 +7,6 @@ use http::Method;
 
 use super::{
     Gateway, Visit,
-    answer::collapsed,
     background::Kind,
     client::{Client, unless_gone},
     facts::{CacheWord, Facts},
@@ -83,18 +82,26 @@ impl Gateway {
         let Pass { reason, mut detail, stored, marked, now } = pass;
         visit.facts.cache = if reason.is_some() { CacheWord::Pass } else { CacheWord::None };
         let outgoing = self.outgoing(visit, client.info(), Lane::Ask);
+        let validating = stored.as_ref().map(|_| self.cache.validating());
         let opened = self.open(client, visit, outgoing, Sending::Repeatable, now).await;
         if let (Some(stored), Some(reason)) = (&stored, reason)
             && self.may_stand_in(visit.request, visit.route, stored, &opened)
         {
+            if let Some(validating) = validating {
+                validating.stands_in();
+            }
             return self.answer_stale(client, visit, stored, &Trouble::of(opened), reason).await;
         }
         let (transfer, head) = opened?;
         let exchange = self.exchange(visit, now, &transfer);
-        if let (&Method::HEAD, 200, Some(stored)) = (&visit.request.method, head.status, &stored) {
-            // What a HEAD tells about the stored answer to GET (RFC 9111 §4.3.5).
-            let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
-            visit.with_key(self, |key| self.cache.headed(key, &exchange, stored, &head, edit));
+        match (&stored, validating) {
+            (Some(stored), Some(validating)) if visit.request.method == Method::HEAD && head.status == 200 => {
+                // What a HEAD tells about the stored answer to GET (RFC 9111 §4.3.5).
+                let edit = |merged: &mut ResponseHead| self.answer_fields(merged, visit.route(self));
+                visit.with_key(self, |key| self.cache.headed(key, &exchange, (stored, validating), &head, edit));
+            }
+            (_, Some(validating)) => validating.passes(head.status),
+            (_, None) => {}
         }
         if let Some(until) = marked {
             detail =
@@ -126,8 +133,7 @@ impl Gateway {
                     now = Now::read();
                     match outcome {
                         FollowerOutcome::Streaming(reader) => {
-                            visit.facts.cache = CacheWord::Collapsed;
-                            return self.read(client, visit, reader, collapsed(reason)).await;
+                            return Box::pin(self.share(client, visit, reader, reason)).await;
                         }
                         FollowerOutcome::Stored(stored) => return self.collapsed(client, visit, &stored, reason).await,
                         FollowerOutcome::NotStorable(detail) => {

@@ -43,6 +43,8 @@ pub(super) struct Facts {
     pub(super) server: Option<usize>,
     pub(super) status: u16,
     pub(super) cache: CacheWord,
+    /// The reason in Cache-Status, on or off.
+    pub(super) cache_reason: &'static str,
     pub(super) failure: &'static str,
     /// Made when it is first needed.
     pub(super) request_id: Option<String>,
@@ -73,6 +75,7 @@ impl Facts {
             server: None,
             status: 0,
             cache: CacheWord::None,
+            cache_reason: "",
             failure: "",
             request_id: None,
         }
@@ -147,6 +150,7 @@ impl Gateway {
             route: facts.route.map_or("", |route| &self.config.routes[route].name),
             upstream: self.server_name(facts).map(|name| &**name),
             cache: facts.cache.label(),
+            cache_reason: facts.cache_reason,
             failure: facts.failure,
             referer: request.fields.get("referer").unwrap_or_default(),
             user_agent: request.fields.get("user-agent").unwrap_or_default(),

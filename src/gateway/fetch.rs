@@ -98,11 +98,14 @@ impl Gateway {
         &self,
         visit: &mut Visit<'_>,
         info: &ClientInfo,
-        leader: Leader,
+        mut leader: Leader,
         stored: Option<Arc<Stored>>,
         gap: Option<Gap>,
         now: Now,
     ) -> Fetch {
+        if stored.is_some() {
+            leader.validates();
+        }
         let mut outgoing = self.fetch_request(visit, info, stored.as_deref());
         for (name, value) in gap.iter().flat_map(Gap::fields) {
             outgoing.fields.push(name, value);

@@ -122,7 +122,7 @@ impl Gateway {
         }
         visit.facts.status = head.status;
         head.fields.push("Age", itoa::Buffer::new().format(age));
-        self.add_status(&mut head, status);
+        self.add_status(visit, &mut head, status);
         let sum = parts.iter().map(|part| part.before.len() as u64 + part.bytes.end - part.bytes.start).sum::<u64>();
         client.start(&head, BodyLength::Exact(sum + end.len() as u64));
         (parts, end)

@@ -54,6 +54,7 @@ impl Gateway {
         why: Why,
     ) -> Result<(), Fault> {
         visit.facts.cache = CacheWord::Revalidated;
+        self.cache.count_kept(stored, visit.request);
         let status = why.told(304, refused.is_none(), refused);
         self.answer_range(client, visit, stored, stored.answer.age(Now::read()), status);
         Ok(flush(client).await?)
@@ -70,6 +71,7 @@ impl Gateway {
     ) -> Result<(), Fault> {
         visit.facts.cache = CacheWord::Stale;
         visit.facts.failure = trouble.label;
+        self.cache.count_kept(stored, visit.request);
         let age = stored.answer.age(Now::read());
         let status = CacheStatus::StaleHit { ttl: stored.answer.ttl(age), status: trouble.status, reason };
         self.answer_range(client, visit, stored, age, status);

@@ -51,6 +51,12 @@ impl Gauge {
     }
 }
 
+impl std::fmt::Debug for GaugeGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GaugeGuard").finish_non_exhaustive()
+    }
+}
+
 impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.add(-1);

@@ -98,7 +98,7 @@ async fn closes_are_spread_as_configured_and_the_longest_silent_go_first() {
 }
 
 #[tokio::test]
-#[ignore = "takes ten thousand sockets and half a minute: cargo test --test it five_thousand -- --ignored --nocapture"]
+#[ignore = "takes ten thousand sockets and half a minute: cargo test --release --test it drains -- --ignored --nocapture"]
 async fn five_thousand_tunnels_are_drained() {
     let files = rustix::process::Resource::Nofile;
     let maximum = rustix::process::getrlimit(files).maximum;

@@ -37,6 +37,8 @@ async fn fifty_clients_on_a_cold_key_cost_one_request_and_stream_together() {
         assert!(client.bytes(200_000).await == pattern(100_000, 200_000));
     }
     assert_eq!(origin.requests_for("/cold").len(), 1, "{}", origin.log());
+    // One of them had its bytes from the backend.
+    gateway.metric_becomes("tidegate_cache_saved_bytes_total", &[], 49.0 * 300_000.0).await;
 }
 
 #[tokio::test]

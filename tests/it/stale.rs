@@ -50,6 +50,68 @@ async fn a_dropped_connection_a_reset_and_a_refusal_are_all_a_dead_backend() {
         drop(origin);
         must_be_old(&gateway.get("/a").await);
         must_be_old(&gateway.ask("HEAD", "/a", &[], b"").await);
+        let logged = eventually("four lines of the log", async || {
+            let log = gateway.access_log();
+            (log.len() == 4).then_some(log)
+        });
+        let logged = logged.await;
+        let reasons: Vec<_> = logged.iter().map(|line| line["cache_reason"].as_str().unwrap_or_default()).collect();
+        assert_eq!(reasons, ["uri_miss", "stale_on_error", "stale_on_error", "stale_on_error"]);
+        // Each validation has one result, a HEAD's too.
+        gateway.metric_becomes("tidegate_cache_validations_total", &[("result", "stale")], 3.0).await;
+        assert_eq!(gateway.metric("tidegate_cache_validations_total", &[]).await, 3.0);
+        // Twice the body came from the store.
+        gateway.metric_becomes("tidegate_cache_saved_bytes_total", &[], 6.0).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_304_has_made_fresh_spares_its_body() {
+    let play = script(|talk| async move {
+        let status = if talk.request.has("If-None-Match") { 304 } else { 200 };
+        let answer = reply(status).field("Cache-Control", "max-age=0").field("ETag", "\"v\"");
+        talk.answer(&if status == 200 { answer.body("four") } else { answer }).await
+    });
+    let origin = Origin::new().otherwise(play).start().await;
+    let gateway = Gateway::before(&origin).await;
+    gateway.get("/a").await;
+    assert_eq!(gateway.metric("tidegate_cache_saved_bytes_total", &[]).await, 0.0);
+    assert_eq!(gateway.get("/a").await.text(), "four");
+    assert_eq!(gateway.metric("tidegate_cache_saved_bytes_total", &[]).await, 4.0);
+    assert_eq!(gateway.metric("tidegate_cache_validations_total", &[]).await, 1.0);
+}
+
+#[tokio::test]
+async fn every_validation_has_one_result() {
+    // What the second answer is, to whom, and how the validation of the first is counted.
+    let cases = [
+        ("GET", "", reply(200).field("Cache-Control", "max-age=60").body("new!"), "replaced"),
+        ("GET", "", reply(200).field("Cache-Control", "no-store").body("new!"), "not_stored"),
+        ("GET", "", reply(304).field("ETag", "\"other\""), "mismatch"),
+        ("GET", "", reply(503).body("trouble"), "failed"),
+        ("HEAD", "", reply(503), "failed"),
+        ("HEAD", "", reply(200).field("ETag", "\"v\"").body("old"), "not_modified"),
+        ("GET", "bytes=0-1", reply(503).body("trouble"), "failed"),
+        ("GET", "bytes=0-1", reply(304).field("ETag", "\"v\""), "not_modified"),
+        ("GET", "bytes=0-1", reply(404).body("gone"), "not_stored"),
+    ];
+    for (method, range, second, result) in cases {
+        let told = format!("{method} {range} {result}");
+        let play = script(move |talk| {
+            let second = second.clone();
+            async move {
+                let first = reply(200).field("Cache-Control", "max-age=0, must-revalidate").field("ETag", "\"v\"");
+                let answer = if talk.number == 1 { first.body("old") } else { second };
+                talk.answer(&answer).await
+            }
+        });
+        let origin = Origin::new().otherwise(play).start().await;
+        let gateway = Gateway::before(&origin).await;
+        gateway.get("/a").await;
+        let fields: Vec<_> = Some(("Range", range)).into_iter().filter(|(_, range)| !range.is_empty()).collect();
+        gateway.ask(method, "/a", &fields, b"").await;
+        gateway.metric_becomes("tidegate_cache_validations_total", &[("result", result)], 1.0).await;
+        assert_eq!(gateway.metric("tidegate_cache_validations_total", &[]).await, 1.0, "{told}");
     }
 }
 

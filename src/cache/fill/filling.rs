@@ -9,14 +9,11 @@ use super::{
     leader::Duty,
     pipe::{Ballast, LAGGARD_PATIENCE, Pipe},
 };
-use crate::{
-    cache::{
-        Answer, Reason, Stored,
-        account::Charge,
-        blocks::{self, Blocks},
-        stored::Body,
-    },
-    metrics::GaugeGuard,
+use crate::cache::{
+    Answer, Reason, Stored,
+    account::Charge,
+    blocks::{self, Blocks},
+    stored::Body,
 };
 
 /// Takes the body from the backend as it comes. Dropped before `finish`, it is a failure to every reader.
@@ -33,7 +30,6 @@ pub struct Fill {
     passing: Option<Reason>,
     /// `None` once it has ended.
     duty: Option<Duty>,
-    _counted: GaugeGuard,
 }
 
 /// What became of a fill.
@@ -48,9 +44,8 @@ pub enum Finished {
 impl Fill {
     pub(super) fn new(duty: Duty, pipe: Arc<Pipe>, charge: Charge) -> Self {
         let head_cost = Stored::head_cost(pipe.answer(), &duty.key);
-        let _counted = duty.cache.metrics.fills.hold();
         let blocks = Box::new(Blocks::new(pipe.answer().length));
-        Self { pipe, charge, head_cost, length: 0, pieces: 0, blocks, passing: None, duty: Some(duty), _counted }
+        Self { pipe, charge, head_cost, length: 0, pieces: 0, blocks, passing: None, duty: Some(duty) }
     }
 
     /// Adds a piece of the body. Never waits. While the body is being kept the bytes are copied, into blocks of the store's
@@ -105,13 +100,16 @@ impl Fill {
         let Some(duty) = self.duty.take_if(|_| is_whole) else { return Finished::NotStored(Reason::Incomplete) };
         if let Some(reason) = self.passing {
             duty.cache.metrics.refused.add(reason, 1);
+            duty.cache.count_all(self.pipe.shared(self.length), self.pipe.answer(), None);
             self.pipe.complete(Ballast::Charge { _charge: self.charge.split(u64::MAX) });
             duty.settle(State::NotStorable(reason));
             return Finished::NotStored(reason);
         }
         let (stored, ballast) = self.whole(&duty);
+        let cache = duty.cache.clone();
         let settled = duty.settle_storing(&stored);
-        // In this order, so that a client that has seen the end finds the answer in the store.
+        // In this order, so that a client that has seen the end finds the answer in the store, and itself counted.
+        cache.count_all(self.pipe.shared(self.length), &stored.answer, Some(&stored));
         self.pipe.complete(ballast);
         match settled {
             Ok(()) => Finished::Stored(stored),

@@ -39,8 +39,6 @@ pub(super) struct Flight {
     pub(super) fields: Fields,
     /// Nobody waits for this one.
     solo: bool,
-    /// Something is stored that it validates.
-    pub(super) validates: bool,
     /// How many purges there had been when it began.
     pub(super) since: u64,
     /// The key was invalidated since: not to be stored, nobody joins. Written and read under the shard's lock.
@@ -68,8 +66,6 @@ pub(super) struct Start {
     pub(super) fields: Fields,
     /// When the leader's request came.
     pub(super) began: Instant,
-    /// Something is stored that it validates.
-    pub(super) validates: bool,
     /// How many purges there had been.
     pub(super) since: u64,
 }
@@ -143,11 +139,10 @@ impl Flight {
     }
 
     fn bare(start: Start, solo: bool, instead_of: Option<Arc<Self>>) -> Self {
-        let Start { fields, began, validates, since } = start;
+        let Start { fields, began, since } = start;
         Self {
             fields,
             solo,
-            validates,
             since,
             doomed: AtomicBool::new(false),
             followers: AtomicUsize::new(0),

@@ -8,13 +8,14 @@ use std::sync::{
 use super::{Claim, DONT_QUEUE, Fill, Flight, Reader, State, pipe::Pipe, remove};
 use crate::{
     cache::{
-        Answer, Cache, Exchange, Gap, Plan, Reason, Stored,
+        Answer, Cache, Exchange, Gap, Plan, Reason, Stored, Validating,
         blocks::{self, Blocks},
-        metrics::Validation,
         store::Found,
         stored::Body,
+        validation::Validation,
     },
     clock::Now,
+    metrics::GaugeGuard,
     wire::{RequestHead, ResponseHead},
 };
 
@@ -31,13 +32,22 @@ pub(super) struct Duty {
     pub(super) key: Arc<[u8]>,
     pub(super) flight: Arc<Flight>,
     settled: bool,
+    /// Where it validates what is stored.
+    validating: Option<Validating>,
+    _counted: GaugeGuard,
     /// Of a refresh: until it has ended, nobody begins another.
     _claim: Option<Claim>,
 }
 
 impl Leader {
     pub(super) fn new(cache: Arc<Cache>, key: Arc<[u8]>, flight: Arc<Flight>, _claim: Option<Claim>) -> Self {
-        Self { duty: Duty { cache, key, flight, settled: false, _claim } }
+        let _counted = cache.metrics.fills.hold();
+        Self { duty: Duty { cache, key, flight, settled: false, validating: None, _counted, _claim } }
+    }
+
+    /// The fetch asks whether what is stored still stands.
+    pub fn validates(&mut self) {
+        self.duty.validating = Some(self.duty.cache.validating());
     }
 
     /// Whether somebody waits for this fetch now.
@@ -136,7 +146,7 @@ impl Leader {
     /// `Err` (the 304 is about something else) the leader is given back, to fetch without conditions. `edit` changes the
     /// merged head, after everything was decided. Says beside the answer why it is kept no longer, if so.
     pub fn freshen(
-        self,
+        mut self,
         exchange: &Exchange<'_>,
         stored: &Arc<Stored>,
         not_modified: &ResponseHead,
@@ -145,18 +155,22 @@ impl Leader {
         let Duty { cache, key, .. } = &self.duty;
         match cache.merge(key, exchange, stored, not_modified, edit, |answer| self.duty.is_struck(answer)) {
             Ok((stored, refused)) => {
+                self.duty.validated(Validation::NotModified);
                 self.duty.settle(refused.map_or_else(|| shared(&stored), State::NotStorable));
                 Ok((stored, refused))
             }
-            Err(reason) => Err((self, reason)),
+            Err(reason) => {
+                self.duty.validated(Validation::Mismatch);
+                Err((self, reason))
+            }
         }
     }
 
     /// The backend failed and [`Cache::stale_usable`] allows it: the waiting get this stored answer as it is, unless it has
     /// been purged meanwhile, for some of them may have come after that.
-    pub fn resolve_stale(self, stored: &Arc<Stored>) {
+    pub fn resolve_stale(mut self, stored: &Arc<Stored>) {
+        self.duty.validated(Validation::Stale);
         let Duty { cache, key, flight, .. } = &self.duty;
-        cache.metrics.validations.add(Validation::Stale, 1);
         let found = cache.store.peek(key, &flight.fields);
         let is_there = matches!(found, Found::Stored(current) if Arc::ptr_eq(&current, stored));
         self.duty.settle(if is_there { State::Stale(stored.clone()) } else { State::Gone });
@@ -179,14 +193,12 @@ impl Duty {
             self.cache.metrics.variants_dropped.add(dropped as u64);
             self.cache.metrics.stored.add(1);
         }
-        if self.flight.validates {
-            self.cache.metrics.validations.add(Validation::Replaced, 1);
-        }
         drop(shard);
+        self.validated(Validation::Replaced);
         // Who joined before the invalidation came may still share the answer (RFC 9111 §4.4 speaks of stored ones).
         self.settled = true;
         self.flight.set(shared(stored));
-        put.map(drop).ok_or(Reason::Invalidated)
+        put.map(drop).ok_or(Reason::Invalidated).inspect_err(|reason| self.cache.metrics.refused.add(*reason, 1))
     }
 
     /// Whether a purge or an invalidation that came since the fetch began is about its answer.
@@ -213,6 +225,7 @@ impl Duty {
             cache.metrics.parts_stored.add(1);
             Ok(())
         });
+        self.validated(if made.is_ok() { Validation::Replaced } else { Validation::NotStored });
         self.leave(State::Gone);
         made.inspect_err(|reason| cache.metrics.refused.add(*reason, 1))
     }
@@ -223,8 +236,18 @@ impl Duty {
         self.settle(State::NotStorable(reason));
     }
 
+    /// What came of the validation, if it is one that has not ended.
+    fn validated(&mut self, result: Validation) {
+        if let Some(validating) = self.validating.take() {
+            validating.ends(result);
+        }
+    }
+
     fn leave(&mut self, state: State) {
         self.settled = true;
+        if let State::NotStorable(reason) = state {
+            self.validated(if reason == Reason::ServerError { Validation::Failed } else { Validation::NotStored });
+        }
         remove(&mut self.cache.flights.shard(&self.key), &self.key, &self.flight);
         self.flight.set(state);
     }

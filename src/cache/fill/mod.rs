@@ -28,10 +28,10 @@ pub use refresh::REFRESH_PAUSE;
 pub(crate) use refresh::RefreshGate;
 
 use super::{
-    Cache, Lookup, Moment, Policy, Reason, Stored, Wanted,
+    Cache, Lookup, Moment, Policy, Reason, Stored,
     policy::{self, Reuse, Wants},
 };
-use crate::{clock::Now, wire::RequestHead};
+use crate::{clock::Now, metrics::GaugeGuard, wire::RequestHead};
 
 /// Whose job a missing answer is.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub enum Begin {
     Leader(Leader),
     /// Somebody is on it: wait for the head.
     Follower(Follower),
-    /// Somebody has just stored it, after you had looked: send it like a hit.
+    /// Somebody has just stored it, after you had looked: send it like a hit, and count it ([`Cache::count_shared`]).
     Stored(Arc<Stored>),
     /// Somebody has just found that it is not worth queueing for, after you had looked: as [`Lookup::Marked`].
     Marked {
@@ -61,14 +61,17 @@ pub struct Follower {
     identified: bool,
     /// How many purges there had been when it joined.
     since: u64,
+    _counted: GaugeGuard,
 }
 
 /// What became of the wait.
 #[derive(Debug)]
 pub enum FollowerOutcome {
-    /// The head is there and the body arrives: send `Reader::answer()` with Age, then the pieces.
+    /// The head is there and the body arrives: send `Reader::answer()` with Age, then the pieces; count it
+    /// ([`Reader::count_shared`]).
     Streaming(Reader),
-    /// The answer is whole, or was validated, or is served stale: send it like a hit.
+    /// The answer is whole, or was validated, or is served stale: send it like a hit, and count it
+    /// ([`Cache::count_shared`]).
     Stored(Arc<Stored>),
     /// It can't be shared: fetch for yourself, without queueing.
     NotStorable(Reason),
@@ -86,12 +89,8 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
     // Under the lock: a fill that ended since the caller looked has stored its answer by now.
     let looked = cache.look(key, request, policy, now);
     let is_new = matches!(looked, Lookup::Miss(Reason::UriMiss));
-    let validates = matches!(looked, Lookup::Revalidate { .. } | Lookup::StaleWhileRevalidate { .. });
     let demanding = match looked {
-        Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => {
-            cache.count_given(&stored, request, Wants::of(&request.fields), &Wanted::Whole);
-            return Begin::Stored(stored);
-        }
+        Lookup::Hit { stored, .. } | Lookup::Part { stored, .. } => return Begin::Stored(stored),
         Lookup::Marked { until } => return Begin::Marked { until },
         Lookup::Revalidate { reason, .. } => reason == Reason::RequestNoCache,
         _ => false,
@@ -105,11 +104,12 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
         let flight = flights.iter().find(|flight| may_join(cache, key, flight, request, policy, now))?;
         Some((key, flight))
     });
-    let start = || Start { fields: request.fields.clone(), began: now.instant, validates, since };
+    let start = || Start { fields: request.fields.clone(), began: now.instant, since };
     let flight = match joined {
         Some((key, flight)) if !flight.lets_go(now.instant) => {
             let (cache, key, flight) = (cache.clone(), key.clone(), flight.join());
-            return Begin::Follower(Follower { cache, key, flight, demanding, identified, since });
+            let _counted = cache.metrics.waiting.hold();
+            return Begin::Follower(Follower { cache, key, flight, demanding, identified, since, _counted });
         }
         Some((_, slow)) => {
             cache.metrics.gave_up.add(1);
@@ -138,7 +138,7 @@ pub(super) fn begin_refresh(
         return None;
     }
     let since = cache.purges.count();
-    let start = Start { fields: request.fields.clone(), began: now.instant, validates: true, since };
+    let start = Start { fields: request.fields.clone(), began: now.instant, since };
     let flight = Flight::new(start, false);
     let key = add(&mut shard, key, &flight);
     drop(shard);
@@ -166,7 +166,7 @@ pub(super) fn begin_answered(cache: &Arc<Cache>, key: &[u8], request: &RequestHe
 }
 
 fn alone(request: &RequestHead, now: Now, since: u64) -> Arc<Flight> {
-    Flight::new(Start { fields: request.fields.clone(), began: now.instant, validates: false, since }, true)
+    Flight::new(Start { fields: request.fields.clone(), began: now.instant, since }, true)
 }
 
 /// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].
@@ -243,7 +243,7 @@ impl Follower {
         self.cache.metrics.gave_up.add(1);
         let slow = self.flight.flight();
         let since = self.cache.purges.count();
-        let start = Start { fields: request.fields.clone(), began: now, validates: slow.validates, since };
+        let start = Start { fields: request.fields.clone(), began: now, since };
         let flight = Flight::instead_of(slow, start);
         let mut shard = self.cache.flights.shard(&self.key);
         if self.flight.is_now_hopeless(now) {

@@ -17,7 +17,6 @@ use crate::{
         stored::Body,
     },
     clock::Now,
-    metrics::GaugeGuard,
 };
 
 /// Gathers the bytes of a part. Dropped, it stores what it has.
@@ -38,7 +37,6 @@ pub struct PartFill {
     charge: Charge,
     /// `None` once it is settled.
     duty: Option<Duty>,
-    _counted: GaugeGuard,
 }
 
 impl Leader {
@@ -55,7 +53,6 @@ impl Leader {
             duty.decline(Reason::NoRoom);
             return Err(Reason::NoRoom);
         };
-        let _counted = duty.cache.metrics.fills.hold();
         Ok(PartFill {
             answer: Arc::new(answer),
             answered,
@@ -69,7 +66,6 @@ impl Leader {
             head_cost,
             charge,
             duty: Some(duty),
-            _counted,
         })
     }
 

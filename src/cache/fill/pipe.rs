@@ -11,7 +11,13 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    cache::{Answer, account::Charge, parts::is_near, stored::Body},
+    cache::{
+        Answer,
+        account::Charge,
+        given::{Given, Shared},
+        parts::is_near,
+        stored::Body,
+    },
     wire::RequestHead,
 };
 
@@ -46,6 +52,8 @@ struct Flow {
     end: End,
     /// Whether every piece stays, so that readers may join.
     keeping: bool,
+    /// What those take who share it with its first reader.
+    shared: Shared,
     /// Holds the memory's charge for as long as somebody reads.
     ballast: Option<Ballast>,
 }
@@ -95,6 +103,7 @@ impl Pipe {
             seats: Vec::new(),
             end: End::Open,
             keeping: true,
+            shared: Shared::default(),
             ballast: None,
         };
         Arc::new(Self { answer, flow: Mutex::new(flow), grown: Notify::new(), drained: Notify::new() })
@@ -153,6 +162,11 @@ impl Pipe {
     /// The pieces so far; all of them, while they are being kept.
     pub(super) fn chunks(&self) -> Vec<Bytes> {
         self.flow.lock().chunks.iter().cloned().collect()
+    }
+
+    /// What has been shared, as the body turns out to be of this length.
+    pub(super) fn shared(&self, length: u64) -> Given {
+        self.flow.lock().shared.of_length(length)
     }
 
     /// The body is whole.
@@ -271,6 +285,11 @@ impl Reader {
     /// The head that goes with this body.
     pub fn answer(&self) -> &Arc<Answer> {
         &self.pipe.answer
+    }
+
+    /// Counts that this request shares the body of a fetch that another began, or what it wants of it.
+    pub fn count_shared(&self, request: &RequestHead) {
+        self.pipe.flow.lock().shared.add(request, self.answer());
     }
 
     /// Whether the one range that this request wants begins within what has come, or little behind it: then waiting for it

@@ -4,6 +4,7 @@ mod bodies;
 mod interleavings;
 mod marks;
 mod refreshes;
+mod shared;
 mod simulation;
 
 use std::{
@@ -210,6 +211,7 @@ async fn an_invalidation_reaches_fetches_under_way() {
     cache.invalidate(KEY, None);
     let after = lead(&cache, &plain);
     assert!(matches!(fill.finish(), Finished::NotStored(Reason::Invalidated)));
+    assert_eq!(cache.metrics.refused.value(Reason::Invalidated), 1);
     assert!(!is_hit(&cache, &plain));
     assert_eq!(read_all(own).await.unwrap(), b"old");
     assert!(matches!(before.head(&plain).await, FollowerOutcome::Stored(_)));

@@ -22,8 +22,8 @@ use super::{
     Answer, Body, Stored,
     account::Charge,
     blocks,
+    given::Given,
     policy::content_range::{Place, is_same},
-    stored::Given,
 };
 
 /// Which bytes a stored answer has that is not held whole.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::{
     cache::{
         Answer, Parts, Stored,
+        given::Given,
         parts::Runs,
         policy::{
             LifetimeSource,
@@ -17,7 +18,6 @@ use crate::{
             tags::Words,
             vary::{Vary, VaryPart},
         },
-        stored::Given,
     },
     clock::Now,
     wire::{Fields, ResponseHead},

@@ -36,6 +36,23 @@ fn members_read_as_rfc_9211_has_them() {
 }
 
 #[test]
+fn the_log_has_the_word_of_the_detail() {
+    assert_eq!(CacheStatus::Hit { ttl: 59 }.reason(), "");
+    assert_eq!(forwarded(Reason::UriMiss).reason(), "uri_miss");
+    let details = Reason::ALL.iter().map(|detail| CacheStatus::Forwarded {
+        reason: Reason::Stale,
+        status: None,
+        stored: false,
+        collapsed: false,
+        detail: Some(*detail),
+    });
+    let stale = CacheStatus::StaleHit { ttl: -9, status: None, reason: Reason::Stale };
+    for status in details.chain([stale, CacheStatus::Refreshing { ttl: 0 }, forwarded(Reason::Off)]) {
+        assert_eq!(written(status).split_once("detail=").unwrap().1, status.reason());
+    }
+}
+
+#[test]
 fn a_lifetime_beyond_what_structured_fields_hold_is_cut_to_it() {
     // RFC 8941 §3.3.1
     assert_eq!(written(CacheStatus::Hit { ttl: i64::MAX }), "tidegate; hit; ttl=999999999999999");

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use super::{
     Gateway, Visit,
-    answer::collapsed,
     client::Client,
     facts::CacheWord,
     failure::Fault,
@@ -41,8 +40,7 @@ impl Gateway {
         if !matches!(ask, RangeAsk::Validate(_))
             && let Some(reader) = self.cache.join_range(&key, visit.request, policy, visit.facts.now)
         {
-            visit.facts.cache = CacheWord::Collapsed;
-            return self.read_part(client, visit, reader, collapsed(reason)).await;
+            return self.share(client, visit, reader, reason).await;
         }
         let why = Why { reason, detail: None };
         // What has parts already, or is known not to be kept, is not fetched whole for a range.
@@ -67,13 +65,17 @@ impl Gateway {
         why: Why,
     ) -> Result<Led, Fault> {
         visit.facts.cache = CacheWord::Pass;
-        let leader = self.cache.begin_unasked(key, visit.request, visit.facts.now);
+        let mut leader = self.cache.begin_unasked(key, visit.request, visit.facts.now);
+        if let RangeAsk::Validate(_) = ask {
+            leader.validates();
+        }
         let outgoing = self.range_request(visit, client, ask);
         let requested = Now::read();
         let opened = self.open(client, visit, outgoing, Sending::Repeatable, requested).await;
         if let RangeAsk::Validate(stored) = ask
             && self.may_stand_in(visit.request, visit.route, stored, &opened)
         {
+            leader.resolve_stale(stored);
             self.answer_stale(client, visit, stored, &Trouble::of(opened), why.reason).await?;
             return Ok(Led::Answered);
         }
@@ -100,8 +102,10 @@ impl Gateway {
             }
             // What else there is may be about the Range: it says nothing about the whole.
             _ => {
-                leader.decline(Reason::Range);
-                let status = why.forwarded(false, Some(Reason::Range));
+                let is_validation_error = matches!(ask, RangeAsk::Validate(_)) && head.status >= 500;
+                let detail = if is_validation_error { Reason::ServerError } else { Reason::Range };
+                leader.decline(detail);
+                let status = why.forwarded(false, Some(detail));
                 self.stream(client, visit, transfer, head, Some(status), Vec::new()).await?;
                 Ok(Led::Answered)
             }

@@ -7,10 +7,8 @@ use crate::{
     clock::Now,
     gateway::{
         Gateway, Visit,
-        answer::collapsed,
         ask::FILLS_TRIED,
-        client::{Client, flush, unless_gone},
-        facts::CacheWord,
+        client::{Client, unless_gone},
         failure::Fault,
         fetch::Settled,
         settled::{Led, Why},
@@ -34,8 +32,7 @@ impl Gateway {
                 Begin::Stored(stored) => return self.found(client, visit, &stored, why.reason).await,
                 Begin::Follower(follower) => match unless_gone(client, follower.head(visit.request)).await? {
                     FollowerOutcome::Streaming(reader) if reader.is_near(visit.request) => {
-                        visit.facts.cache = CacheWord::Collapsed;
-                        self.read_part(client, visit, reader, collapsed(why.reason)).await?;
+                        self.share(client, visit, reader, why.reason).await?;
                         return Ok(Led::Answered);
                     }
                     FollowerOutcome::Stored(stored) => return self.found(client, visit, &stored, why.reason).await,
@@ -61,9 +58,7 @@ impl Gateway {
         if !stored.can_answer(visit.request) {
             return Ok(Led::Again);
         }
-        visit.facts.cache = CacheWord::Collapsed;
-        self.answer_range(client, visit, stored, stored.answer.age(Now::read()), collapsed(reason));
-        flush(client).await?;
+        self.collapsed(client, visit, stored, reason).await?;
         Ok(Led::Answered)
     }
 
