@@ -61,13 +61,14 @@ impl Tunnel {
         }
     }
 
-    /// A client whose backend has vanished without a Close frame is told so (1014), and has the time to answer. One whose own
-    /// bytes were no frames has failed the connection itself, and a backend may leave without a word (RFC 6455 §7.1.7).
+    /// A client whose backend has vanished without a Close frame is told so (1014), and has the time to answer. A stream that
+    /// ends between two messages is no loss: the client's may go on. One whose own bytes were no frames has failed the
+    /// connection itself, and a backend may leave without a word (RFC 6455 §7.1.7).
     fn tell_of_lost_backend(&mut self) {
         let Some(reason @ (CloseReason::BackendGone | CloseReason::BackendError)) = self.reason else { return };
         let farewell = self.terms.farewell(reason);
         let is_to_blame = self.up.not_frames().is_some();
-        if self.closing.is_none() && !is_to_blame && self.up.is_deaf() && self.down.tell_of_loss(&farewell) {
+        if self.closing.is_none() && !is_to_blame && self.down.tell_of_loss(&farewell) {
             let cut_at = self.cut_at();
             let until = earlier(after(Instant::now(), self.terms.close), cut_at);
             self.closing = Some(Box::new(Closing { until, cut_at, waits_for_frame: false, farewell }));

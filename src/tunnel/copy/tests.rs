@@ -111,6 +111,16 @@ async fn read_to_end(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Vec<u8
     bytes
 }
 
+/// A Close frame: its code and its reason.
+async fn read_close(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> (u16, String) {
+    let head = read_exactly(stream, 2).await;
+    assert_eq!(head[0], 0x88, "{head:02x?}");
+    let key = if head[1] & 0x80 != 0 { read_exactly(stream, 4).await } else { vec![0; 4] };
+    let payload = read_exactly(stream, usize::from(head[1] & 0x7f)).await;
+    let plain: Vec<u8> = payload.iter().zip(key.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    (u16::from_be_bytes([plain[0], plain[1]]), String::from_utf8(plain[2..].into()).unwrap())
+}
+
 /// A data frame of `payload`, masked with zeros when a client sends it.
 fn data_frame(payload: &[u8], masked: bool) -> Vec<u8> {
     let mask = if masked { 0x80 } else { 0 };

@@ -37,6 +37,27 @@ async fn after_the_backends_end_the_client_may_go_on() {
 }
 
 #[tokio::test]
+async fn a_backend_that_ends_within_a_message_is_lost_and_its_client_told_where_that_can_be() {
+    // The system ends the streams of a process that was killed.
+    let begun = [0x01, 2, b'a', b'b'];
+    let mut story = tcp_story().await;
+    story.backend.write_all(&begun).await.unwrap();
+    drop(story.backend);
+    assert_eq!(read_exactly(&mut story.client, 4).await, begun);
+    assert_eq!(read_close(&mut story.client).await, (1014, "backend-gone".to_owned()));
+    story.client.write_all(&close_frame(1014, Some([0; 4]))).await.unwrap();
+    assert_eq!(read_to_end(&mut story.client).await, b"");
+    assert_eq!(story.tunnel.await.unwrap().reason, CloseReason::BackendGone);
+    // Within a frame nothing can be said.
+    let mut story = tcp_story().await;
+    story.backend.write_all(&begun[..3]).await.unwrap();
+    drop(story.backend);
+    assert_eq!(read_to_end(&mut story.client).await, begun[..3]);
+    drop(story.client);
+    assert_eq!(story.tunnel.await.unwrap().reason, CloseReason::BackendGone);
+}
+
+#[tokio::test]
 async fn a_clients_reset_ends_the_backends_stream() {
     let mut story = tcp_story().await;
     story.client.write_all(b"before").await.unwrap();

@@ -4,15 +4,6 @@ use super::*;
 use crate::tunnel::{Order, Pings, wire::ping_frame};
 
 /// The next Close frame without mask: its code and text.
-async fn read_close(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> (u16, String) {
-    let head = read_exactly(stream, 2).await;
-    assert_eq!(head[0], 0x88, "{head:02x?}");
-    let key = if head[1] & 0x80 != 0 { read_exactly(stream, 4).await } else { vec![0; 4] };
-    let payload = read_exactly(stream, usize::from(head[1] & 0x7f)).await;
-    let plain: Vec<u8> = payload.iter().zip(key.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-    (u16::from_be_bytes([plain[0], plain[1]]), String::from_utf8(plain[2..].into()).unwrap())
-}
-
 /// Both sides are told the same, answer, and the tunnel is over at once.
 async fn ends_well(mut story: Story<DuplexStream, DuplexStream>, reason: CloseReason, code: u16) {
     let told = (code, reason.label().to_owned());
