@@ -40,6 +40,21 @@ async fn a_successor_answers_from_what_was_stored_with_the_age_counted_on() {
 }
 
 #[tokio::test]
+async fn what_says_nothing_of_answers_may_change() {
+    let (origin, directory) = (origin().await, tempfile::tempdir().unwrap());
+    let config = |terms: &str| {
+        let file = directory.path().join("hot");
+        format!("[cache]\nsnapshot = {file:?}\n[[routes]]\nname = \"all\"\nwebsocket = {{ {terms} }}\n")
+    };
+    let first = Gateway::before_with(&origin, &config("idle_timeout = \"1h\"")).await;
+    first.get_with("/page", &[HOST]).await;
+    first.signal(Signal::Term);
+    first.exited().await;
+    let second = Gateway::before_with(&origin, &config("idle_timeout = \"2h\"")).await;
+    assert!(second.get_with("/page", &[HOST]).await.is_hit(), "{}", second.printed());
+}
+
+#[tokio::test]
 async fn another_configuration_begins_empty_and_says_so() {
     let (origin, directory) = (origin().await, tempfile::tempdir().unwrap());
     let config = format!("[cache]\nsnapshot = {:?}\n", directory.path().join("hot"));
