@@ -79,7 +79,8 @@ impl Fault {
     /// moment.
     fn retry_after(&self) -> Option<u64> {
         let least = match self {
-            Self::Draining | Self::Ended(CloseReason::Drain) => Duration::ZERO,
+            Self::Draining => Duration::ZERO,
+            Self::Ended(CloseReason::Drain | CloseReason::RouteChanged | CloseReason::ShutdownCut) => Duration::ZERO,
             Self::Backend(Failure::TakenOut | Failure::Local(_)) => Duration::ZERO,
             Self::NoPermit(refused) => refused.after,
             _ => return None,
@@ -234,4 +235,18 @@ fn page(own: &OwnAnswer<'_>, json: bool, request_id: &str) -> String {
          content=\"width=device-width\"><title>{status} {reason}</title></head>\n<body><h1>{status} {reason}</h1>\n\
          <p>{message}</p>\n<p><small>Request {request_id}</small></p></body></html>\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_turned_away_for_no_fault_of_its_own_is_told_when_to_come_back() {
+        for reason in [CloseReason::Drain, CloseReason::RouteChanged, CloseReason::ShutdownCut] {
+            let fault = Fault::Ended(reason);
+            assert_eq!((fault.status(), fault.retry_after().is_some()), (503, true), "{reason:?}");
+        }
+        assert_eq!(Fault::Ended(CloseReason::Kicked).retry_after(), None);
+    }
 }
