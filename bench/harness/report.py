@@ -115,8 +115,8 @@ def header(results):
 
 {results["date"]}, {machine["processor"]}, {machine["processors"]} processors, {machine["memory_gib"]} GiB,
 Linux {machine["kernel"]} ({machine["congestion_control"]}), load average {machine["load_average"]:.2f} before;
-{results["seconds"]} seconds by `{results["command"]}`, of which each pair has {results["rounds"]}. {versions}; ours is
-commit {results["commit"]}.
+{results["seconds"]} seconds by `{results["command"]}`, {results["rounds"]} pairs of each scenario. {versions};
+ours is commit {results["commit"]}.
 
 The key figure is **work per CPU second of the gateway** (all its processes), one worker on one processor, as a ratio ours /
 peer of loads that followed each other, the median of the pairs with the least and the greatest. Above 1 is more work for the
