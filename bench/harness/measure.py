@@ -11,8 +11,17 @@ from .scenarios import (DRAIN, KIND_OF_ALL, KINDS, LIST, SCENARIOS, STAMPEDE, ZI
                         ZIPF_CAPACITY_MIB)
 
 LOAD_TIMEOUT = 120
+WARM = 0.3  # seconds of a load that does not count
 LIST_ROUNDS = 3  # the middle one is told
 DRAIN_LONGEST = 45
+
+
+def in_turn(things, rounds):
+    """Each of them once a round, which begins with another one each time, and whether it counts: the first round warms up."""
+    for turn in range(-1, rounds):
+        first = max(turn, 0) % max(len(things), 1)
+        for thing in things[first:] + things[:first]:
+            yield thing, turn >= 0
 
 
 def growth(told):
@@ -72,20 +81,18 @@ class Bench:
     def scenario(self, scenario, contestants, rounds, seconds):
         """Samples of each gateway, one a round; of one that fails, none."""
         samples = {gateway.name: [] for gateway in contestants}
-        # The first round warms everything up.
-        for turn in range(-1, rounds):
-            able = [gateway for gateway in contestants if gateway.name in samples]
-            first = max(turn, 0) % max(len(able), 1)
-            for gateway in able[first:] + able[:first]:
-                try:
-                    sample = self.sample(gateway, scenario, seconds if turn >= 0 else 0.3)
-                except Failure as failure:
-                    self.tell(f"  {scenario.name}: left out: {failure}")
-                    del samples[gateway.name]
-                    continue
-                if turn >= 0:
-                    samples[gateway.name].append(sample)
-                    self.complain(scenario, gateway, sample)
+        for gateway, counts in in_turn(contestants, rounds):
+            if gateway.name not in samples:
+                continue
+            try:
+                sample = self.sample(gateway, scenario, seconds if counts else WARM)
+            except Failure as failure:
+                self.tell(f"  {scenario.name}: left out: {failure}")
+                del samples[gateway.name]
+                continue
+            if counts:
+                samples[gateway.name].append(sample)
+                self.complain(scenario, gateway, sample)
         return samples
 
     def sample(self, gateway, scenario, seconds):
@@ -106,12 +113,10 @@ class Bench:
         ours = [gateway for gateway in self.contestants if gateway.name == "ours"]
         samples = {name: [] for name in names}
         with self.running(ours) as alive, self.forgiven("kinds", *ours):
-            for turn in range(-1, self.options.rounds if alive else -1):
-                first = max(turn, 0) % len(names)
-                for name in names[first:] + names[:first]:
-                    sample = self.sample(alive[0], wanted[name], self.options.seconds if turn >= 0 else 0.3)
-                    if turn >= 0:
-                        samples[name].append(sample)
+            for name, counts in in_turn(names if alive else [], self.options.rounds):
+                sample = self.sample(alive[0], wanted[name], self.options.seconds if counts else WARM)
+                if counts:
+                    samples[name].append(sample)
         return samples
 
     def complain(self, scenario, gateway, sample):

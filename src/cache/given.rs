@@ -36,16 +36,19 @@ impl Cache {
 
     /// Counts that a request is given an answer that another's fetch has brought into the store.
     pub fn count_shared(&self, stored: &Stored, request: &RequestHead) {
-        let wants = Wants::of(&request.fields);
-        self.count_given(stored, request, wants, &wanted(request, wants, &stored.answer));
+        self.count_spared(stored, request, stored.answer.took);
     }
 
     /// Counts that a request is given a stored answer although a backend was asked for it, and has validated it or failed:
     /// that has spared the body, and no time.
     pub fn count_kept(&self, stored: &Stored, request: &RequestHead) {
+        self.count_spared(stored, request, Duration::ZERO);
+    }
+
+    fn count_spared(&self, stored: &Stored, request: &RequestHead, took: Duration) {
         let bytes = less_than_whole(request, &stored.answer).unwrap_or(stored.body.length());
         stored.count_hit(bytes);
-        self.metrics.saved.count(bytes, Duration::ZERO);
+        self.metrics.saved.count(bytes, took);
     }
 
     /// Counts what those were given who shared a body that has come to its end; before they learn of that.

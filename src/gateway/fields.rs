@@ -40,7 +40,7 @@ const ADDED_BYTES: usize = 256;
 impl Gateway {
     /// Looks whether the peer is a trusted proxy, and who the client is then; also takes the scheme over from it.
     pub(super) fn way(&self, request: &mut RequestHead, info: &ClientInfo) -> Way {
-        request.scheme = if info.tls { Scheme::Https } else { Scheme::Http };
+        request.scheme = scheme_of(info);
         let peer = info.ip();
         let trusted = self.is_trusted(info, peer);
         if !trusted {
@@ -376,6 +376,11 @@ fn is_replaced(name: &[u8], trusted: bool) -> bool {
         9 => is_same_word(b"forwarded", name) || is_same_word(b"x-real-ip", name),
         _ => name.len() > 12 && is_same_word(b"x-forwarded-", &name[..12]),
     }
+}
+
+/// How a client's connection came in.
+pub(super) fn scheme_of(info: &ClientInfo) -> Scheme {
+    if info.tls { Scheme::Https } else { Scheme::Http }
 }
 
 /// Fields that make some backends answer another question than the one in the key (cache poisoning).

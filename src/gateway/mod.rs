@@ -252,9 +252,9 @@ impl Gateway {
         let mut drain = self.usual_drain(CloseReason::Drain);
         let mut fallen = self.fallen.lock();
         drain.pace.queue_behind(&fallen);
-        *fallen = drain.pace.clone();
-        fallen.skip(count);
-        drain
+        let turns = drain.reserve(count);
+        *fallen = drain.pace;
+        turns
     }
 
     /// Whether the tunnels of that route go when their server is down.

@@ -84,33 +84,26 @@ fn once(
     }
 }
 
-impl Bare for TcpStream {
-    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_read_ready(cx)
-    }
+macro_rules! bare {
+    ($($socket:ty)*) => {$(
+        impl Bare for $socket {
+            fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.poll_read_ready(cx)
+            }
 
-    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_write_ready(cx)
-    }
+            fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.poll_write_ready(cx)
+            }
 
-    fn try_io(&self, interest: Interest, call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        self.try_io(interest, call)
-    }
+            fn try_io(&self, interest: Interest, call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+                self.try_io(interest, call)
+            }
+        }
+    )*};
 }
 
-impl Bare for UnixStream {
-    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_read_ready(cx)
-    }
-
-    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_write_ready(cx)
-    }
-
-    fn try_io(&self, interest: Interest, call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        self.try_io(interest, call)
-    }
-}
+// tokio gives both the same, and no trait that says so.
+bare!(TcpStream UnixStream);
 
 /// A peer that is gone is an error of the call, and no signal, where the call can say so; Rust's runtime sees to the rest.
 #[cfg(not(any(target_vendor = "apple", target_os = "redox")))]

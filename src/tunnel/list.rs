@@ -60,6 +60,13 @@ pub enum Part {
 }
 
 impl Drain {
+    /// The next turns, so many of them, which nobody else is given.
+    pub fn reserve(&mut self, count: usize) -> Self {
+        let turns = self.clone();
+        self.pace.skip(count);
+        turns
+    }
+
     /// For the next one.
     pub(super) fn order(&mut self, source: Source) -> Order {
         let at = self.pace.next(fastrand::f64()).into();

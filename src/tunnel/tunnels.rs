@@ -3,7 +3,7 @@
 //! The list is touched when a tunnel opens and when it ends. Reading it takes a page at a time, so that a reader of fifty
 //! thousand tunnels holds the lock for as long as it takes to copy a few hundred handles.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -140,34 +140,48 @@ impl Tunnels {
     /// Asks those that come to no end by themselves to go, at the pace that `drain` names for so many, the longest silent
     /// first. Says how many.
     pub fn drain(&self, which: impl Fn(&Live) -> bool, drain: impl FnOnce(usize) -> Drain) -> usize {
-        let silent = self.silent(which);
-        let count = silent.len();
-        ask_to_go(None, silent, &mut drain(count));
-        count
+        self.ask_to_go(None, which, |count| Some(drain(count)))
     }
 
-    /// Those that come to no end by themselves, each with its silence.
-    fn silent(&self, which: impl Fn(&Live) -> bool) -> Vec<(Duration, Arc<Live>)> {
+    /// The same on the account of a part, or for good; nobody is asked where there are no turns any more.
+    fn ask_to_go(
+        &self,
+        part: Option<&Part>,
+        which: impl Fn(&Live) -> bool,
+        turns: impl FnOnce(usize) -> Option<Drain>,
+    ) -> usize {
         let now = Instant::now();
         let endless = self.all().filter(|live| live.is_endless() && which(live));
-        endless.map(|live| (now.saturating_duration_since(live.last_activity()), live)).collect()
+        let silent: Vec<_> = endless.map(|live| (now.saturating_duration_since(live.last_activity()), live)).collect();
+        let count = silent.len();
+        let Some(Drain { reason, mut pace, cut_at }) = turns(count) else { return 0 };
+        let source = part.map_or(Source::Lasting, Part::source);
+        for (at, live) in pace.plan(silent, fastrand::f64) {
+            let order = Order { source, reason, farewell: None, at: at.into(), cut_at: Some(cut_at) };
+            match part {
+                Some(Part::Server(server)) => live.end_at(server, order),
+                _ => live.end(order),
+            }
+        }
+        count
     }
 
     /// Asks those of a part to go, to which nothing new comes until it is taken back. Says how many there are now.
-    pub fn drain_part(&self, part: &Part, mut drain: Drain) -> usize {
+    pub fn drain_part(&self, part: &Part, drain: Drain) -> usize {
         {
             let mut list = self.shared.list.lock();
             list.drained.retain(|(other, _)| other != part);
-            list.drained.push((part.clone(), drain.clone()));
+            list.drained.push((part.clone(), drain));
         }
-        let silent = self.silent(|live| part.has(live));
-        let count = silent.len();
-        ask_to_go(Some(part), silent, &mut drain);
-        let mut list = self.shared.list.lock();
-        if let Some((_, later)) = list.drained.iter_mut().find(|(other, _)| other == part) {
-            *later = drain;
-        }
-        count
+        self.ask_to_go(
+            Some(part),
+            |live| part.has(live),
+            |count| {
+                let mut list = self.shared.list.lock();
+                let (_, drain) = list.drained.iter_mut().find(|(other, _)| other == part)?;
+                Some(drain.reserve(count))
+            },
+        )
     }
 
     /// Takes a part back: new tunnels come to it again, and those stay whose turn to go has not come, unless something else
@@ -191,41 +205,28 @@ impl Tunnels {
     }
 
     /// Asks all to go that come to no end by themselves, and those that come later as well. Says how many there are.
-    pub fn drain_all(&self, mut drain: Drain) -> usize {
+    pub fn drain_all(&self, drain: Drain) -> usize {
         {
             let mut list = self.shared.list.lock();
             if !matches!(list.ending, Ending::No) {
                 return 0;
             }
-            list.ending = Ending::Drain(drain.clone());
+            list.ending = Ending::Drain(drain);
         }
-        let silent = self.silent(|_| true);
-        let count = silent.len();
-        ask_to_go(None, silent, &mut drain);
-        let mut list = self.shared.list.lock();
-        if let Ending::Drain(later) = &mut list.ending {
-            *later = drain;
-        }
-        count
+        self.ask_to_go(
+            None,
+            |_| true,
+            |count| match &mut self.shared.list.lock().ending {
+                Ending::Drain(drain) => Some(drain.reserve(count)),
+                Ending::No | Ending::Cut => None,
+            },
+        )
     }
 
     /// Ends all tunnels at once, and those that open later as well.
     pub fn cut_all(&self) {
         self.shared.list.lock().ending = Ending::Cut;
         self.all().for_each(|live| live.cut());
-    }
-}
-
-/// Asks each to go when it is its turn, on the account of a part or for good.
-fn ask_to_go(part: Option<&Part>, silent: Vec<(Duration, Arc<Live>)>, drain: &mut Drain) {
-    let source = part.map_or(Source::Lasting, Part::source);
-    let (reason, cut_at) = (drain.reason, Some(drain.cut_at));
-    for (at, live) in drain.pace.plan(silent, fastrand::f64) {
-        let order = Order { source, reason, farewell: None, at: at.into(), cut_at };
-        match part {
-            Some(Part::Server(server)) => live.end_at(server, order),
-            _ => live.end(order),
-        }
     }
 }
 

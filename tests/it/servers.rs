@@ -275,15 +275,7 @@ async fn tunnels_of_a_server_that_is_down_go_where_their_route_says_so() {
 #[tokio::test]
 async fn a_tunnel_that_opens_at_a_server_gone_down_since_goes_like_the_others() {
     let (release, released) = watch::channel(false);
-    let slow = script(move |mut talk| {
-        let mut released = released.clone();
-        async move {
-            released.wait_for(|go| *go).await.unwrap();
-            let switching = talk.switching(&[]);
-            talk.send(switching).await;
-            echo_frames(talk).await
-        }
-    });
+    let slow = held_websocket(&released, echo_frames);
     let origin = Origin::new().on("/goes", slow.clone()).on("/stays", slow).start_unix().await;
     let text = format!(
         "upstream = \"{}\"\n[[routes]]\nmatch = {{ path = \"/goes\" }}\nwebsocket = {{ on_backend_down = \"drain\" }}\n",

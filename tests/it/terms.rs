@@ -174,22 +174,15 @@ async fn an_undo_leaves_the_turns_of_those_whose_server_is_down() {
 #[tokio::test]
 async fn a_tunnel_counts_from_its_opening_and_its_round_trips_are_told() {
     let (release, released) = watch::channel(false);
-    let slow = script(move |mut talk| {
-        let mut released = released.clone();
-        async move {
-            released.wait_for(|go| *go).await.unwrap();
-            let switching = talk.switching(&[]);
-            talk.send(switching).await;
-            loop {
-                let Some(frame) = talk.frame().await else { break };
-                let answer = Frame { opcode: if frame.opcode == 9 { 10 } else { frame.opcode }, ..frame };
-                talk.send(answer.plain()).await;
-                if answer.opcode == 8 {
-                    break;
-                }
+    let slow = held_websocket(&released, |mut talk| async move {
+        while let Some(frame) = talk.frame().await {
+            let answer = Frame { opcode: if frame.opcode == 9 { 10 } else { frame.opcode }, ..frame };
+            talk.send(answer.plain()).await;
+            if answer.opcode == 8 {
+                break;
             }
-            Next::Close
         }
+        Next::Close
     });
     let origin = Origin::new().on("/ws", slow).start().await;
     let terms = "[[routes]]\nmatch = { path = \"/ws\" }\nwebsocket = { ping_interval = \"100ms\" }\n";

@@ -22,12 +22,13 @@ use super::{
     Gateway,
     client::Client,
     failure,
+    fields::scheme_of,
     journey::{Answered, Begun, Onward},
     upgrade::{self, Agreed, OpenTunnel},
 };
 use crate::{
     net::{ClientInfo, Stream},
-    wire::{RequestHead, Scheme},
+    wire::RequestHead,
 };
 
 /// Serves requests until the connection ends, or until it has become the tunnel that this gives back.
@@ -156,7 +157,7 @@ fn follow<'a>(
 
 /// Answers what was no request, if there was anything, and closes.
 async fn take_leave(gateway: &Arc<Gateway>, client: &mut Http1Client, last: Last) {
-    let scheme = if client.info().tls { Scheme::Https } else { Scheme::Http };
+    let scheme = scheme_of(client.info());
     match last {
         Last::Ended => return,
         Last::Refused(mut request, refusal) => {

@@ -3,6 +3,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     task::{Wake, Waker},
+    time::Duration,
 };
 
 use super::*;

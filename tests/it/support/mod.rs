@@ -30,7 +30,9 @@ pub use pki::{Authority, Certificate};
 pub use reply::{Reply, Responder, by, reply, script};
 pub use socket::Socket;
 pub use time::{eventually, within};
-pub use websocket::{Frame, KEY, accept_value, echo_frames, handshake, websocket_echo, websocket_flood};
+pub use websocket::{
+    Frame, KEY, accept_value, echo_frames, handshake, held_websocket, websocket_echo, websocket_flood,
+};
 
 /// `length` bytes of an endless text that repeats only after 65,521 bytes, a prime, so that a lost, doubled or moved
 /// piece shows.

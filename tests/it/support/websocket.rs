@@ -1,10 +1,10 @@
 //! WebSocket by hand: handshakes and single frames (RFC 6455).
 
-use std::{panic::Location, time::Duration};
+use std::{panic::Location, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha1::{Digest, Sha1};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{Answer, Connection, Next, Talk, pattern, reply::Responder, script};
 
@@ -193,6 +193,26 @@ pub fn websocket_echo() -> Responder {
         let switching = talk.switching(&[]);
         talk.send(switching).await;
         echo_frames(talk).await
+    })
+}
+
+/// Accepts once that is let, and leaves the rest to `then`.
+pub fn held_websocket<F>(
+    released: &watch::Receiver<bool>,
+    then: impl Fn(Talk) -> F + Send + Sync + 'static,
+) -> Responder
+where
+    F: Future<Output = Next> + Send + 'static,
+{
+    let (released, then) = (released.clone(), Arc::new(then));
+    script(move |mut talk| {
+        let (mut released, then) = (released.clone(), then.clone());
+        async move {
+            released.wait_for(|go| *go).await.unwrap();
+            let switching = talk.switching(&[]);
+            talk.send(switching).await;
+            then(talk).await
+        }
     })
 }
 
