@@ -12,7 +12,7 @@ from .scenarios import (DRAIN, KIND_OF_ALL, KINDS, LIST, SCENARIOS, STAMPEDE, ZI
 
 LOAD_TIMEOUT = 120
 WARM = 0.3  # seconds of a load that does not count
-LIST_ROUNDS = 3  # the middle one is told
+LIST_ROUNDS = 5  # the middle one is told
 DRAIN_LONGEST = 45
 
 

@@ -1,12 +1,14 @@
 //! What an endpoint says, and how that is written (RFC 9112 §4, RFC 9110 §6.6.1).
 
 use std::{
+    borrow::Cow,
     io::Write,
-    thread,
+    iter, thread,
     time::{Duration, UNIX_EPOCH},
 };
 
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// A whole answer.
@@ -37,8 +39,11 @@ impl Answer {
     }
 
     /// An object for programs.
-    pub(super) fn json(status: StatusCode, object: &Value) -> Self {
-        Self { content_type: JSON, ..Self::text(status, format!("{object}\n")) }
+    pub(super) fn json(status: StatusCode, object: &impl Serialize) -> Self {
+        let mut body = Vec::new();
+        write_json(&mut body, object);
+        body.push(b'\n');
+        Self { status, content_type: JSON, body, allow: None }
     }
 
     /// An object for programs with many rows under `key`, and `rest` beside them. Rows are made and written one by one, and
@@ -46,16 +51,17 @@ impl Answer {
     pub(super) fn rows(
         status: StatusCode,
         key: &str,
-        rows: impl Iterator<Item = Value>,
+        rows: impl Iterator<Item: Serialize>,
         rest: Map<String, Value>,
     ) -> Self {
-        let mut text = format!("{{{}:[", Value::from(key)).into_bytes();
+        let mut text = Vec::with_capacity(rows.size_hint().0 * ROW_BYTES_USUAL);
+        // Invariant: a Vec takes every write.
+        let _ = write!(text, "{{{}:[", Value::from(key));
         for (index, row) in rows.enumerate() {
             if index > 0 {
                 text.push(b',');
             }
-            // Invariant: a Vec takes every write.
-            let _ = write!(text, "{row}");
+            write_json(&mut text, &row);
             if index % ROWS_AT_A_TIME == 0 {
                 thread::yield_now();
             }
@@ -73,12 +79,20 @@ impl Answer {
         Self::json(status, &serde_json::json!({ "error": error }))
     }
 
-    /// The bytes of the message.
-    pub(super) fn to_http1(&self, delivery: Delivery) -> Vec<u8> {
+    /// The bytes of the message, in pieces: between two of them others may have the processor.
+    pub(super) fn pieces(&self, delivery: Delivery) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        let body = if delivery.is_head { &[][..] } else { &self.body };
+        let (first, rest) = body.split_at(body.len().min(PIECE_BYTES));
+        let mut out = self.head(delivery);
+        out.extend_from_slice(first);
+        iter::once(Cow::from(out)).chain(rest.chunks(PIECE_BYTES).map(Cow::from))
+    }
+
+    fn head(&self, delivery: Delivery) -> Vec<u8> {
         let Self { status, content_type, body, allow } = self;
         let reason = status.canonical_reason().unwrap_or("");
         let date = httpdate::fmt_http_date(UNIX_EPOCH + delivery.now);
-        let mut out = Vec::with_capacity(HEAD_BYTES_USUAL + body.len());
+        let mut out = Vec::with_capacity(HEAD_BYTES_USUAL + body.len().min(PIECE_BYTES));
         // Invariant: a Vec takes every write.
         let _ = write!(
             out,
@@ -94,14 +108,20 @@ impl Answer {
             out.extend_from_slice(b"Connection: close\r\n");
         }
         out.extend_from_slice(b"\r\n");
-        if !delivery.is_head {
-            out.extend_from_slice(body);
-        }
         out
     }
 }
 
+/// Adds an object of ours to a body.
+fn write_json(body: &mut Vec<u8>, object: &impl Serialize) {
+    // Invariant: a Vec takes every write, and what we tell has names for keys.
+    let _ = serde_json::to_writer(body, object);
+}
+
 const JSON: &str = "application/json";
 const HEAD_BYTES_USUAL: usize = 256;
+const ROW_BYTES_USUAL: usize = 512;
 /// Some twenty microseconds.
-const ROWS_AT_A_TIME: usize = 4;
+const ROWS_AT_A_TIME: usize = 16;
+/// As long on their way to the kernel.
+const PIECE_BYTES: usize = 32 * 1024;

@@ -187,10 +187,9 @@ impl Connection {
 
     /// Whether the whole answer was taken.
     async fn send(&mut self, answer: &Answer, delivery: Delivery) -> bool {
-        let bytes = answer.to_http1(delivery);
         let write = async {
-            for piece in bytes.chunks(PIECE_BYTES) {
-                self.stream.write_all(piece).await?;
+            for piece in answer.pieces(delivery) {
+                self.stream.write_all(&piece).await?;
                 // A worker that shares the processor waits for a piece, not for a list of half a megabyte.
                 thread::yield_now();
             }
@@ -215,6 +214,5 @@ impl Connection {
 const LIMITS: HeadLimits = HeadLimits { target_bytes: 16 * 1024, head_bytes: 24 * 1024, fields: 64 };
 /// What an order to purge or a saved head may need.
 const BODY_BYTES_MAX: u64 = 256 * 1024;
-const PIECE_BYTES: usize = 32 * 1024;
 const LINGER_BYTES_MAX: u64 = 64 * 1024;
 const LINGER_WAIT: Duration = Duration::from_millis(500);

@@ -15,6 +15,7 @@ mod explain;
 mod host;
 mod purge;
 mod request;
+mod row;
 mod selection;
 
 use std::{future::Future, io::Write, pin::pin, sync::Arc, time::Duration};

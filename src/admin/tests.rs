@@ -12,7 +12,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{answer::Answer, request::Request, *};
+use super::{
+    answer::{Answer, Delivery},
+    request::Request,
+    *,
+};
 use crate::{
     cache::key,
     config,
@@ -180,16 +184,19 @@ fn foreign_names_are_refused_whatever_they_ask() {
 fn an_answer_is_written_with_its_length_and_head_without_body() {
     let answer = Answer { allow: Some("GET, HEAD".to_owned()), ..Answer::text(StatusCode::OK, "four") };
     let now = Duration::from_secs(784_111_777);
-    let whole = answer.to_http1(answer::Delivery { is_head: false, closes: true, now });
+    let written = |answer: &Answer, delivery| answer.pieces(delivery).flat_map(|piece| piece.into_owned()).collect();
+    let whole: Vec<u8> = written(&answer, Delivery { is_head: false, closes: true, now });
     assert_eq!(
         String::from_utf8(whole).unwrap(),
         "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain; charset=utf-8\r\n\
          Content-Length: 4\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nAllow: GET, HEAD\r\n\
          Connection: close\r\n\r\nfour"
     );
-    let head = answer.to_http1(answer::Delivery { is_head: true, closes: false, now });
-    let head = String::from_utf8(head).unwrap();
+    let head = String::from_utf8(written(&answer, Delivery { is_head: true, closes: false, now })).unwrap();
     assert!(head.contains("Content-Length: 4\r\n") && head.ends_with("GET, HEAD\r\n\r\n"), "{head}");
+    let long = Answer::text(StatusCode::OK, "long ".repeat(20_000));
+    let whole = written(&long, Delivery { is_head: false, closes: false, now });
+    assert!(long.pieces(Delivery { is_head: false, closes: false, now }).count() > 2 && whole.ends_with(&long.body));
 }
 
 /// What a body asks for, on a path that takes one.
