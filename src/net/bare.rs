@@ -15,6 +15,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::{
     io::{AsyncRead, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
+    task::coop,
 };
 
 /// A socket with nothing around it: TCP or Unix.
@@ -46,7 +47,7 @@ pub(super) fn poll_read<S: Bare>(
     }
 }
 
-/// One write.
+/// One write. Mostly it can be made at once: the event loop is not asked before, but it counts as a part of the task's turn.
 #[inline]
 pub(super) fn poll_write(
     socket: &impl Bare,
@@ -54,12 +55,14 @@ pub(super) fn poll_write(
     bytes: &[u8],
     flags: SendFlags,
 ) -> Poll<io::Result<usize>> {
+    let turn = ready!(coop::poll_proceed(cx));
     loop {
-        ready!(socket.poll_write_ready(cx))?;
         let write = || Ok(rustix::net::send(socket, bytes, flags | NO_SIGNAL)?);
         if let Some(length) = once(socket, Interest::WRITABLE, bytes.len(), write) {
+            turn.made_progress();
             return Poll::Ready(length);
         }
+        ready!(socket.poll_write_ready(cx))?;
     }
 }
 

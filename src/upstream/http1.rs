@@ -112,6 +112,9 @@ impl Connection {
     /// Whether the peer has neither closed nor spoken out of turn. Costs no system call while nothing has come: the
     /// event loop's readiness is asked first.
     pub(super) fn is_quiet(&mut self) -> bool {
+        if !self.stream.is_readable() {
+            return true;
+        }
         let mut byte = [0; 1];
         let mut buffer = ReadBuf::new(&mut byte);
         let mut context = Context::from_waker(Waker::noop());
