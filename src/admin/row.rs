@@ -9,7 +9,10 @@ use tokio::time::Instant;
 
 use crate::{
     clock::Now,
-    tunnel::{Closed, Live, Tunnels, wire::Tally},
+    tunnel::{
+        Closed, Live, Tunnels,
+        wire::{NotFrames, Tally},
+    },
 };
 
 /// One that is open.
@@ -73,6 +76,7 @@ struct Messages {
     pings: u64,
     pongs: u64,
     largest: u64,
+    not_frames: Option<&'static str>,
 }
 
 /// A span, or a moment since the Unix epoch; told to the millisecond.
@@ -147,8 +151,9 @@ impl<'r> Who<'r> {
 
 impl Counters {
     fn of(live: &Live, tally: &Tally) -> Self {
-        let &Tally { bytes, frames, text, binary, pings, pongs, largest } = tally;
-        let messages = Messages { frames, text, binary, pings, pongs, largest };
+        let &Tally { bytes, frames, text, binary, pings, pongs, largest, not_frames } = tally;
+        let not_frames = not_frames.map(NotFrames::label);
+        let messages = Messages { frames, text, binary, pings, pongs, largest, not_frames };
         Self { bytes, messages: live.is_tunnel().then_some(messages) }
     }
 }

@@ -289,7 +289,9 @@ impl Direction {
 
     /// What is to be told to the record and the metrics.
     pub(super) fn take_counts(&mut self) -> Option<Box<Counts>> {
-        self.counts.take()
+        let mut counts = self.counts.take()?;
+        counts.tally.not_frames = self.observer.not_frames();
+        Some(counts)
     }
 
     /// To see whether the direction changed in a way that the other one may be waiting for.

@@ -73,6 +73,7 @@ async fn a_row_tells_who_and_how_much_and_vanishes_with_its_tunnel() {
         (row["down"]["text"] == 1).then_some(row)
     })
     .await;
+    let counters = |bytes: u64| json!({ "bytes": bytes, "frames": 1, "text": 1, "binary": 0, "pings": 0, "pongs": 0, "largest": 5, "not_frames": null });
     for (key, value) in [
         ("kind", json!("websocket")),
         ("state", json!("open")),
@@ -81,8 +82,8 @@ async fn a_row_tells_who_and_how_much_and_vanishes_with_its_tunnel() {
         ("subprotocol", json!("graphql-ws")),
         ("backend", json!(origin.address.to_string())),
         ("client_round_trip_ms", Value::Null),
-        ("up", json!({ "bytes": 11, "frames": 1, "text": 1, "binary": 0, "pings": 0, "pongs": 0, "largest": 5 })),
-        ("down", json!({ "bytes": 7, "frames": 1, "text": 1, "binary": 0, "pings": 0, "pongs": 0, "largest": 5 })),
+        ("up", counters(11)),
+        ("down", counters(7)),
     ] {
         assert_eq!(row[key], value, "{key}: {row}");
     }
@@ -98,6 +99,19 @@ async fn a_row_tells_who_and_how_much_and_vanishes_with_its_tunnel() {
     let ended = rows(&gateway, "/connections/closed").await.remove(0);
     assert_eq!((&ended["id"], &ended["reason"], &ended["code"]), (&row["id"], &json!("client-close"), &json!(1000)));
     assert_eq!((&ended["by"], &ended["down"]["text"]), (&json!("client"), &json!(1)), "{ended}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_frames_are_told_with_the_reason() {
+    let (_origin, gateway, mut clients) = with_tunnels(1, 0, "").await;
+    clients[0].send("SSH-2.0-OpenSSH_9.2\r\n").await;
+    eventually("the reason", async || {
+        let row = rows_become(&gateway, "/connections", 1).await.remove(0);
+        let (up, down) = (&row["up"], &row["down"]);
+        let is_told = up["not_frames"] == "opcode" && down["not_frames"].is_null() && up["frames"] == 0;
+        (is_told && up["bytes"] == 21).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -90,7 +90,8 @@ fn round_trips_are_of_one_side() {
 
 #[test]
 fn an_open_tunnels_record_is_small() {
-    assert!(size_of::<Live>() <= 288, "{}", size_of::<Live>());
+    // With the two counts of an Arc it takes one of the allocator's blocks of 320 bytes.
+    assert!(size_of::<Live>() <= 304, "{}", size_of::<Live>());
 }
 
 #[tokio::test(start_paused = true)]

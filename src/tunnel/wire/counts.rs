@@ -1,5 +1,7 @@
 //! What is counted of one direction.
 
+use super::NotFrames;
+
 /// Of one direction, since its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -17,6 +19,8 @@ pub struct Tally {
     pub pongs: u64,
     /// Bytes of the largest whole message, as they were on the wire: perhaps compressed, without headers.
     pub largest: u64,
+    /// Why its bytes are not read as frames, from some byte on: then only `bytes` counts what follows.
+    pub not_frames: Option<NotFrames>,
 }
 
 /// What has happened in one direction and was not yet told to anybody.
@@ -48,6 +52,7 @@ impl Tally {
         self.pings += more.pings;
         self.pongs += more.pongs;
         self.largest = self.largest.max(more.largest);
+        self.not_frames = self.not_frames.or(more.not_frames);
     }
 }
 
