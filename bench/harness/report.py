@@ -240,6 +240,12 @@ def rate(samples):
     return median(sample["done"] / sample["seconds"] for sample in samples)
 
 
+def around(values):
+    """The median, and how far the rounds lie around it: half of the way from the least to the greatest."""
+    values = list(values)
+    return f"{median(values):,.0f} ± {50 * (max(values) - min(values)) / median(values):.0f} %"
+
+
 def aim(title, words, ratio, target):
     return f"| {title} | {words} | {ratio:.2f} | {met(ratio >= target)} |"
 
@@ -265,12 +271,12 @@ def table(results, title, cell):
 def work(results):
     def cell(samples, name):
         if name == OURS:
-            return f"{middle(samples[OURS], 'per_cpu'):,.0f}"
+            return around(sample["per_cpu"] for sample in samples[OURS])
         found = ratios(samples, name)
         return f"**{median(found):.2f}** ({min(found):.2f}–{max(found):.2f})"
 
-    text = table(results, "## Work per CPU second\n\nOurs in requests or messages for each CPU second; the others' columns "
-                          "say how many times theirs that is.\n\n![ratios](charts/work.svg)", cell)
+    text = table(results, "## Work per CPU second\n\nOurs in requests or messages for each CPU second, the median and half of the way from "
+                          "the least to the greatest; the others' columns say how many times theirs that is.\n\n![ratios](charts/work.svg)", cell)
     large = [f"{scenario.title} {median(ratios(results['scenarios'][scenario.name], 'nginx-64k')):.2f}"
              for scenario in SCENARIOS if "nginx-64k" in rivals(results["scenarios"].get(scenario.name, {}))]
     if large:
@@ -280,7 +286,7 @@ def work(results):
 
 def speed(results):
     def cell(samples, name):
-        return f"{rate(samples[name]):,.0f}"
+        return around(sample["done"] / sample["seconds"] for sample in samples[name])
 
     return table(results, "## Raw rate\n\nRequests or messages a second of wall time, with the load and the backend on the "
                           "other processor; what they take bounds it, so it says less than the table above.", cell)
