@@ -7,6 +7,7 @@
 
 use std::{
     io,
+    num::NonZero,
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
@@ -157,10 +158,12 @@ impl Exchange {
 
     /// Queues a piece of the request body.
     pub fn send(&mut self, piece: Bytes) {
+        // HTTP/2 may end a body with a frame that has no bytes (RFC 9113 §6.1); as a chunk it would end the body twice.
+        let Some(length) = NonZero::new(piece.len()) else { return };
         let out = &mut self.0.out;
         if self.0.chunked {
             let mut line = Vec::with_capacity(18);
-            body::chunk_header(piece.len(), &mut line);
+            body::chunk_header(length, &mut line);
             out.push_slice(&line);
             out.push(piece);
             out.push_slice(b"\r\n");

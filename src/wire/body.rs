@@ -1,5 +1,7 @@
 //! Bodies on an HTTP/1.1 connection: the framing taken off (RFC 9112 §6, §7).
 
+use std::num::NonZero;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::trailers::TrailerSection;
@@ -236,8 +238,9 @@ impl BadBody {
     }
 }
 
-/// Writes the line that opens a chunk of `length` bytes; CRLF follows its data (RFC 9112 §7.1).
-pub fn chunk_header(length: usize, out: &mut Vec<u8>) {
+/// Writes the line that opens a chunk of `length` bytes; CRLF follows its data (RFC 9112 §7.1). A chunk without bytes would be
+/// the last one.
+pub fn chunk_header(length: NonZero<usize>, out: &mut Vec<u8>) {
     use std::io::Write;
     // Invariant: writing to a Vec can't fail.
     let _ = write!(out, "{length:x}\r\n");

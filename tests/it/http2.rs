@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use crate::support::*;
@@ -451,6 +452,24 @@ async fn a_body_longer_or_shorter_than_its_length_never_looks_whole() {
     }
     both.gateway.get("/marker").await;
     assert!(!origin.requests_for("/len").iter().any(|seen| seen.complete), "{}", origin.log());
+}
+
+#[tokio::test]
+async fn a_body_that_ends_in_a_frame_without_bytes_ends_once() {
+    let origin = Origin::new().start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut client = both.connect().await;
+    for pieces in [&["piece", ""][..], &["", "piece", "", ""], &[""]] {
+        let (answer, mut stream) = client.start("POST", "/upload", &[], false).await;
+        for (at, piece) in pieces.iter().enumerate() {
+            stream.send_data(Bytes::from_static(piece.as_bytes()), at + 1 == pieces.len()).unwrap();
+        }
+        assert_eq!(whole(answer).await.unwrap().status, 200);
+        // Over the same connection to the backend: nothing is left on it.
+        assert_eq!(client.get("/marker").await.text(), "/marker");
+    }
+    assert_eq!(origin.connections(), 1, "{}", origin.log());
+    assert!(origin.requests_for("/upload").iter().all(|seen| seen.complete), "{}", origin.log());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Updates over plain HTTP: a long poll that is answered when there is something to say, and server-sent events.
 
-use std::{io, time::Duration};
+use std::{io, num::NonZero, time::Duration};
 
 use http::Method;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
@@ -91,7 +91,8 @@ fn piece(out: &mut Vec<u8>, data: &[u8], chunked: bool) {
         out.extend_from_slice(data);
         return;
     }
-    chunk_header(data.len(), out);
+    let Some(length) = NonZero::new(data.len()) else { return };
+    chunk_header(length, out);
     out.extend_from_slice(data);
     out.extend_from_slice(b"\r\n");
 }

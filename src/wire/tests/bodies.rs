@@ -236,7 +236,7 @@ fn what_is_written_in_chunks_is_read_back() {
     let trailers: Fields = [("X-Sum", "1")].into_iter().collect();
     let mut text = Vec::new();
     for piece in ["hello", " ", "a longer piece of the body"] {
-        chunk_header(piece.len(), &mut text);
+        chunk_header(piece.len().try_into().unwrap(), &mut text);
         text.extend_from_slice(piece.as_bytes());
         text.extend_from_slice(b"\r\n");
     }
