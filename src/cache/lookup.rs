@@ -148,8 +148,18 @@ impl Cache {
         if wants.authorization && !stored.answer.shared_with_authorization {
             return absent(Lookup::Pass(Reason::Authorization));
         }
+        // As careful with whoever has cookies: what may be about another is validated, and only by a tag, which tells any two
+        // answers apart. By a date alone a backend may say "not modified" of one that is about somebody else.
+        let is_doubtful = wants.cookie && stored.answer.may_be_personal();
+        if is_doubtful && stored.answer.etag.is_none() {
+            return absent(Lookup::Pass(Reason::Cookie));
+        }
         let age = stored.answer.age(now);
-        match policy::reuse(&stored.answer, &directives, policy, age) {
+        let reuse = match policy::reuse(&stored.answer, &directives, policy, age) {
+            Reuse::Usable | Reuse::UsableWhileRevalidating if is_doubtful => Reuse::Validate(Reason::Cookie),
+            reuse => reuse,
+        };
+        match reuse {
             reuse if is_ranged => match parts::look(stored, request, reuse, age) {
                 ask @ Lookup::Range { .. } => absent(ask),
                 hit => hit,

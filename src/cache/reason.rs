@@ -43,6 +43,7 @@ reasons! {
     Range, "range", "the answer to a Range that is neither a 200 nor a 206: it may be about the Range";
     Precondition, "precondition", "If-Match or If-Unmodified-Since: the backend's business (RFC 9110 §13.1)";
     Authorization, "authorization", "`Authorization` in the request, and no leave to share in the answer (RFC 9111 §3.5)";
+    Cookie, "cookie", "`Cookie` in the request, and an answer of which nothing says that it is for others: no lifetime, no leave to share";
     Off, "off", "the cache is off, for the process or for the route";
     Uncacheable, "uncacheable", "an earlier answer for this key was not storable or kept others waiting; nobody queues for a while";
     Gap, "gap", "parts of it are stored, but not all that is wanted (RFC 9111 §3.3)";
@@ -80,7 +81,8 @@ impl Reason {
             | Self::RequestBody
             | Self::Range
             | Self::Precondition
-            | Self::Authorization => "request",
+            | Self::Authorization
+            | Self::Cookie => "request",
             Self::Hit => "miss",
             _ => "bypass",
         }

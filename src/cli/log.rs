@@ -29,6 +29,11 @@ pub(super) fn start(options: &Log) -> Result<(), String> {
         .with_default_directive(LevelFilter::INFO.into())
         .parse(&options.log_level)
         .map_err(|error| format!("`--log-level {}`: {error}", options.log_level))?;
+    let is_wanted = options.log_level.contains(TALKATIVE) || filter.max_level_hint() <= Some(LevelFilter::ERROR);
+    let filter = match format!("{TALKATIVE}=error").parse() {
+        Ok(directive) if !is_wanted => filter.add_directive(directive),
+        _ => filter,
+    };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(output::colour());
     let started = match options.log_format {
         LogFormat::Human => log.try_init(),
@@ -36,3 +41,6 @@ pub(super) fn start(options: &Log) -> Result<(), String> {
     };
     started.map_err(|error| format!("could not start the log: {error}"))
 }
+
+/// It warns of frames that clients send, as often as they send them. Who wants to read that names it.
+const TALKATIVE: &str = "h2";

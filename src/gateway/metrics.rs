@@ -19,8 +19,17 @@ pub(super) struct Metrics {
 }
 
 /// The limits that are counted here; those on connections are counted where connections are accepted.
-const LIMITS: [&str; 8] =
-    ["head_bytes", "target_bytes", "fields", "head_timeout", "body_bytes", "body_rate", "send_timeout", "http2_resets"];
+const LIMITS: [&str; 9] = [
+    "head_bytes",
+    "target_bytes",
+    "fields",
+    "head_timeout",
+    "body_bytes",
+    "body_rate",
+    "send_timeout",
+    "http2_resets",
+    "http2_flood",
+];
 
 impl Metrics {
     pub(super) fn new(registry: &Registry, config: &Config) -> Self {

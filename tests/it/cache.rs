@@ -102,6 +102,54 @@ async fn a_set_cookie_is_stored_only_by_explicit_wish() {
 }
 
 #[tokio::test]
+async fn a_date_does_not_tell_the_pages_of_two_people_apart() {
+    let page = by(|seen, _| match seen.field("If-Modified-Since") {
+        // As many a backend does that chooses a file by a cookie: this one is no newer than that.
+        Some(_) => reply(304),
+        None => reply(200)
+            .field("Last-Modified", "Sat, 01 Jun 2024 00:00:00 GMT")
+            .body(format!("for {}", seen.field("Cookie").unwrap_or("nobody"))),
+    });
+    let origin = Origin::new().otherwise(page).start().await;
+    let gateway = Gateway::before(&origin).await;
+    for first in ["uid=alice", ""] {
+        let path = format!("/page{}", first.len());
+        let get = async |cookie: &str| match cookie {
+            "" => gateway.get(&path).await.text(),
+            _ => gateway.get_with(&path, &[("Cookie", cookie)]).await.text(),
+        };
+        get(first).await;
+        for _ in 0..2 {
+            assert_eq!(get("uid=bob").await, "for uid=bob", "{first}");
+            assert_eq!(get("uid=alice").await, "for uid=alice", "{first}");
+            assert_eq!(get("").await, "for nobody", "{first}");
+        }
+    }
+    // Of whoever has none it may be guessed as ever.
+    gateway.get("/page0").await.must_hit();
+}
+
+#[tokio::test]
+async fn what_is_kept_for_its_tag_alone_is_given_to_nobody_unasked() {
+    let page = script(|mut talk| async move {
+        let cookie = talk.request.field("Cookie").unwrap_or("nobody").to_owned();
+        let own = reply(200).field("ETag", &format!("\"{cookie}\"")).body(format!("for {cookie}"));
+        if talk.number > 2 { Next::Close } else { talk.answer(&own).await }
+    });
+    let origin = Origin::new().otherwise(page).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let alice = gateway.get_with("/", &[("Cookie", "uid=alice")]).await;
+    assert_eq!(alice.text(), "for uid=alice");
+    assert!(alice.cache_status().contains("stored"), "{}", alice.told());
+    let greedy = [("Cookie", "uid=bob"), ("Cache-Control", "max-stale=100000")];
+    assert_eq!(gateway.get_with("/", &greedy).await.text(), "for uid=bob");
+    // The backend is gone.
+    for fields in [&greedy[..], &[("Cookie", "uid=alice")], &[]] {
+        assert_eq!(gateway.get_with("/", fields).await.status, 502, "{fields:?}");
+    }
+}
+
+#[tokio::test]
 async fn answers_to_authorization_are_not_shared() {
     let origin = numbered(FRESH).await;
     let gateway = Gateway::before(&origin).await;

@@ -506,6 +506,7 @@ async fn a_flood_of_resets_ends_in_a_goodbye() {
         raw.frame(3, 0, stream, &8_u32.to_be_bytes()).await;
     }
     assert!(matches!(raw.fate(u32::MAX).await, Fate::ConnectionEnded(_)), "CVE-2023-44487");
+    both.gateway.metric_becomes("tidegate_limit_hits_total", &[("limit", "http2_flood")], 1.0).await;
     assert_eq!(both.connect().await.get("/well").await.text(), "/well");
 }
 

@@ -28,7 +28,7 @@ pub use refresh::REFRESH_PAUSE;
 pub(crate) use refresh::RefreshGate;
 
 use super::{
-    Cache, Lookup, Moment, Policy, Reason, Stored,
+    Answer, Cache, Lookup, Moment, Policy, Reason, Stored,
     policy::{self, Reuse, Wants},
 };
 use crate::{clock::Now, metrics::GaugeGuard, wire::RequestHead};
@@ -172,12 +172,14 @@ fn alone(request: &RequestHead, now: Now, since: u64) -> Arc<Flight> {
 /// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].
 pub(super) fn join_near(cache: &Cache, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Option<Reader> {
     let identified = request.fields.contains("authorization");
+    let has_cookie = request.fields.contains("cookie");
+    let may_have = |answer: &Answer| {
+        (!identified || answer.shared_with_authorization) && !(has_cookie && answer.may_be_personal())
+    };
     let shard = cache.flights.shard(key);
     let mut flights = shard.get(key)?.iter().filter(|flight| may_join(cache, key, flight, request, policy, now));
     flights.find_map(|flight| match flight.state() {
-        State::Streaming(pipe) if !identified || pipe.answer().shared_with_authorization => {
-            pipe.join().filter(|reader| reader.is_near(request))
-        }
+        State::Streaming(pipe) if may_have(pipe.answer()) => pipe.join().filter(|reader| reader.is_near(request)),
         _ => None,
     })
 }
@@ -268,6 +270,9 @@ impl Follower {
         }
         if self.identified && !answer.shared_with_authorization {
             return FollowerOutcome::NotStorable(Reason::Authorization);
+        }
+        if answer.may_be_personal() && request.fields.contains("cookie") {
+            return FollowerOutcome::NotStorable(Reason::Cookie);
         }
         match state {
             // RFC 9111 §5.2.1.4: who asked for a validated answer is not given a stale one.

@@ -93,6 +93,12 @@ pub(crate) struct Terms {
 }
 
 impl Answer {
+    /// Whether neither the answer nor the route says that it is for others, or for how long: it may be about whoever asked.
+    pub(crate) fn may_be_personal(&self) -> bool {
+        let is_guessed = matches!(self.lifetime_source, LifetimeSource::Heuristic | LifetimeSource::Nothing);
+        is_guessed && !self.shared_with_authorization
+    }
+
     /// The answer as it is kept.
     pub(crate) fn new(received_head: &ResponseHead, terms: Terms, requested: Now, answered: Now) -> Self {
         let Terms { directives, vary, tags: Tags { tags, groups }, lifetime, length } = terms;

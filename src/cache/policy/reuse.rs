@@ -19,6 +19,10 @@ pub(crate) fn reuse(answer: &Answer, directives: &RequestDirectives, policy: &Po
     if answer.no_cache {
         return Reuse::Validate(Reason::NoCache);
     }
+    // What has no lifetime at all is kept for its validator alone; nobody is given it unasked, whatever a request says (§5.2.1.2).
+    if answer.may_be_personal() && answer.lifetime == 0 {
+        return Reuse::Validate(Reason::Stale);
+    }
     // §5.2.1.4, §5.2.1.1, §5.2.1.3
     let ttl = answer.ttl(age);
     let too_old = directives.max_age.is_some_and(|most| age > most);
@@ -64,7 +68,7 @@ pub(crate) fn stale_usable(
     now: Now,
 ) -> bool {
     let directives = Wants::of(&request.fields).directives(request, policy.client_cache_control);
-    if answer.must_revalidate || directives.no_cache {
+    if answer.must_revalidate || directives.no_cache || (answer.may_be_personal() && answer.lifetime == 0) {
         return false;
     }
     match failure {

@@ -71,7 +71,7 @@ fn weigh_by(directives: ResponseDirectives, exchange: &Exchange<'_>, head: &Resp
         .and_then(|()| vary_allows(&vary, &request.fields))
         .and_then(|()| sharing_allows(exchange, head, &directives))
         .and_then(|()| if tags.is_ok() { Ok(()) } else { Err(Reason::TooManyTags) })
-        .and_then(|()| worth_storing(head, &directives, lifetime));
+        .and_then(|()| worth_storing(exchange.request, head, &directives, lifetime));
     let (vary, tags) = (vary.unwrap_or_default(), tags.unwrap_or_default());
     (Terms { directives, vary, tags, lifetime, length: announced_length(head) }, refused.err())
 }
@@ -144,12 +144,19 @@ fn directives_allow(directives: &ResponseDirectives, status: u16) -> Result<(), 
 
 /// §3: with explicit freshness any final status; with a validator alone those that may be guessed about. What could
 /// never be used, fresh, validated or stale, isn't kept either.
-fn worth_storing(head: &ResponseHead, directives: &ResponseDirectives, lifetime: Lifetime) -> Result<(), Reason> {
+fn worth_storing(
+    request: &RequestHead,
+    head: &ResponseHead,
+    directives: &ResponseDirectives,
+    lifetime: Lifetime,
+) -> Result<(), Reason> {
     let explicit = lifetime.source.is_explicit() || directives.public;
     if !explicit && !is_heuristically_cacheable(head.status) {
         return Err(Reason::NoFreshness);
     }
-    let has_validator = head.fields.contains("etag") || head.fields.contains("last-modified");
+    // A date does not tell answers to two people apart.
+    let dates_tell = directives.public || !request.fields.contains("cookie");
+    let has_validator = head.fields.contains("etag") || (dates_tell && head.fields.contains("last-modified"));
     let stale_is_usable = directives.max_age.is_some()
         && directives.s_maxage.is_none()
         && !directives.must_revalidate

@@ -9,6 +9,7 @@ pub(crate) struct Wants {
     pub(crate) cache_control: bool,
     pub(crate) pragma: bool,
     pub(crate) authorization: bool,
+    pub(crate) cookie: bool,
     pub(crate) range: bool,
     /// If-Match or If-Unmodified-Since.
     pub(crate) precondition: bool,
@@ -28,6 +29,7 @@ impl Wants {
             match name.len() {
                 5 if is(b"range") => wants.range = true,
                 6 if is(b"pragma") => wants.pragma = true,
+                6 if is(b"cookie") => wants.cookie = true,
                 8 if is(b"if-match") => wants.precondition = true,
                 13 if is(b"cache-control") => wants.cache_control = true,
                 13 if is(b"authorization") => wants.authorization = true,
@@ -54,6 +56,7 @@ impl Wants {
 const LENGTHS: NameLengths = NameLengths::of(&[
     "range",
     "pragma",
+    "cookie",
     "if-match",
     "cache-control",
     "authorization",

@@ -60,7 +60,8 @@ settings! {
     pub(super) struct RouteCache {
         /// `false` keeps these answers out of the cache.
         enabled: bool = { true },
-        /// Guess a lifetime from `Last-Modified` where the answer gives none (RFC 9111 §4.2.2): `false`, or the longest.
+        /// Guess a lifetime from `Last-Modified` where the answer gives none (RFC 9111 §4.2.2): `false`, or the longest. Nothing
+        /// is guessed where a request has cookies: it may be about its sender.
         heuristic: Either<bool, Period<false>> = { Either::This(true) },
         /// How long after its lifetime an answer may stand in for a backend's 500, 502, 503 or 504 (RFC 5861 §4).
         stale_if_error: Period<true> = { Period(Duration::ZERO) },
@@ -70,7 +71,7 @@ settings! {
         /// Lifetime of a 200 that says nothing about caching: neither `Cache-Control` nor `Expires`. Only for backends that
         /// are known to give everybody the same. `0` gives none.
         default_ttl: Period<true> = { Period(Duration::ZERO) },
-        /// Answers with `Set-Cookie` that are not `public`.
+        /// Answers with `Set-Cookie` that say neither `public` nor `s-maxage`. One that does is given to everybody, its cookie too.
         set_cookie: SetCookie = { SetCookie::Refuse },
         /// `Cache-Control` of requests (RFC 9111 §5.2.1).
         client_cache_control: ClientCacheControl = { ClientCacheControl::Honour },

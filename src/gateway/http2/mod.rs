@@ -174,13 +174,25 @@ impl Connection {
         loop {
             let accepted = poll_fn(|cx| self.poll_accept(cx)).await;
             // An error or an end: the connection is over, and its streams see it.
-            let Some(Ok((request, respond))) = accepted else { return };
+            let (request, respond) = match accepted {
+                Some(Ok(accepted)) => accepted,
+                Some(Err(error)) => return self.count_flood(&error),
+                None => return,
+            };
             self.begin(request, respond);
             let given_up = self.toll.given_up.load(Ordering::Relaxed);
             if given_up > GIVEN_UP_MAX && given_up > self.began / 2 {
                 self.gateway.metrics.limit_hits.add("http2_resets", 1);
                 self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             }
+        }
+    }
+
+    /// What a client can send too much of (resets, CONTINUATION, small and empty DATA) is bounded by the crate `h2`, which then
+    /// says goodbye with this reason (RFC 9113 §10.5).
+    fn count_flood(&self, error: &h2::Error) {
+        if error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
+            self.gateway.metrics.limit_hits.add("http2_flood", 1);
         }
     }
 

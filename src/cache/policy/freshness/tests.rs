@@ -1,9 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::policy::{
-    Policy, targeted,
-    testing::{Clock, Lines, answer, get, guessing, lines, response, rfc, weigh},
+use crate::cache::{
+    Reason,
+    policy::{
+        Policy, targeted,
+        testing::{Clock, Lines, answer, get, guessing, lines, response, rfc, weigh},
+    },
 };
 
 #[derive(Debug, PartialEq, Eq)]
@@ -83,7 +86,13 @@ fn heuristics_are_off_without_the_routes_word_and_with_a_cookie() {
     let head = response(200, &[("Last-Modified", "@-1000")]);
     assert_eq!(weigh(&get(&[]), &head, &rfc()).unwrap().lifetime, 0);
     assert_eq!(weigh(&get(&[]), &head, &guessing()).unwrap().lifetime, 100);
-    assert_eq!(weigh(&get(&[("Cookie", "a=b")]), &head, &guessing()).unwrap().lifetime, 0);
+    // And then a date is no validator either: it does not tell answers to two people apart.
+    let cookie = get(&[("Cookie", "a=b")]);
+    assert_eq!(weigh(&cookie, &head, &guessing()).unwrap_err(), Reason::NoFreshness);
+    let tagged = response(200, &[("Last-Modified", "@-1000"), ("ETag", "\"a\"")]);
+    assert_eq!(weigh(&cookie, &tagged, &guessing()).unwrap().lifetime, 0);
+    let public = response(200, &[("Last-Modified", "@-1000"), ("Cache-Control", "public")]);
+    assert_eq!(weigh(&cookie, &public, &guessing()).unwrap().lifetime, 0);
 }
 
 #[test]

@@ -131,10 +131,14 @@ const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "what never was fresh is not stored for the sake of max-stale",
+        name: "what never was fresh is neither stored nor given for the sake of max-stale",
         decided_by: "RFC 9111 §3: storing is never required; an answer that says nothing of its freshness has no staleness to count",
         ours: Ours::Asks,
-        applies: |case| case.asks("max-stale") && !case.has("ETag") && !case.has("Last-Modified"),
+        applies: |case| {
+            let says_a_lifetime = case.says("max-age") || case.says("s-maxage") || case.has("Expires");
+            let has_validator = case.has("ETag") || case.has("Last-Modified");
+            case.asks("max-stale") && !(says_a_lifetime && has_validator)
+        },
         example: || Case { status: 200, again_control: vec!["max-stale"], ..Case::default() },
     },
     Difference {
@@ -184,10 +188,12 @@ const DIFFERENCES: &[Difference] = &[
         example: || fresh().but(|case| case.again = vec![("Authorization", "Basic eQ==")]),
     },
     Difference {
-        name: "nothing is guessed about an answer to a request with cookies",
+        name: "nothing is guessed where a request has cookies",
         decided_by: "RFC 9111 §4.2.2: a cache \"MAY assign a heuristic expiration time\"",
         ours: Ours::Asks,
-        applies: |case| case.asked.iter().any(|(name, _)| *name == "Cookie") && case.has("Last-Modified"),
+        applies: |case| {
+            case.asked.iter().chain(&case.again).any(|(name, _)| *name == "Cookie") && case.has("Last-Modified")
+        },
         example: || Case {
             status: 200,
             asked: vec![("Cookie", "a=b")],
