@@ -108,7 +108,10 @@ fn find(tunnels: &Tunnels, id: u64) -> Option<Arc<Live>> {
 }
 
 fn gone() -> Answer {
-    Answer::wrong(StatusCode::NOT_FOUND, "no such connection is open; see /connections/closed")
+    Answer::wrong(
+        StatusCode::NOT_FOUND,
+        "no such connection is open; `tidegate connections --closed` tells how the last ones ended",
+    )
 }
 
 /// How to end what is chosen.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 
 use super::{
     Gateway,
@@ -88,6 +89,11 @@ impl Fault {
         Some(least.as_secs() + u64::from(fastrand::u32(RETRY_SECONDS)))
     }
 
+    /// Whether the same request may well be answered a little later.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Backend(_) | Self::Fill(_) | Self::Draining | Self::Ended(_))
+    }
+
     fn message(&self) -> &'static str {
         match self {
             Self::Backend(Failure::TakenOut) => "The application is being worked on.",
@@ -133,10 +139,21 @@ pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts
         facts.status = fault.status();
         return client.abandon();
     }
+    if fault.may_pass() && is_event_source(request) {
+        facts.status = fault.status();
+        return client.abandon();
+    }
     let retry = fault.retry_after().map(|seconds| seconds.to_string());
     let retry = retry.as_deref().map(|seconds| ("Retry-After", seconds));
     let fields = retry.as_slice();
     answer(client, request, facts, &OwnAnswer { status: fault.status(), message: fault.message(), fields }).await;
+}
+
+/// Whether a browser's `EventSource` asks: it comes back after a connection that broke, and never after an answer with another
+/// status than 200 (WHATWG HTML §9.2.3). What it sends is said there too (§9.2.2); a program that reads the status says less.
+fn is_event_source(request: &RequestHead) -> bool {
+    let says = |name, value: &[u8]| request.fields.get(name).is_some_and(|said| said.eq_ignore_ascii_case(value));
+    request.method == Method::GET && says("accept", b"text/event-stream") && says("cache-control", b"no-cache")
 }
 
 /// After how long a client that is turned away may come back.

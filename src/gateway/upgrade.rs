@@ -140,7 +140,8 @@ impl Gateway {
                 return Ok(self.refuse(client, visit, own).await);
             }
         };
-        if let Err(foreign) = tunnel::check_origin(visit.request, &visit.route(self).websocket.origins) {
+        let ours = super::fields::own_cookie(self.upstreams[visit.upstream].config.sticky.as_ref());
+        if let Err(foreign) = tunnel::check_origin(visit.request, &visit.route(self).websocket.origins, ours) {
             self.tunnels.refused(visit.route, HandshakeResult::Origin);
             visit.facts.failure = foreign.label();
             let shown = |name| visit.request.fields.get(name).map(String::from_utf8_lossy).unwrap_or_default();

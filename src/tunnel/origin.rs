@@ -2,7 +2,10 @@
 //!
 //! Browsers send Origin with every handshake and a page can't forge it; a handshake without one comes from no page.
 
-use crate::{config::Origins, wire::RequestHead};
+use crate::{
+    config::Origins,
+    wire::{Fields, RequestHead},
+};
 
 /// Why a handshake's Origin is not let in (403, before any backend is asked).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +20,9 @@ pub enum ForeignOrigin {
     NotListed,
 }
 
-/// Whether the handshake's Origin satisfies the route's policy.
-pub fn check_origin(head: &RequestHead, policy: &Origins) -> Result<(), ForeignOrigin> {
+/// Whether the handshake's Origin satisfies the route's policy. `ours` is the name of a cookie that the gateway sets itself, if it
+/// does: that tells nobody who the client is.
+pub fn check_origin(head: &RequestHead, policy: &Origins, ours: Option<&str>) -> Result<(), ForeignOrigin> {
     let mut lines = head.fields.all("origin");
     let Some(value) = lines.next() else { return Ok(()) };
     let value = match lines.next() {
@@ -28,10 +32,16 @@ pub fn check_origin(head: &RequestHead, policy: &Origins) -> Result<(), ForeignO
     match policy {
         Origins::Any => Ok(()),
         // Without cookies a hijacked page has nothing that it could act with.
-        Origins::Default if !head.fields.contains("cookie") => Ok(()),
+        Origins::Default if !has_cookies(&head.fields, ours) => Ok(()),
         Origins::Default | Origins::SameHost => same_host(value, &head.authority),
         Origins::List(list) => listed(value, list),
     }
+}
+
+/// Whether there is a cookie (RFC 6265 §4.2.1) of another name than this.
+fn has_cookies(fields: &Fields, but: Option<&str>) -> bool {
+    let pairs = fields.all("cookie").flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
+    pairs.filter(|pair| !pair.is_empty()).any(|pair| pair.split(|&byte| byte == b'=').next() != but.map(str::as_bytes))
 }
 
 impl ForeignOrigin {

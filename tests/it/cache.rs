@@ -131,7 +131,7 @@ async fn a_date_does_not_tell_the_pages_of_two_people_apart() {
 
 #[tokio::test]
 async fn what_is_kept_for_its_tag_alone_is_given_to_nobody_unasked() {
-    let page = script(|mut talk| async move {
+    let page = script(|talk| async move {
         let cookie = talk.request.field("Cookie").unwrap_or("nobody").to_owned();
         let own = reply(200).field("ETag", &format!("\"{cookie}\"")).body(format!("for {cookie}"));
         if talk.number > 2 { Next::Close } else { talk.answer(&own).await }

@@ -126,6 +126,33 @@ async fn server_sent_events_arrive_one_by_one() {
 }
 
 #[tokio::test]
+async fn an_event_source_is_left_to_come_back_where_others_are_told() {
+    // WHATWG HTML §9.2.3: it would take a status for the end.
+    let dead = DeadAddress::new();
+    let plain = free_address();
+    let text = format!("upstream = \"{}\"\n[[listener]]\naddress = \"{plain}\"\nh2c = true\n", dead.address);
+    let gateway = Gateway::with(&text).await;
+    let event_source = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")];
+    let mut client = gateway.connect().await;
+    client
+        .send("GET /events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n")
+        .await;
+    client.closed().await;
+    let line = gateway.logged("the failure", |line| line["url.path"] == "/events").await;
+    assert_eq!((&line["http.response.status_code"], &line["failure"]), (&502.into(), &"connect".into()), "{line}");
+    let mut client = Http2::prior_knowledge(plain).await;
+    let fields = event_source.map(|(name, value)| (if name == "Accept" { "accept" } else { "cache-control" }, value));
+    let error = client.try_ask("GET", "/events", &fields, b"").await.unwrap_err();
+    assert!(error.is_reset(), "{error}");
+    // A program that reads the status, and another method.
+    for fields in [&event_source[..1], &[("Accept", "text/event-stream, */*"), event_source[1]], &[]] {
+        assert_eq!(gateway.get_with("/events", fields).await.status, 502, "{fields:?}");
+    }
+    let posted = gateway.connect().await.ask("POST", "/events", &event_source, b"").await;
+    assert_eq!(posted.status, 502);
+}
+
+#[tokio::test]
 async fn a_long_poll_waits_and_is_answered() {
     let (release, released) = watch::channel(false);
     let poll = script(move |talk| {

@@ -158,7 +158,7 @@ pub(in crate::config) enum OriginsWord {
 choice! {
     /// Rules for origins.
     OriginsWord {
-        "default" => OriginsWord::Default: "a foreign origin is refused if the handshake carries cookies",
+        "default" => OriginsWord::Default: "a foreign origin is refused if the handshake carries cookies other than the gateway's own",
         "any" => OriginsWord::Any: "every origin",
         "same-host" => OriginsWord::SameHost: "only pages of the same host",
     }

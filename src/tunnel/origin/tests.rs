@@ -7,31 +7,43 @@ fn head(authority: &str, fields: &[(&str, &str)]) -> RequestHead {
 }
 
 fn same(authority: &str, origin: &str) -> Result<(), ForeignOrigin> {
-    check_origin(&head(authority, &[("Origin", origin)]), &Origins::SameHost)
+    check_origin(&head(authority, &[("Origin", origin)]), &Origins::SameHost, None)
 }
 
 fn in_list(origin: &str, list: &[&str]) -> Result<(), ForeignOrigin> {
     let list = Origins::List(list.iter().map(|&entry| entry.to_owned()).collect());
-    check_origin(&head("app.example", &[("Origin", origin)]), &list)
+    check_origin(&head("app.example", &[("Origin", origin)]), &list, None)
 }
 
 #[test]
 fn a_handshake_without_origin_passes_every_policy() {
     let head = head("app.example", &[("Cookie", "a=b")]);
     for policy in [Origins::Default, Origins::Any, Origins::SameHost, Origins::List(vec![])] {
-        assert_eq!(check_origin(&head, &policy), Ok(()));
+        assert_eq!(check_origin(&head, &policy, None), Ok(()));
     }
 }
 
 #[test]
 fn the_default_refuses_a_foreign_origin_only_with_cookies() {
     let foreign = ("Origin", "https://evil.example");
-    assert_eq!(check_origin(&head("app.example", &[foreign]), &Origins::Default), Ok(()));
+    assert_eq!(check_origin(&head("app.example", &[foreign]), &Origins::Default, None), Ok(()));
     let with_cookie = head("app.example", &[foreign, ("Cookie", "session=1")]);
-    assert_eq!(check_origin(&with_cookie, &Origins::Default), Err(ForeignOrigin::OtherHost));
-    assert_eq!(check_origin(&with_cookie, &Origins::Any), Ok(()));
+    assert_eq!(check_origin(&with_cookie, &Origins::Default, None), Err(ForeignOrigin::OtherHost));
+    assert_eq!(check_origin(&with_cookie, &Origins::Any, None), Ok(()));
+    // A cookie of the gateway's own tells nothing of the client; another beside it does.
+    for (cookies, expected) in [
+        ("gate=token", Ok(())),
+        (" gate=token; ", Ok(())),
+        ("", Ok(())),
+        ("gate=token; session=1", Err(ForeignOrigin::OtherHost)),
+        ("gates=token", Err(ForeignOrigin::OtherHost)),
+        ("gate", Ok(())),
+    ] {
+        let head = head("app.example", &[foreign, ("Cookie", cookies)]);
+        assert_eq!(check_origin(&head, &Origins::Default, Some("gate")), expected, "{cookies}");
+    }
     let own = head("app.example", &[("Origin", "https://app.example"), ("Cookie", "session=1")]);
-    assert_eq!(check_origin(&own, &Origins::Default), Ok(()));
+    assert_eq!(check_origin(&own, &Origins::Default, None), Ok(()));
 }
 
 #[test]
@@ -76,7 +88,7 @@ fn null_and_nonsense_are_foreign() {
         assert_eq!(same("app.example", origin), Err(ForeignOrigin::Malformed), "{origin}");
     }
     let twice = head("app.example", &[("Origin", "https://app.example"), ("Origin", "https://evil.example")]);
-    assert_eq!(check_origin(&twice, &Origins::SameHost), Err(ForeignOrigin::Malformed));
+    assert_eq!(check_origin(&twice, &Origins::SameHost, None), Err(ForeignOrigin::Malformed));
 }
 
 #[test]
