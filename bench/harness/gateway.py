@@ -146,11 +146,15 @@ upstream = "app"
     def drain(self):
         self.ask("/drain", {"all": True, "rate": DRAIN["tunnels"] // DRAIN_SECONDS})
 
-    def list(self, seconds):
+    def list(self, seconds, each):
+        """How often all connections were listed: a list begins `each` seconds after the last one began, or when that has ended."""
         # One reader that takes no processor's time from the load: it does not look into the rows.
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
-        until, lists = time.monotonic() + seconds, 0
-        while time.monotonic() < until:
+        begin, lists = time.monotonic(), 0
+        while (now := time.monotonic()) < begin + seconds:
+            if now < begin + lists * each:
+                time.sleep(begin + lists * each - now)
+                continue
             after = b"0"
             while after:
                 told = self.ask(f"/connections?limit=1000&after={after.decode()}")

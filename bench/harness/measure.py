@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .gateway import CAPACITY_MIB
 from .machine import LOAD_CPU, ORIGIN_PORT, Failure, Server, allow_files
-from .scenarios import (DRAIN, KIND_OF_ALL, KINDS, LIST, SCENARIOS, STAMPEDE, ZIPF,
+from .scenarios import (DRAIN, KIND_OF_ALL, KINDS, LIST, LISTS_A_SECOND, SCENARIOS, STAMPEDE, ZIPF,
                         ZIPF_CAPACITY_MIB)
 
 LOAD_TIMEOUT = 120
@@ -200,16 +200,17 @@ class Bench:
             return self.disturb(gateway, ["--path", "/cached/1024"], DRAIN, gateway.drain, "ends")[0]
 
     def listing(self):
-        """Latencies of messages while all connections are listed, again and again."""
+        """Latencies of messages while all connections are listed: so many times a second, and without a pause."""
         told = {}
         for gateway in self.able({"list"}):
             with self.running([gateway]) as alive, self.forgiven("list", gateway):
                 if alive:
-                    told[gateway.name] = middle(lambda: self.listed(gateway), growth)
+                    told[gateway.name] = {pace: middle(lambda: self.listed(gateway, each), growth)
+                                          for pace, each in (("paced", 1 / LISTS_A_SECOND), ("endless", 0))}
         return told
 
-    def listed(self, gateway):
-        told, lists = self.disturb(gateway, ["--echo", 64], LIST, lambda: gateway.list(LIST["seconds"]), "stays")
+    def listed(self, gateway, each):
+        told, lists = self.disturb(gateway, ["--echo", 64], LIST, lambda: gateway.list(LIST["seconds"], each), "stays")
         return {**told, "lists": lists}
 
     def disturb(self, gateway, words, settings, act, fate):

@@ -142,4 +142,5 @@ ZIPF_CAPACITY_MIB = round(ZIPF["objects"] * ZIPF["bytes"] * ZIPF["share"] / 2**2
 STAMPEDE = {"connections": 1000, "rounds": 5}
 DRAIN = {"tunnels": 5000, "rate": 2000, "seconds": 5}
 LIST = {"tunnels": 9000, "rate": 5000, "seconds": 2}
+LISTS_A_SECOND = 5
 CROWD_SIZE = 9000
