@@ -131,7 +131,8 @@ impl Gateway {
             now: facts.now,
             kind,
             client: Some(facts.client),
-            method: request.method.as_str(),
+            // A head that was refused within its request line has neither.
+            method: if request.target.is_empty() { "" } else { request.method.as_str() },
             target: &request.target,
             version: match request.version {
                 Version::Http10 => "HTTP/1.0",

@@ -34,10 +34,6 @@ impl RequestHead {
         if protocol != "websocket" {
             return Err(Refusal::Protocol);
         }
-        // RFC 8441 §5: `https` stands for wss, `http` for ws.
-        if parts.uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
-            return Err(Refusal::Target);
-        }
         // RFC 9110 §9.3.6: a CONNECT has no content that could have a length.
         if parts.headers.contains_key(CONTENT_LENGTH) {
             return Err(Refusal::ContentLength);
@@ -51,6 +47,11 @@ impl RequestHead {
     fn fill_http2(&mut self, parts: &Parts, end_of_stream: bool, limits: &HeadLimits) -> Result<(), Refusal> {
         self.version = Version::Http2;
         self.keep_alive = true;
+        // RFC 9113 §8.3.1: other schemes are for gateways to other services, as in HTTP/1.1's absolute form (RFC 8441 §5: a
+        // WebSocket's are these two as well).
+        if parts.uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+            return Err(Refusal::Target);
+        }
         let target = parts.uri.path_and_query().ok_or(Refusal::Target)?.as_str();
         if target.len() > limits.target_bytes {
             return Err(Refusal::TargetTooLong);

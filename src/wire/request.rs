@@ -80,6 +80,8 @@ pub struct RequestHead {
 pub enum Refusal {
     /// Not `method SP target SP version CRLF`, HTTP/0.9, or more than one empty line before it.
     RequestLine,
+    /// The beginning of a TLS handshake, where none is spoken.
+    Tls,
     /// No token, or longer than 32 bytes.
     Method,
     /// Neither origin, absolute nor (for OPTIONS) asterisk form, or with bytes that no target may hold.
@@ -327,6 +329,7 @@ impl Refusal {
     pub fn label(self) -> &'static str {
         match self {
             Self::RequestLine => "request_line",
+            Self::Tls => "tls",
             Self::Method => "method",
             Self::Target => "target",
             Self::TargetTooLong => "target_too_long",

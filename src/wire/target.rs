@@ -74,6 +74,10 @@ pub(super) enum Diagnosis {
 
 /// Finds out why the request line at the front of `head` could not be read; the slow way, off the hot path.
 pub(super) fn diagnose(head: &[u8], target_bytes: usize) -> Diagnosis {
+    // RFC 8446 §5.1: a record of type handshake; its version begins with 3, whichever that is.
+    if let [22] | [22, 3, ..] = head {
+        return Diagnosis::Refused(Refusal::Tls);
+    }
     let end = memchr::memchr2(b'\r', b'\n', head).unwrap_or(head.len());
     let mut parts = head[..end].splitn(3, |&byte| byte == b' ');
     let (method, target, version) = (parts.next().unwrap_or_default(), parts.next(), parts.next());

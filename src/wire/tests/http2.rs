@@ -85,6 +85,8 @@ fn methods_and_targets_follow_the_same_rules() {
     assert_eq!(read("TRACE", "/").err(), Some(Refusal::Trace));
     assert_eq!(read("GET", "*").err(), Some(Refusal::Target));
     assert_eq!(read("OPTIONS", "*").unwrap().target, "*");
+    assert!(read("GET", "http://a/").is_ok());
+    assert_eq!(read("GET", "ftp://a/").err(), Some(Refusal::Target));
     assert_eq!(get(&[("expect", "a")]).err(), Some(Refusal::Expectation));
     assert!(get(&[("expect", "100-continue")]).unwrap().expect_continue);
 }

@@ -326,7 +326,9 @@ fn a_head_that_is_not_whole_is_refused_as_soon_as_it_can_be() {
     assert_eq!(parse(b"GET /1234567890"), Err(Refusal::TargetTooLong));
     assert_eq!(parse(b"GET /1234567890 "), Err(Refusal::TargetTooLong));
     assert_eq!(parse(&[b'A'; 33]), Err(Refusal::Method));
-    assert_eq!(parse(b"\x16\x03\x01\x02\x00\x01"), Err(Refusal::Method));
+    assert_eq!(parse(b"\x16\x03\x01\x02\x00\x01"), Err(Refusal::Tls));
+    assert_eq!(parse(b"\x16"), Err(Refusal::Tls));
+    assert_eq!(parse(b"\x16GET"), Err(Refusal::Method));
     assert_eq!(parse(b"\x00"), Err(Refusal::Method));
     assert_eq!(parse(b"GET / HTTQ"), Err(Refusal::RequestLine));
     assert_eq!(parse(b"GET / HTTP/1.1\nHost"), Err(Refusal::BareLineFeed));
