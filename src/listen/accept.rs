@@ -299,8 +299,11 @@ impl Door {
                 return Some((Stream::Boxed(Box::new(stream)), info));
             }
             Some(Err(error)) => {
-                let result =
-                    if error.kind() == io::ErrorKind::InvalidData { Handshake::Failed } else { Handshake::Gone };
+                let result = match error.get_ref() {
+                    Some(fault) if fault.is::<tls::SpokeHttp>() => Handshake::Http,
+                    _ if error.kind() == io::ErrorKind::InvalidData => Handshake::Failed,
+                    _ => Handshake::Gone,
+                };
                 tracing::debug!(listener = %self.address, client = ?info.client, "TLS handshake: {error}");
                 result
             }

@@ -28,6 +28,8 @@ pub(super) enum Handshake {
     Gone,
     /// The two could not agree, or the client did not speak TLS.
     Failed,
+    /// The client spoke HTTP without TLS.
+    Http,
 }
 
 /// Why a connection could not be accepted.
@@ -78,7 +80,7 @@ impl Metrics {
             ),
             handshakes: registry.family(
                 "tidegate_tls_handshakes_total",
-                "TLS handshakes with clients, by how they went.",
+                "TLS handshakes with clients, by how they went. result=http is a client that spoke HTTP without TLS to a port with it.",
                 &["result"],
                 |result: &Handshake| vec![result.label().to_owned()],
             ),
@@ -151,6 +153,7 @@ impl Handshake {
             Self::Timeout => "timeout",
             Self::Gone => "gone",
             Self::Failed => "failed",
+            Self::Http => "http",
         }
     }
 }

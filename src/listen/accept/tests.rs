@@ -391,10 +391,12 @@ async fn handshakes_are_counted_by_how_they_went() {
     tls_client(&rig, "first.test", &[]).await.unwrap();
     let mut no_tls = rig.connect().await;
     no_tls.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut no_record = rig.connect().await;
+    no_record.write_all(&[0; 5]).await.unwrap();
     drop(rig.connect().await);
     closes(&mut rig.connect().await).await;
     soon(rig.connections.all_closed()).await;
-    for result in ["ok", "failed", "gone", "timeout"] {
+    for result in ["ok", "failed", "http", "gone", "timeout"] {
         let name = format!("tidegate_tls_handshakes_total{{result=\"{result}\"}}");
         assert_eq!(rig.metric(&name), Some(1.0), "{result}");
     }

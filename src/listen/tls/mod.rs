@@ -9,7 +9,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion, crypto::ring};
 
 pub use certificates::{Certificates, Reloaded};
 pub use problem::{Problem, ProblemKind};
-pub use stream::{TlsStream, accept};
+pub use stream::{SpokeHttp, TlsStream, accept};
 pub use watch::{Rhythm, Watched, Watcher};
 
 use crate::{

@@ -6,6 +6,7 @@
 
 use std::{
     cell::Cell,
+    error, fmt,
     future::poll_fn,
     io,
     pin::Pin,
@@ -51,11 +52,15 @@ struct Outgoing {
     sent: usize,
 }
 
+/// The client began with letters, as a request of HTTP does, where TLS is spoken.
+#[derive(Debug)]
+pub struct SpokeHttp;
+
 /// Does the handshake.
 ///
 /// # Errors
-/// `InvalidData` for what is no TLS or not agreeable, after the alert that says so; `UnexpectedEof` where the client
-/// left; the socket's own.
+/// `InvalidData` for what is no TLS or not agreeable, after the alert that says so; with `SpokeHttp` in it after an answer
+/// that the client can read; `UnexpectedEof` where the client left; the socket's own.
 pub async fn accept(config: Arc<ServerConfig>, stream: Stream) -> io::Result<TlsStream> {
     let mut tls = TlsStream {
         stream,
@@ -107,6 +112,14 @@ impl TlsStream {
             }
             buffer[..kept].copy_from_slice(&self.incoming);
             self.incoming = Vec::new();
+            // RFC 8446 §5.1: no record's type is a letter.
+            if buffer[0].is_ascii_alphabetic() && self.session.is_handshaking() {
+                self.broken = true;
+                self.outgoing.encode(|out| Ok(put(out, HTTPS_WANTED)))?;
+                // As with an alert, below.
+                let _said = self.poll_send(cx);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, SpokeHttp)));
+            }
             let done = self.digest(&mut buffer[..received], sink);
             match done {
                 Ok(done) if done < received => self.incoming = buffer[done..received].to_vec(),
@@ -346,6 +359,20 @@ fn room_for_data(error: EncryptError) -> Option<usize> {
     }
 }
 
+/// Writes all of `text`, for which there must be room. Gives its length.
+fn put(out: &mut [u8], text: &[u8]) -> usize {
+    out[..text.len()].copy_from_slice(text);
+    text.len()
+}
+
+impl fmt::Display for SpokeHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client speaks HTTP without TLS")
+    }
+}
+
+impl error::Error for SpokeHttp {}
+
 fn invalid(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
@@ -354,6 +381,14 @@ thread_local! {
     static RECEIVED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static SENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
+
+/// What a client is told that asks without TLS; it ends with the connection (RFC 9112 §6.3).
+const HTTPS_WANTED: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+Connection: close\r\n\
+Cache-Control: no-store\r\n\
+Content-Type: text/plain; charset=utf-8\r\n\
+\r\n\
+This port speaks TLS. Ask with https:// (for a WebSocket: wss://) instead.\n";
 
 /// Ciphertext of one read; above the largest record (RFC 8446 §5.2) and the largest handshake message that is put together.
 const RECEIVED_BYTES: usize = 80 * 1024;

@@ -117,7 +117,7 @@ async fn an_end_without_the_closing_alert_is_no_end() {
 #[tokio::test]
 async fn what_is_no_tls_gets_an_alert() {
     let (near, mut far) = pipe(1 << 20);
-    far.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+    far.write_all(b"\0\0\0\0\0\0\0").await.unwrap();
     let fault = accept(config(), near).await.err().unwrap();
     assert_eq!(fault.kind(), io::ErrorKind::InvalidData);
     let mut came = Vec::new();
@@ -131,6 +131,19 @@ async fn what_is_no_tls_gets_an_alert() {
     let (server, client) = tokio::join!(accept(config(), near), connector.connect("a.test".try_into().unwrap(), far));
     assert_eq!(server.err().unwrap().kind(), io::ErrorKind::InvalidData);
     assert!(client.err().unwrap().to_string().contains("NoApplicationProtocol"));
+}
+
+#[tokio::test]
+async fn http_without_tls_gets_an_answer_that_it_can_read() {
+    let (near, mut far) = pipe(1 << 20);
+    far.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+    let fault = accept(config(), near).await.err().unwrap();
+    assert!(fault.get_ref().unwrap().is::<SpokeHttp>());
+    let mut came = String::new();
+    far.read_to_string(&mut came).await.unwrap();
+    let (head, body) = came.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
+    assert!(body.contains("https://"), "{body}");
 }
 
 #[tokio::test]
