@@ -28,12 +28,12 @@ fn sections(text: &mut String, path: &str, declaration: &Declaration) {
     }
 }
 
-/// As the table is written in a file: `[limits]`, `[[routes]]`, `routes.match`.
+/// As the table is written in a file: `[limits]`, `[[routes]]`, `[[listener.tls]]`, `routes.match`.
 fn heading(path: &str, kind: &Kind) -> String {
     let is_nested = path.replace(".NAME", "").contains('.');
     match kind {
+        Kind::List(kind) if matches!(**kind, Kind::Table(_)) => format!("[[{path}]]"),
         _ if is_nested => path.to_owned(),
-        Kind::List(_) => format!("[[{path}]]"),
         _ => format!("[{path}]"),
     }
 }

@@ -146,6 +146,11 @@ pub(super) fn wrong_kind(node: &Node, expected: &Kind, problems: &mut Problems) 
     if let (Data::Whole(Some(number)), Kind::Duration { .. }) = (&node.data, expected) {
         problem = problem.hint(format!("a duration needs its unit: `\"{number}s\"`"));
     }
+    if let (Data::Table(_), Kind::List(kind)) = (&node.data, expected)
+        && !kind.tables().is_empty()
+    {
+        problem = problem.label("a list of one stands in brackets: `[{ … }]`");
+    }
     if let Kind::Table(declaration) = expected {
         let keys: Vec<String> = declaration.keys.iter().map(|key| format!("`{}`", key.name)).collect();
         problem = problem.label(format!("its keys are {}", keys.join(", ")));

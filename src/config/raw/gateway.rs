@@ -29,7 +29,7 @@ table! {
 }
 
 table! {
-    /// A certificate and its key.
+    /// A certificate and its key. Of several, the first answers for names that no other covers.
     pub(super) struct Pair {
         /// PEM file of the certificate, followed by those that lead to the authority.
         certificate: FilePath = required,

@@ -110,7 +110,8 @@ settings! {
         session_field: OrOff<FieldName> = { OrOff(None) },
         /// The code of Close frames when the session has ended.
         session_code: Whole<1000, 4999> = { Whole(1008) },
-        /// What becomes of tunnels when a reload changes their route, its upstream or what it asks of them.
+        /// What becomes of tunnels when a reload changes their route, its upstream or what it asks of them. No
+        /// command reloads the configuration yet.
         on_change: OnChange = { OnChange::Keep },
         /// What becomes of tunnels when their server is down: three connections to it in a row were refused, or not taken in
         /// time, whoever they were for. One that an operator drains loses its tunnels whatever stands here.

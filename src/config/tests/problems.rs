@@ -259,6 +259,15 @@ fn a_table_in_short_is_told_its_keys() {
 }
 
 #[test]
+fn a_table_that_should_be_a_list_is_told_how_a_list_is_written() {
+    let told = told(
+        "upstream = \"a:1\"\n[[listener]]\naddress = \"127.0.0.1:1\"\ntls = { certificate = \"a\", key = \"b\" }\n",
+    );
+    assert!(told.contains("expected a list of tables, found a table"), "{told}");
+    assert!(told.contains("in brackets: `[{ … }]`"), "{told}");
+}
+
+#[test]
 fn the_table_of_an_upstream_is_not_mixed_up_with_the_upstream() {
     let told = told("upstream = \"app\"\n[upstream.app]\nservers = [\"a:1\"]\n");
     assert_eq!(told.matches("error: ").count(), 1, "{told}");
