@@ -97,6 +97,7 @@ fn limits(settled: &Limits) -> raw::Limits {
         body_rate_grace: set(Period(settled.body_rate_grace)),
         answer_head: set(size(settled.answer_head_bytes)),
         http2_streams: set(Whole(u64::from(settled.http2_streams))),
+        unsent: set(size(settled.unsent_bytes)),
         tunnels: set(OrOff(settled.tunnels.map(Whole))),
         drain_rate: set(Whole(u64::from(settled.drain_rate))),
     }

@@ -204,6 +204,8 @@ pub struct Limits {
     pub answer_head_bytes: usize,
     /// Concurrent HTTP/2 streams of one connection.
     pub http2_streams: u32,
+    /// Bytes that wait for clients, from which on backends are read less far ahead.
+    pub unsent_bytes: usize,
     /// Open tunnels in all.
     pub tunnels: Option<u64>,
     /// Tunnels that a drain closes in a second.

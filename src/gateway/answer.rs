@@ -220,11 +220,11 @@ impl Source {
 async fn next_piece<C: Client>(client: &mut C, source: &mut Source) -> Result<Option<Bytes>, Fault> {
     let mut next = pin!(source.next());
     poll_fn(|cx| {
-        if client.queued() >= client.queue_max() {
+        if client.queued() >= client.lead() {
             if let Poll::Ready(Err(fault)) = client.poll_flush(cx) {
                 return Poll::Ready(Err(fault.into()));
             }
-            if client.queued() >= client.queue_max() {
+            if client.queued() >= client.lead() {
                 return Poll::Pending;
             }
         }

@@ -18,9 +18,6 @@ use crate::{
     wire::{BadBody, Fields, ResponseHead},
 };
 
-/// Bytes that may wait for a client before the source is no longer read.
-const QUEUE_MAX: usize = 256 * 1024;
-
 /// How long the body of an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLength {
@@ -88,9 +85,7 @@ pub(super) trait Client: Send {
     fn queued(&self) -> usize;
 
     /// Bytes that may be queued before the source is no longer read.
-    fn queue_max(&self) -> usize {
-        QUEUE_MAX
-    }
+    fn lead(&self) -> usize;
 
     /// Body bytes queued since `start`.
     fn sent(&self) -> u64;

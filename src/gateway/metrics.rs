@@ -19,7 +19,7 @@ pub(super) struct Metrics {
 }
 
 /// The limits that are counted here; those on connections are counted where connections are accepted.
-const LIMITS: [&str; 9] = [
+const LIMITS: [&str; 10] = [
     "head_bytes",
     "target_bytes",
     "fields",
@@ -27,6 +27,7 @@ const LIMITS: [&str; 9] = [
     "body_bytes",
     "body_rate",
     "send_timeout",
+    "unsent",
     "http2_resets",
     "http2_flood",
 ];

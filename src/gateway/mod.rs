@@ -32,6 +32,7 @@ mod ranged;
 mod relay;
 mod settled;
 mod transfer;
+mod unsent;
 mod upgrade;
 mod watch;
 
@@ -59,6 +60,7 @@ use self::{
     metrics::Metrics,
     opening::{Opened, Opening, Sending},
     transfer::Transfer,
+    unsent::Unsent,
     upgrade::OpenTunnel,
 };
 use crate::{
@@ -88,6 +90,7 @@ pub struct Gateway {
     cache: Arc<Cache>,
     background: Background,
     metrics: Metrics,
+    unsent: Arc<Unsent>,
     tunnels: Tunnels,
     permits: Permits,
     /// By route: what it asks of its tunnels.
@@ -143,13 +146,15 @@ impl Gateway {
             .enumerate()
             .map(|(index, upstream)| Upstream::new(upstream, index, &config.limits, upstream_metrics.clone()))
             .collect::<Result<_, _>>()?;
+        let metrics = Metrics::new(registry, &config);
         Ok(Arc::new(Self {
             routes: RouteTable::new(&config.routes),
             policies: config.routes.iter().map(|route| policy_of(&config, route)).collect(),
             upstreams,
             cache: Cache::new(&config.cache, registry),
             background: Background::new(registry),
-            metrics: Metrics::new(registry, &config),
+            unsent: Unsent::new(config.limits.unsent_bytes, metrics.limit_hits.clone(), registry),
+            metrics,
             tunnels: Tunnels::new(registry, &route_names, &names),
             permits: {
                 let routes: Vec<_> = config.routes.iter().map(|route| (route.name.clone(), &route.websocket)).collect();

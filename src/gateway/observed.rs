@@ -104,8 +104,8 @@ impl<C: Client> Client for Observed<'_, C> {
         self.client.queued()
     }
 
-    fn queue_max(&self) -> usize {
-        self.client.queue_max()
+    fn lead(&self) -> usize {
+        self.client.lead()
     }
 
     fn sent(&self) -> u64 {

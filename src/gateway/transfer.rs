@@ -121,7 +121,7 @@ impl Transfer {
         let (mut pieces, mut bytes) = (Vec::new(), 0);
         let mut context = Context::from_waker(Waker::noop());
         while bytes < limit {
-            match self.exchange.poll_body(&mut context) {
+            match self.exchange.poll_body(limit, &mut context) {
                 Poll::Ready(Some(Ok(piece))) => {
                     bytes += piece.len();
                     pieces.push(piece);
@@ -139,11 +139,11 @@ impl Transfer {
 
     /// The next piece of the body; `None` at its end.
     pub(super) async fn next_piece(&mut self) -> Result<Option<Bytes>, Failure> {
-        poll_fn(|cx| self.poll_piece(cx)).await.transpose()
+        poll_fn(|cx| self.poll_piece(usize::MAX, cx)).await.transpose()
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
-        let piece = self.exchange.poll_body(cx);
+    fn poll_piece(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        let piece = self.exchange.poll_body(most, cx);
         if let Some(part) = &mut self.part {
             match &piece {
                 Poll::Ready(Some(Ok(piece))) => part.push(piece),
@@ -158,7 +158,7 @@ impl Transfer {
     /// Gives the connection back after a body that was read to its end, or that is not there.
     pub(super) fn finish_unread(mut self) -> Chosen {
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(None) = self.exchange.poll_body(&mut context) {
+        if let Poll::Ready(None) = self.exchange.poll_body(0, &mut context) {
             self.chosen.finish(self.exchange);
         }
         self.chosen
@@ -183,9 +183,17 @@ impl Transfer {
                 return Poll::Ready(Err(fault));
             }
             // What is there is gathered before it is written: a head and a small body leave together.
-            while !*down_ended && client.queued() < client.queue_max() {
-                match self.poll_piece(cx) {
-                    Poll::Ready(Some(piece)) => client.push(piece?),
+            // Asked once: others change it meanwhile.
+            let lead = client.lead();
+            let waits = client.queued() > 0;
+            while !*down_ended && client.queued() < lead {
+                match self.poll_piece(lead, cx) {
+                    Poll::Ready(Some(piece)) => {
+                        let piece = piece?;
+                        // One that waits does not keep a buffer that it is a small part of.
+                        let is_copied = waits && piece.len() < WORTH_COPYING;
+                        client.push(if is_copied { Bytes::copy_from_slice(&piece) } else { piece });
+                    }
                     Poll::Ready(None) => {
                         client.finish(self.exchange.take_trailers().as_ref());
                         *down_ended = true;
@@ -193,7 +201,7 @@ impl Transfer {
                     Poll::Pending => break,
                 }
             }
-            let was_full = client.queued() >= client.queue_max();
+            let was_full = client.queued() >= lead;
             match client.poll_flush(cx) {
                 Poll::Ready(Ok(())) if *down_ended => return Poll::Ready(Ok(())),
                 // There is room again: the backend's next piece was not asked for.
@@ -212,6 +220,9 @@ impl Transfer {
         Poll::Pending
     }
 }
+
+/// Pieces that are at most half of what is read at once.
+const WORTH_COPYING: usize = 32 * 1024;
 
 impl Fault {
     /// Whether a fault of the upload ends an answer that is under way: a client that has gone, or that broke its body,

@@ -90,6 +90,7 @@ pub(crate) fn limits() -> Limits {
         body_rate: 1024,
         body_rate_grace: Duration::from_secs(10),
         answer_head_bytes: 32 * 1024,
+        unsent_bytes: 1 << 20,
         tunnels: None,
         http2_streams: 100,
         drain_rate: 200,

@@ -59,10 +59,11 @@ impl Exchange {
         }
     }
 
-    /// The next piece of the answer's body; `None` when it is complete.
-    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+    /// The next piece of the answer's body; `None` when it is complete. Little more than `most` bytes are read for it, at
+    /// most; over HTTP/2 flow control is the bound.
+    pub fn poll_body(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         match self {
-            Self::Http1(exchange) => exchange.poll_body(cx),
+            Self::Http1(exchange) => exchange.poll_body(most, cx),
             Self::Http2(exchange) => exchange.poll_body(cx),
         }
     }

@@ -31,6 +31,7 @@ const HEAD_USUAL: usize = 512;
 
 /// Reads of a body.
 const READ_BODY: usize = 64 * 1024;
+const READ_LEAST: usize = 1024;
 
 /// Bytes of a request body that may wait for the backend to take them.
 const SEND_MAX: usize = 128 * 1024;
@@ -207,8 +208,8 @@ impl Exchange {
         }
     }
 
-    /// The next piece of the answer's body; `None` when it is complete.
-    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+    /// The next piece of the answer's body; `None` when it is complete. At most `most` bytes, or a few, are read for it.
+    pub fn poll_body(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         self.poll_write(cx);
         loop {
             let Connection { answer, input, .. } = &mut *self.0;
@@ -221,8 +222,9 @@ impl Exchange {
                 Decoded::NeedMore => {}
             }
             // One byte more than is to come: a read that comes short spares the one that would find nothing.
-            let room = |left: u64| left.saturating_add(1).clamp(1024, READ_BODY as u64) as usize;
-            let wanted = decoder.remaining().map_or(READ_BODY, room);
+            let most = most.clamp(READ_LEAST, READ_BODY);
+            let room = |left: u64| left.saturating_add(1).clamp(READ_LEAST as u64, most as u64) as usize;
+            let wanted = decoder.remaining().map_or(most, room);
             let Poll::Ready(read) = self.poll_fill(wanted, cx) else {
                 // Silence is counted from the first time that nothing was there: a client that takes its time is not it.
                 return match self.poll_overdue(self.0.limits.read_timeout, cx) {

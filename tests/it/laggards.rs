@@ -125,3 +125,65 @@ async fn a_body_too_large_to_keep_streams_to_all_in_little_memory() {
     assert!(grown < 16 << 10, "{grown} KiB more for {} KiB", BODY >> 10);
     assert_eq!(origin.requests_for("/slow").len(), 1);
 }
+
+/// An origin with `/slow` of this many bytes, which nobody may keep.
+async fn origin_of(bytes: usize) -> Origin {
+    let large = script(move |mut talk| async move {
+        talk.send(format!("HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: {bytes}\r\n\r\n")).await;
+        talk.send(pattern(0, bytes)).await;
+        talk.close().await
+    });
+    Origin::new().on("/slow", large).start().await
+}
+
+async fn held_back(gateway: &Gateway, count: f64) {
+    eventually(format!("{count} answers to be held back"), async || {
+        (gateway.metric("tidegate_limit_hits_total", &[("limit", "unsent")]).await >= count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_who_read_nothing_hold_little_each_and_get_everything_when_they_read() {
+    const BODY: usize = 16 << 20;
+    const READERS: usize = 40;
+    let origin = origin_of(BODY).await;
+    let gateway = Gateway::before_with(&origin, "[limits]\nunsent = \"512KiB\"\n").await;
+    let mut clients = ask_all(&gateway, READERS).await;
+    held_back(&gateway, 30.0).await;
+    let unsent = gateway.metric("tidegate_http_unsent_bytes", &[]).await;
+    assert!(unsent <= f64::from(1 << 20) + (READERS as f64) * f64::from(48 << 10), "{unsent}");
+    let expected = pattern(0, BODY);
+    for client in &mut clients {
+        let answer = client.answer().await;
+        assert!(answer.body == expected, "{} bytes", answer.body.len());
+    }
+    gateway.metric_becomes("tidegate_http_unsent_bytes", &[], 0.0).await;
+}
+
+#[tokio::test]
+async fn a_connection_of_many_streams_that_is_not_read_holds_little_and_gives_everything_when_it_is() {
+    const BODY: usize = 1 << 20;
+    const STREAMS: usize = 60;
+    let origin = origin_of(BODY).await;
+    let address = free_address();
+    let listener = format!("[[listener]]\naddress = \"{address}\"\nh2c = true\n[limits]\nunsent = \"256KiB\"\n");
+    let gateway = Gateway::before_with(&origin, &listener).await;
+    let before = gateway.memory_peak_kib();
+    let mut raw = RawHttp2::over(Connection::tcp(address).await).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE and the connection's window: as much as there can be (RFC 9113 §6.9).
+    raw.frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
+    raw.frame(8, 0, 0, &0x7fff_0000_u32.to_be_bytes()).await;
+    for stream in 0..STREAMS {
+        let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/slow")];
+        raw.headers(2 * stream as u32 + 1, &fields, true).await;
+    }
+    held_back(&gateway, 20.0).await;
+    let expected = pattern(0, BODY);
+    for body in raw.bodies(STREAMS).await {
+        assert!(body == expected, "{} bytes", body.len());
+    }
+    let grown = gateway.memory_peak_kib() - before;
+    assert!(grown < 8 << 10, "{grown} KiB");
+    gateway.metric_becomes("tidegate_http_unsent_bytes", &[], 0.0).await;
+}

@@ -66,6 +66,7 @@ fn limits(written: &raw::Limits) -> Limits {
         body_rate_grace: written.body_rate_grace.value.0,
         answer_head_bytes: memory(written.answer_head.value),
         http2_streams: u32::try_from(written.http2_streams.value.0).unwrap_or(u32::MAX),
+        unsent_bytes: memory(written.unsent.value),
         tunnels: written.tunnels.value.0.map(|count| count.0),
         drain_rate: u32::try_from(written.drain_rate.value.0).unwrap_or(u32::MAX),
     }

@@ -52,6 +52,7 @@ body_rate = 0
 body_rate_grace = "0"
 answer_head = "1MiB"
 http2_streams = 1
+unsent = "1MiB"
 tunnels = 5
 drain_rate = 7
 [timeouts]

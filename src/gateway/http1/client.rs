@@ -21,6 +21,9 @@ use crate::{
     wire::{Decoded, Fields, ResponseHead, Version, body, fields::write_line},
 };
 
+/// Bytes that may wait for a client before the source of its answer is no longer read.
+const QUEUE_MAX: usize = 256 * 1024;
+
 /// Reads of a request body.
 const READ_BODY: usize = 64 * 1024;
 
@@ -125,6 +128,7 @@ impl Client for Http1Client {
     }
 
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
+        self.is_stored = true;
         self.bodiless = self.is_head || not_modified;
         self.chunked = answer.length.is_none() && self.version == Version::Http11 && !self.bodiless;
         self.persists &= self.is_body_worth_reading();
@@ -185,6 +189,10 @@ impl Client for Http1Client {
         self.out.len().max(usize::from(!self.out.is_empty()))
     }
 
+    fn lead(&self) -> usize {
+        self.unsent.lead(QUEUE_MAX)
+    }
+
     fn sent(&self) -> u64 {
         self.sent
     }
@@ -196,6 +204,7 @@ impl Client for Http1Client {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
         match self.out.poll_flush(&mut self.stream, cx) {
             Poll::Ready(Ok(())) => {
+                self.waiting.set(&self.unsent, 0);
                 self.write_watchdog.set(None);
                 Poll::Ready(Ok(()))
             }
@@ -204,6 +213,7 @@ impl Client for Http1Client {
                 Poll::Ready(Err(ClientFault::Gone))
             }
             Poll::Pending => {
+                self.waiting.set(&self.unsent, if self.is_stored { 0 } else { self.out.len() });
                 // The deadline is for progress, not for the whole: it moves on with every byte taken.
                 if self.flushed_at != self.out.sent() || !self.write_watchdog.is_set() {
                     self.flushed_at = self.out.sent();

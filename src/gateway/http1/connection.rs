@@ -15,7 +15,12 @@ use tokio::io::AsyncWriteExt;
 
 use crate::{
     config::Config,
-    gateway::{Gateway, body_meter::BodyMeter, client::Client},
+    gateway::{
+        Gateway,
+        body_meter::BodyMeter,
+        client::Client,
+        unsent::{Unsent, Waiting},
+    },
     net::{ClientInfo, OutQueue, Stream, Watchdog, scratch, socket},
     tunnel::{StopPhase, StopSignal},
     wire::{BodyDecoder, Framing, HeadLimits, RequestHead, Version, response::reason_for},
@@ -41,6 +46,8 @@ pub(in crate::gateway) struct Http1Client {
     pub(super) write_watchdog: Watchdog,
     stop: StopSignal,
     pub(super) out: OutQueue,
+    pub(super) unsent: Arc<Unsent>,
+    pub(super) waiting: Waiting,
     pub(super) meter: BodyMeter,
     // Of the request at hand:
     pub(super) decoder: BodyDecoder,
@@ -54,6 +61,8 @@ pub(in crate::gateway) struct Http1Client {
     /// Only the end of the connection ends the answer's body (HTTP/1.0).
     pub(super) until_close: bool,
     pub(super) bodiless: bool,
+    /// The answer's body is the store's: it costs no memory to wait.
+    pub(super) is_stored: bool,
     pub(super) sent: u64,
     pub(super) flushed_at: u64,
     pub(super) half_closed: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -73,6 +82,8 @@ impl Http1Client {
             write_watchdog: Watchdog::default(),
             stop: gateway.stopper.signal(),
             out: OutQueue::default(),
+            unsent: gateway.unsent.clone(),
+            waiting: Waiting::default(),
             meter: BodyMeter::new(&gateway.config.limits),
             decoder: BodyDecoder::for_request(Framing::None),
             version: Version::Http11,
@@ -84,6 +95,7 @@ impl Http1Client {
             chunked: false,
             until_close: false,
             bodiless: false,
+            is_stored: false,
             sent: 0,
             flushed_at: 0,
             half_closed: None,
@@ -106,6 +118,7 @@ impl Http1Client {
         self.chunked = false;
         self.until_close = false;
         self.bodiless = false;
+        self.is_stored = false;
         self.sent = 0;
     }
 

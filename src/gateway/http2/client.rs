@@ -22,6 +22,7 @@ use crate::{
         answer::with_text,
         body_meter::BodyMeter,
         client::{BodyLength, Client, ClientFault},
+        unsent::Waiting,
         upgrade::TunnelClient,
     },
     net::{ClientInfo, Stream, Watchdog},
@@ -47,6 +48,9 @@ pub(super) struct Http2Client {
     send: Option<SendStream<Bytes>>,
     queue: VecDeque<Bytes>,
     queued: usize,
+    waiting: Waiting,
+    /// The answer's body is the store's: it costs no memory to wait.
+    is_stored: bool,
     /// The answer is complete but for what is queued; with its trailers.
     ended: Option<Option<HeaderMap>>,
     end_sent: bool,
@@ -81,6 +85,8 @@ impl Http2Client {
             send: None,
             queue: VecDeque::new(),
             queued: 0,
+            waiting: Waiting::default(),
+            is_stored: false,
             ended: None,
             end_sent: false,
             failed: false,
@@ -168,7 +174,12 @@ impl Http2Client {
         let Some(send) = &mut self.send else {
             return Poll::Ready(if self.failed { Err(ClientFault::Gone) } else { Ok(()) });
         };
+        let outlet = &self.ticket.toll.outlet;
         while let Some(piece) = self.queue.front_mut() {
+            // What is stored is shared: it costs no memory wherever it waits.
+            if !self.is_stored {
+                ready!(outlet.poll_room(cx));
+            }
             send.reserve_capacity(piece.len());
             let granted = match ready!(send.poll_capacity(cx)) {
                 Some(Ok(granted)) if granted > 0 => granted.min(piece.len()),
@@ -180,6 +191,9 @@ impl Http2Client {
                 self.queue.pop_front();
             }
             self.queued -= granted;
+            if !self.is_stored {
+                outlet.take(granted);
+            }
             self.write_watchdog.set(None);
             let last = self.queue.is_empty() && matches!(self.ended, Some(None));
             if send.send_data(part, last).is_err() {
@@ -269,6 +283,7 @@ impl Client for Http2Client {
     }
 
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
+        self.is_stored = true;
         let mut headers = match not_modified {
             true => answer.head.fields.to_header_map_of(answer.repeated_in_not_modified()),
             false => answer.head.fields.to_header_map(),
@@ -299,8 +314,8 @@ impl Client for Http2Client {
         self.queued
     }
 
-    fn queue_max(&self) -> usize {
-        QUEUE_MAX
+    fn lead(&self) -> usize {
+        self.ticket.toll.unsent.lead(QUEUE_MAX)
     }
 
     fn sent(&self) -> u64 {
@@ -315,12 +330,14 @@ impl Client for Http2Client {
         let sent = self.poll_send(cx);
         match sent {
             Poll::Ready(result) => {
+                self.waiting.set(&self.ticket.toll.unsent, 0);
                 self.write_watchdog.set(None);
                 self.failed |= result.is_err();
                 self.ticket.given_up |= result.is_err();
                 Poll::Ready(result)
             }
             Poll::Pending => {
+                self.waiting.set(&self.ticket.toll.unsent, if self.is_stored { 0 } else { self.queued });
                 if !self.write_watchdog.is_set() {
                     self.write_watchdog.set(Some(Instant::now() + self.send_timeout));
                 }

@@ -57,7 +57,7 @@ async fn head(exchange: &mut Exchange) -> Result<ResponseHead, Failure> {
 
 async fn body(exchange: &mut Exchange) -> Result<Vec<u8>, Failure> {
     let mut whole = Vec::new();
-    while let Some(piece) = poll_fn(|cx| exchange.poll_body(cx)).await {
+    while let Some(piece) = poll_fn(|cx| exchange.poll_body(usize::MAX, cx)).await {
         whole.extend_from_slice(&piece?);
     }
     Ok(whole)
@@ -212,7 +212,7 @@ async fn silence_in_the_body_has_its_deadline_and_a_slow_reader_has_none() {
     let (mut exchange, mut backend) = begin(Method::GET, Framing::None);
     backend.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na").await;
     head(&mut exchange).await.unwrap();
-    let piece = async |exchange: &mut Exchange| poll_fn(|cx| exchange.poll_body(cx)).await.unwrap();
+    let piece = async |exchange: &mut Exchange| poll_fn(|cx| exchange.poll_body(usize::MAX, cx)).await.unwrap();
     assert_eq!(piece(&mut exchange).await.unwrap(), "a");
     backend.say("b").await;
     tokio::time::sleep(6 * BEAT).await;

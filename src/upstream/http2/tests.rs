@@ -172,12 +172,12 @@ async fn both_directions_flow_at_once_and_an_upload_is_not_the_backends_delay() 
     exchange.send(Bytes::from_static(b"one"));
     poll_fn(|cx| exchange.poll_send_ready(cx)).await.unwrap();
     assert_eq!(head(&mut exchange).await.unwrap().status, 200);
-    assert_eq!(poll_fn(|cx| exchange.poll_body(cx)).await.unwrap().unwrap(), "one");
+    assert_eq!(poll_fn(|cx| exchange.poll_body(usize::MAX, cx)).await.unwrap().unwrap(), "one");
     exchange.send(Bytes::from_static(b"two"));
     poll_fn(|cx| exchange.poll_send_ready(cx)).await.unwrap();
-    assert_eq!(poll_fn(|cx| exchange.poll_body(cx)).await.unwrap().unwrap(), "two");
+    assert_eq!(poll_fn(|cx| exchange.poll_body(usize::MAX, cx)).await.unwrap().unwrap(), "two");
     exchange.end(None);
-    assert!(poll_fn(|cx| exchange.poll_body(cx)).await.is_none());
+    assert!(poll_fn(|cx| exchange.poll_body(usize::MAX, cx)).await.is_none());
     assert_eq!(exchange.take_trailers().unwrap().get("grpc-status"), Some(&b"0"[..]));
     backend.abort();
 }

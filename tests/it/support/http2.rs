@@ -1,6 +1,6 @@
 //! HTTP/2 clients: a well-behaved one, and one that writes frames by hand.
 
-use std::net::SocketAddr;
+use std::{collections::HashMap, net::SocketAddr};
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, client::ResponseFuture};
@@ -211,6 +211,25 @@ impl RawHttp2 {
                 None => panic!("the connection ended instead of a DATA frame"),
             }
         }
+    }
+
+    /// The bodies of so many streams, in the order in which they end.
+    pub async fn bodies(&mut self, streams: usize) -> Vec<Vec<u8>> {
+        let (mut under_way, mut ended) = (HashMap::<u32, Vec<u8>>::new(), Vec::new());
+        while ended.len() < streams {
+            match within("a DATA frame", self.read()).await {
+                Some((0, flags, on, payload)) => {
+                    under_way.entry(on).or_default().extend_from_slice(&payload);
+                    if flags & 1 == 1 {
+                        ended.extend(under_way.remove(&on));
+                    }
+                }
+                Some((3 | 7, _, on, payload)) => panic!("stream {on} ended with {payload:?}"),
+                Some(_) => {}
+                None => panic!("the connection ended after {} bodies", ended.len()),
+            }
+        }
+        ended
     }
 
     async fn read(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {

@@ -1,0 +1,121 @@
+//! What waits for clients that do not take it, counted over all of them: memory stays flat however many do that.
+//!
+//! A backend is read ahead of its client, by much, as that spares system calls. What a client does not take then waits in
+//! memory. Once too much waits in all, each backend is read ahead by little. Nothing is counted for a client that takes
+//! what it is given.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use crate::metrics::{Family, Registry};
+
+/// The bytes that wait for the clients of one gateway, and how many may.
+pub(super) struct Unsent {
+    bytes: AtomicUsize,
+    most: usize,
+    limit_hits: Arc<Family<&'static str>>,
+}
+
+/// What waits for one client; nothing once it is dropped.
+#[derive(Default)]
+pub(super) struct Waiting(Option<Share>);
+
+struct Share {
+    of: Arc<Unsent>,
+    bytes: usize,
+}
+
+/// How far a backend is read ahead of a client when too much waits already.
+const LEAD_LEAST: usize = 16 * 1024;
+
+impl Unsent {
+    /// At most about `most` bytes wait; past them, each new one that waits is counted.
+    pub(super) fn new(most: usize, limit_hits: Arc<Family<&'static str>>, registry: &Registry) -> Arc<Self> {
+        let unsent = Arc::new(Self { bytes: AtomicUsize::new(0), most, limit_hits });
+        let shown = unsent.clone();
+        registry.gauge_from(
+            "tidegate_http_unsent_bytes",
+            "Bytes of answers that wait for clients to take them, beyond what the system's sockets hold.",
+            move || shown.bytes.load(Ordering::Relaxed) as f64,
+        );
+        unsent
+    }
+
+    /// How far a backend may be read ahead of its client, in bytes, where `most` is asked for.
+    pub(super) fn lead(&self, most: usize) -> usize {
+        if self.is_full() { most.min(LEAD_LEAST) } else { most }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > self.most
+    }
+}
+
+impl Waiting {
+    /// So many bytes wait now.
+    pub(super) fn set(&mut self, unsent: &Arc<Unsent>, bytes: usize) {
+        match &mut self.0 {
+            share if bytes == 0 => *share = None,
+            Some(share) => {
+                // The sum wraps as the difference does.
+                unsent.bytes.fetch_add(bytes.wrapping_sub(share.bytes), Ordering::Relaxed);
+                share.bytes = bytes;
+            }
+            share => {
+                if unsent.is_full() {
+                    unsent.limit_hits.add("unsent", 1);
+                }
+                unsent.bytes.fetch_add(bytes, Ordering::Relaxed);
+                *share = Some(Share { of: unsent.clone(), bytes });
+            }
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unsent(most: usize) -> (Arc<Unsent>, Arc<Registry>) {
+        let registry = Arc::new(Registry::new());
+        let limit_hits = registry
+            .family("tidegate_limit_hits_total", "Limits.", &["limit"], |word: &&'static str| vec![(*word).to_owned()]);
+        (Unsent::new(most, limit_hits, &registry), registry)
+    }
+
+    #[test]
+    fn what_waits_is_counted_over_all_and_given_back() {
+        let (unsent, registry) = unsent(100);
+        let (mut one, mut other) = (Waiting::default(), Waiting::default());
+        one.set(&unsent, 60);
+        other.set(&unsent, 30);
+        one.set(&unsent, 20);
+        assert!(registry.render().contains("tidegate_http_unsent_bytes 50\n"), "{}", registry.render());
+        one.set(&unsent, 0);
+        drop(other);
+        assert_eq!(unsent.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn past_the_bound_the_lead_is_short_and_who_comes_to_wait_is_counted() {
+        let (unsent, _) = unsent(100);
+        let (mut one, mut other) = (Waiting::default(), Waiting::default());
+        one.set(&unsent, 100);
+        assert_eq!(unsent.lead(1 << 20), 1 << 20);
+        one.set(&unsent, 101);
+        assert_eq!((unsent.lead(1 << 20), unsent.lead(10)), (LEAD_LEAST, 10));
+        assert_eq!(unsent.limit_hits.value("unsent"), 0);
+        other.set(&unsent, 1);
+        assert_eq!(unsent.limit_hits.value("unsent"), 1);
+        drop(one);
+        assert_eq!(unsent.lead(1 << 20), 1 << 20);
+    }
+}
