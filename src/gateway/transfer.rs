@@ -104,8 +104,8 @@ impl Transfer {
     #[expect(clippy::manual_async_fn, reason = "an argument of an async function is held beside what it moves to")]
     pub(super) fn finish<C: Client>(mut self, client: &mut C) -> impl Future<Output = Result<(), Fault>> + Send {
         async move {
-            let mut down_ended = false;
-            let moved = poll_fn(|cx| self.poll_body(client, &mut down_ended, cx)).await;
+            let mut down = Down::default();
+            let moved = poll_fn(|cx| self.poll_body(client, &mut down, cx)).await;
             if let Err(Fault::Backend(failure)) = &moved {
                 self.broke_off(failure);
             }
@@ -172,38 +172,39 @@ impl Transfer {
     fn poll_body<C: Client>(
         &mut self,
         client: &mut C,
-        down_ended: &mut bool,
+        down: &mut Down,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
         loop {
-            if !*down_ended
+            if !down.is_ended
                 && let Poll::Ready(Err(fault)) = self.poll_upload(client, cx)
                 && fault.is_fatal_after_head()
             {
                 return Poll::Ready(Err(fault));
             }
-            // What is there is gathered before it is written: a head and a small body leave together.
-            // Asked once: others change it meanwhile.
+            // Asked once, as others change it.
             let lead = client.lead();
-            let waits = client.queued() > 0;
-            while !*down_ended && client.queued() < lead {
+            // What is there is gathered before it is written: a head and a small body leave together.
+            while !down.is_ended && client.queued() < lead {
                 match self.poll_piece(lead, cx) {
                     Poll::Ready(Some(piece)) => {
                         let piece = piece?;
-                        // One that waits does not keep a buffer that it is a small part of.
-                        let is_copied = waits && piece.len() < WORTH_COPYING;
+                        // One that is going to wait does not keep a buffer that it is a small part of.
+                        let is_copied = down.is_held_up && piece.len() < WORTH_COPYING;
                         client.push(if is_copied { Bytes::copy_from_slice(&piece) } else { piece });
                     }
                     Poll::Ready(None) => {
                         client.finish(self.exchange.take_trailers().as_ref());
-                        *down_ended = true;
+                        down.is_ended = true;
                     }
                     Poll::Pending => break,
                 }
             }
             let was_full = client.queued() >= lead;
-            match client.poll_flush(cx) {
-                Poll::Ready(Ok(())) if *down_ended => return Poll::Ready(Ok(())),
+            let flushed = client.poll_flush(cx);
+            down.is_held_up = flushed.is_pending();
+            match flushed {
+                Poll::Ready(Ok(())) if down.is_ended => return Poll::Ready(Ok(())),
                 // There is room again: the backend's next piece was not asked for.
                 Poll::Ready(Ok(())) if was_full => {}
                 Poll::Ready(Ok(())) => break,
@@ -212,13 +213,22 @@ impl Transfer {
             }
         }
         if !self.uploading
-            && !*down_ended
+            && !down.is_ended
             && let Poll::Ready(fault) = client.poll_gone(cx)
         {
             return Poll::Ready(Err(fault.into()));
         }
         Poll::Pending
     }
+}
+
+/// How far an answer's body has got.
+#[derive(Default)]
+struct Down {
+    /// The backend has given all of it.
+    is_ended: bool,
+    /// The client has not taken all that it was given.
+    is_held_up: bool,
 }
 
 /// Pieces that are at most half of what is read at once.
