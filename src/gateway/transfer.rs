@@ -231,7 +231,7 @@ struct Down {
     is_held_up: bool,
 }
 
-/// Pieces that are at most half of what is read at once.
+/// Smaller ones are less than half of what is read at once.
 const WORTH_COPYING: usize = 32 * 1024;
 
 impl Fault {

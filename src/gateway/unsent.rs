@@ -31,7 +31,7 @@ struct Share {
 const LEAD_LEAST: usize = 16 * 1024;
 
 impl Unsent {
-    /// At most about `most` bytes wait; past them, each new one that waits is counted.
+    /// Past `most` bytes the leads are short, and each new one that waits is counted.
     pub(super) fn new(most: usize, limit_hits: Arc<Family<&'static str>>, registry: &Registry) -> Arc<Self> {
         let unsent = Arc::new(Self { bytes: AtomicUsize::new(0), most, limit_hits });
         let shown = unsent.clone();
@@ -48,6 +48,16 @@ impl Unsent {
         if self.is_full() { most.min(LEAD_LEAST) } else { most }
     }
 
+    /// So many bytes more wait.
+    pub(super) fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many of those that were added are gone.
+    pub(super) fn subtract(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     fn is_full(&self) -> bool {
         self.bytes.load(Ordering::Relaxed) > self.most
     }
@@ -59,15 +69,14 @@ impl Waiting {
         match &mut self.0 {
             share if bytes == 0 => *share = None,
             Some(share) => {
-                // The sum wraps as the difference does.
-                unsent.bytes.fetch_add(bytes.wrapping_sub(share.bytes), Ordering::Relaxed);
-                share.bytes = bytes;
+                unsent.add(bytes);
+                unsent.subtract(std::mem::replace(&mut share.bytes, bytes));
             }
             share => {
                 if unsent.is_full() {
                     unsent.limit_hits.add("unsent", 1);
                 }
-                unsent.bytes.fetch_add(bytes, Ordering::Relaxed);
+                unsent.add(bytes);
                 *share = Some(Share { of: unsent.clone(), bytes });
             }
         }
@@ -76,15 +85,21 @@ impl Waiting {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of.subtract(self.bytes);
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn unsent(most: usize) -> (Arc<Unsent>, Arc<Registry>) {
+    impl Unsent {
+        pub(in crate::gateway) fn bytes(&self) -> usize {
+            self.bytes.load(Ordering::Relaxed)
+        }
+    }
+
+    pub(in crate::gateway) fn unsent(most: usize) -> (Arc<Unsent>, Arc<Registry>) {
         let registry = Arc::new(Registry::new());
         let limit_hits = registry
             .family("tidegate_limit_hits_total", "Limits.", &["limit"], |word: &&'static str| vec![(*word).to_owned()]);
@@ -101,7 +116,7 @@ mod tests {
         assert!(registry.render().contains("tidegate_http_unsent_bytes 50\n"), "{}", registry.render());
         one.set(&unsent, 0);
         drop(other);
-        assert_eq!(unsent.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(unsent.bytes(), 0);
     }
 
     #[test]

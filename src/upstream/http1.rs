@@ -29,7 +29,7 @@ const READ_HEAD: usize = 8 * 1024;
 /// Room for a request's head; a longer one grows it.
 const HEAD_USUAL: usize = 512;
 
-/// Reads of a body.
+/// Reads of a body: at most, and where little is asked for.
 const READ_BODY: usize = 64 * 1024;
 const READ_LEAST: usize = 1024;
 

@@ -17,7 +17,7 @@ use crate::{
 
 /// Flow-control window of one stream and of the connection, bytes: what may be under way without waiting for the client.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// A connection's handle: cheap to clone, one clone per exchange.
 pub(super) type Handle = client::SendRequest<Bytes>;

@@ -1,6 +1,9 @@
 //! Slowness of one is not everybody's: a backend that hangs, a page that takes its time, a reader that takes none.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::watch;
 
@@ -136,6 +139,26 @@ async fn origin_of(bytes: usize) -> Origin {
     Origin::new().on("/slow", large).start().await
 }
 
+/// A connection with so many requests, whose windows are as large as they can be (RFC 9113 §6.9).
+async fn ask_unread(address: SocketAddr, streams: usize) -> RawHttp2 {
+    let mut raw = RawHttp2::over(Connection::tcp(address).await).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE, and the connection's window.
+    raw.frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
+    raw.frame(8, 0, 0, &0x7fff_0000_u32.to_be_bytes()).await;
+    for stream in 0..streams {
+        let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/slow")];
+        raw.headers(2 * stream as u32 + 1, &fields, true).await;
+    }
+    raw
+}
+
+/// A gateway before it, with HTTP/2 by prior knowledge, and this bound of `limits.unsent`.
+async fn gateway_of(origin: &Origin, unsent: &str) -> (Gateway, SocketAddr) {
+    let address = free_address();
+    let listener = format!("[[listener]]\naddress = \"{address}\"\nh2c = true\n[limits]\nunsent = \"{unsent}\"\n");
+    (Gateway::before_with(origin, &listener).await, address)
+}
+
 async fn held_back(gateway: &Gateway, count: f64) {
     eventually(format!("{count} answers to be held back"), async || {
         (gateway.metric("tidegate_limit_hits_total", &[("limit", "unsent")]).await >= count).then_some(())
@@ -166,18 +189,9 @@ async fn a_connection_of_many_streams_that_is_not_read_holds_little_and_gives_ev
     const BODY: usize = 1 << 20;
     const STREAMS: usize = 60;
     let origin = origin_of(BODY).await;
-    let address = free_address();
-    let listener = format!("[[listener]]\naddress = \"{address}\"\nh2c = true\n[limits]\nunsent = \"256KiB\"\n");
-    let gateway = Gateway::before_with(&origin, &listener).await;
+    let (gateway, address) = gateway_of(&origin, "256KiB").await;
     let before = gateway.memory_peak_kib();
-    let mut raw = RawHttp2::over(Connection::tcp(address).await).await;
-    // SETTINGS_INITIAL_WINDOW_SIZE and the connection's window: as much as there can be (RFC 9113 §6.9).
-    raw.frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
-    raw.frame(8, 0, 0, &0x7fff_0000_u32.to_be_bytes()).await;
-    for stream in 0..STREAMS {
-        let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/slow")];
-        raw.headers(2 * stream as u32 + 1, &fields, true).await;
-    }
+    let mut raw = ask_unread(address, STREAMS).await;
     held_back(&gateway, 20.0).await;
     let expected = pattern(0, BODY);
     for body in raw.bodies(STREAMS).await {
@@ -185,5 +199,15 @@ async fn a_connection_of_many_streams_that_is_not_read_holds_little_and_gives_ev
     }
     let grown = gateway.memory_peak_kib() - before;
     assert!(grown < 8 << 10, "{grown} KiB");
+    gateway.metric_becomes("tidegate_http_unsent_bytes", &[], 0.0).await;
+}
+
+#[tokio::test]
+async fn who_leaves_an_unread_answer_gives_back_what_it_held() {
+    let origin = origin_of(16 << 20).await;
+    let (gateway, address) = gateway_of(&origin, "256KiB").await;
+    let (clients, raw) = (ask_all(&gateway, 10).await, ask_unread(address, 20).await);
+    held_back(&gateway, 20.0).await;
+    drop((clients, raw));
     gateway.metric_becomes("tidegate_http_unsent_bytes", &[], 0.0).await;
 }

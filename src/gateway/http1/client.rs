@@ -128,7 +128,6 @@ impl Client for Http1Client {
     }
 
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
-        self.is_stored = true;
         self.bodiless = self.is_head || not_modified;
         self.chunked = answer.length.is_none() && self.version == Version::Http11 && !self.bodiless;
         self.persists &= self.is_body_worth_reading();
@@ -171,6 +170,7 @@ impl Client for Http1Client {
         if self.chunked || self.bodiless {
             return self.push(piece.clone());
         }
+        self.is_stored = true;
         self.sent += piece.len() as u64;
         self.out.push_shared(piece);
     }
@@ -213,7 +213,7 @@ impl Client for Http1Client {
                 Poll::Ready(Err(ClientFault::Gone))
             }
             Poll::Pending => {
-                self.waiting.set(&self.unsent, if self.is_stored { 0 } else { self.out.len() });
+                self.waiting.set(&self.unsent, if self.is_stored { 0 } else { self.out.len().min(QUEUE_MAX) });
                 // The deadline is for progress, not for the whole: it moves on with every byte taken.
                 if self.flushed_at != self.out.sent() || !self.write_watchdog.is_set() {
                     self.flushed_at = self.out.sent();

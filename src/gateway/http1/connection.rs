@@ -61,7 +61,7 @@ pub(in crate::gateway) struct Http1Client {
     /// Only the end of the connection ends the answer's body (HTTP/1.0).
     pub(super) until_close: bool,
     pub(super) bodiless: bool,
-    /// The answer's body is the store's: it costs no memory to wait.
+    /// The answer's body is the store's, whose memory is counted there.
     pub(super) is_stored: bool,
     pub(super) sent: u64,
     pub(super) flushed_at: u64,

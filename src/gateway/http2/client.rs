@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use http::{
     header::{AGE, CONTENT_LENGTH},
 };
 
-use super::{Ticket, stream::TunnelStream};
+use super::{SEND_BUFFER_MAX, Ticket, given::Given, stream::TunnelStream};
 use crate::{
     cache::{Answer, CacheStatus},
     gateway::{
@@ -22,7 +23,7 @@ use crate::{
         answer::with_text,
         body_meter::BodyMeter,
         client::{BodyLength, Client, ClientFault},
-        unsent::Waiting,
+        unsent::{Unsent, Waiting},
         upgrade::TunnelClient,
     },
     net::{ClientInfo, Stream, Watchdog},
@@ -31,6 +32,9 @@ use crate::{
 
 /// Bytes that may wait for one of the many streams of a connection.
 const QUEUE_MAX: usize = 64 * 1024;
+
+/// Bytes of an answer that are given to the connection without being counted there: most answers are no longer.
+const UNCOUNTED_MAX: u64 = 16 * 1024;
 
 /// The rest of a request that was answered before it was whole: this much of it is taken, for this long.
 const UNREAD_MAX: usize = 64 * 1024;
@@ -48,8 +52,11 @@ pub(super) struct Http2Client {
     send: Option<SendStream<Bytes>>,
     queue: VecDeque<Bytes>,
     queued: usize,
+    unsent: Arc<Unsent>,
     waiting: Waiting,
-    /// The answer's body is the store's: it costs no memory to wait.
+    /// What the connection has of an answer that is long and not the store's.
+    given: Option<Given>,
+    /// The answer's body is the store's, whose memory is counted there.
     is_stored: bool,
     /// The answer is complete but for what is queued; with its trailers.
     ended: Option<Option<HeaderMap>>,
@@ -85,7 +92,9 @@ impl Http2Client {
             send: None,
             queue: VecDeque::new(),
             queued: 0,
+            unsent: gateway.unsent.clone(),
             waiting: Waiting::default(),
+            given: None,
             is_stored: false,
             ended: None,
             end_sent: false,
@@ -174,11 +183,15 @@ impl Http2Client {
         let Some(send) = &mut self.send else {
             return Poll::Ready(if self.failed { Err(ClientFault::Gone) } else { Ok(()) });
         };
-        let outlet = &self.ticket.toll.outlet;
         while let Some(piece) = self.queue.front_mut() {
-            // What is stored is shared: it costs no memory wherever it waits.
-            if !self.is_stored {
-                ready!(outlet.poll_room(cx));
+            if let Some(given) = &self.given
+                && given.poll_room(SEND_BUFFER_MAX, cx).is_pending()
+            {
+                // The end of the stream is heard of meanwhile.
+                return match send.poll_reset(cx) {
+                    Poll::Ready(_) => Poll::Ready(Err(ClientFault::Gone)),
+                    Poll::Pending => Poll::Pending,
+                };
             }
             send.reserve_capacity(piece.len());
             let granted = match ready!(send.poll_capacity(cx)) {
@@ -186,13 +199,13 @@ impl Http2Client {
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return Poll::Ready(Err(ClientFault::Gone)),
             };
-            let part = piece.split_to(granted);
+            let mut part = piece.split_to(granted);
             if piece.is_empty() {
                 self.queue.pop_front();
             }
             self.queued -= granted;
-            if !self.is_stored {
-                outlet.take(granted);
+            if let Some(given) = &self.given {
+                part = given.count(part);
             }
             self.write_watchdog.set(None);
             let last = self.queue.is_empty() && matches!(self.ended, Some(None));
@@ -283,7 +296,6 @@ impl Client for Http2Client {
     }
 
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
-        self.is_stored = true;
         let mut headers = match not_modified {
             true => answer.head.fields.to_header_map_of(answer.repeated_in_not_modified()),
             false => answer.head.fields.to_header_map(),
@@ -301,6 +313,18 @@ impl Client for Http2Client {
             self.sent += piece.len() as u64;
             self.queued += piece.len();
             self.queue.push_back(piece);
+            if self.sent > UNCOUNTED_MAX && self.given.is_none() {
+                self.given = Some(Given::new(self.unsent.clone()));
+            }
+        }
+    }
+
+    fn push_shared(&mut self, piece: &Bytes) {
+        if !self.bodiless && !piece.is_empty() {
+            self.is_stored = true;
+            self.sent += piece.len() as u64;
+            self.queued += piece.len();
+            self.queue.push_back(piece.clone());
         }
     }
 
@@ -315,7 +339,7 @@ impl Client for Http2Client {
     }
 
     fn lead(&self) -> usize {
-        self.ticket.toll.unsent.lead(QUEUE_MAX)
+        self.unsent.lead(QUEUE_MAX)
     }
 
     fn sent(&self) -> u64 {
@@ -330,14 +354,14 @@ impl Client for Http2Client {
         let sent = self.poll_send(cx);
         match sent {
             Poll::Ready(result) => {
-                self.waiting.set(&self.ticket.toll.unsent, 0);
+                self.waiting.set(&self.unsent, 0);
                 self.write_watchdog.set(None);
                 self.failed |= result.is_err();
                 self.ticket.given_up |= result.is_err();
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                self.waiting.set(&self.ticket.toll.unsent, if self.is_stored { 0 } else { self.queued });
+                self.waiting.set(&self.unsent, if self.is_stored { 0 } else { self.queued.min(QUEUE_MAX) });
                 if !self.write_watchdog.is_set() {
                     self.write_watchdog.set(Some(Instant::now() + self.send_timeout));
                 }

@@ -46,11 +46,6 @@ impl Cork {
         self.shared.lock().held = true;
     }
 
-    /// Whether there is more to say than there was room for.
-    pub(super) fn has_refused(&self) -> bool {
-        self.shared.lock().refused
-    }
-
     /// Lets everything out.
     pub(super) fn poll_release(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shared.lock().poll_release(cx)

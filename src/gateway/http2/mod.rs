@@ -5,7 +5,7 @@
 
 mod client;
 mod cork;
-mod outlet;
+mod given;
 mod stream;
 
 use std::{
@@ -22,13 +22,12 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, ext::Protocol, server, server::SendResponse};
 use tokio::sync::Notify;
 
-use self::{client::Http2Client, cork::Cork, outlet::Outlet};
+use self::{client::Http2Client, cork::Cork};
 use super::{
     Gateway,
     client::{Client, ClientFault},
     failure,
     journey::{Answered, Begun, Onward},
-    unsent::Unsent,
     upgrade::{self, OpenTunnel},
 };
 use crate::{
@@ -54,7 +53,7 @@ const LOCAL_RESETS_MAX: usize = 128;
 /// each is work for a backend and nothing for the client (CVE-2023-44487, however slowly it is done).
 const GIVEN_UP_MAX: u32 = 200;
 
-/// Bytes that one stream may give the connection at once; how much all of them may is the outlet's.
+/// Bytes of an answer that one stream may hold for a client that takes none; less where too much waits in all.
 const SEND_BUFFER_MAX: usize = 256 * 1024;
 
 /// A stream of the client's: its request, and the way to answer it.
@@ -85,7 +84,7 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
     let handshake = builder.handshake(cork.clone());
     let Ok(Ok(connection)) = tokio::time::timeout(gateway.config.timeouts.head, handshake).await else { return };
     cork.hold();
-    let toll = Arc::new(Toll::new(gateway.unsent.clone()));
+    let toll = Arc::<Toll>::default();
     let connection = Connection {
         stop: gateway.stopper.signal(),
         gateway,
@@ -100,8 +99,6 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         toll: toll.clone(),
     };
     connection.run().await;
-    // Who waits for it to write is told that it is gone.
-    toll.outlet.emptied();
     // A stop waits for connections: so for what is still to be said of their streams, in the log for example.
     toll.all_paid().await;
 }
@@ -125,9 +122,8 @@ struct Connection {
 }
 
 /// What the requests of one connection cost, besides what HTTP/2 itself counts.
+#[derive(Default)]
 struct Toll {
-    unsent: Arc<Unsent>,
-    outlet: Outlet,
     /// Under way, tunnels included. A stream that is reset makes room for another at once, its request ends a little later.
     open: AtomicU32,
     /// Given up by the client before they were answered.
@@ -144,16 +140,6 @@ struct Ticket {
 }
 
 impl Toll {
-    fn new(unsent: Arc<Unsent>) -> Self {
-        Self {
-            unsent,
-            outlet: Outlet::default(),
-            open: AtomicU32::new(0),
-            given_up: AtomicU32::new(0),
-            none_open: Notify::new(),
-        }
-    }
-
     fn ticket(self: &Arc<Self>) -> Ticket {
         self.open.fetch_add(1, Ordering::Relaxed);
         Ticket { toll: self.clone(), given_up: false }
@@ -223,14 +209,9 @@ impl Connection {
             }
             // Nothing more to answer for now: what was said meanwhile goes out, and a connection at rest holds no head.
             self.head = RequestHead::default();
-            let is_all = !self.cork.has_refused();
-            match self.cork.poll_release(cx) {
-                Poll::Ready(Ok(())) if is_all => self.toll.outlet.emptied(),
-                Poll::Ready(Err(error)) => {
-                    tracing::debug!(client = ?self.info.client, "an HTTP/2 connection: {error}");
-                    return Poll::Ready(None);
-                }
-                _ => {}
+            if let Poll::Ready(Err(error)) = self.cork.poll_release(cx) {
+                tracing::debug!(client = ?self.info.client, "an HTTP/2 connection: {error}");
+                return Poll::Ready(None);
             }
             match self.watch_rest(cx) {
                 Rest::Wait => return Poll::Pending,

@@ -24,12 +24,12 @@ pub(super) struct TunnelStream {
     /// What was received and not yet read. Its window is not paid back.
     unread: Bytes,
     shut: bool,
-    ticket: Ticket,
+    _ticket: Ticket,
 }
 
 impl TunnelStream {
     pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>, ticket: Ticket) -> Self {
-        Self { receive, send, unread: Bytes::new(), shut: false, ticket }
+        Self { receive, send, unread: Bytes::new(), shut: false, _ticket: ticket }
     }
 }
 
@@ -61,7 +61,6 @@ impl AsyncRead for TunnelStream {
 impl AsyncWrite for TunnelStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.ticket.toll.outlet.poll_room(cx));
         this.send.reserve_capacity(buf.len());
         // Only a change is told; what was granted before is not told again. A change may also be back at nothing: the client
         // may have made its windows smaller since (RFC 9113 §6.9.2).
@@ -73,7 +72,6 @@ impl AsyncWrite for TunnelStream {
             };
         }
         let taken = granted.min(buf.len());
-        this.ticket.toll.outlet.take(taken);
         let sent = this.send.send_data(Bytes::copy_from_slice(&buf[..taken]), false);
         Poll::Ready(sent.map(|()| taken).map_err(|_| gone()))
     }
