@@ -160,6 +160,7 @@ impl Gateway {
         status: CacheStatus,
     ) {
         if self.start_stored(client, visit, &stored.answer, age, status) == Condition::Proceed {
+            client.hold(&stored.body);
             stored.body.chunks().iter().for_each(|piece| client.push_shared(piece));
         }
         client.finish(None);

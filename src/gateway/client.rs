@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    cache::{Answer, CacheStatus},
+    cache::{Answer, Body, CacheStatus},
     net::{ClientInfo, Watchdog},
     wire::{BadBody, Fields, ResponseHead},
 };
@@ -69,6 +69,9 @@ pub(super) trait Client: Send {
     /// Queues the head of a stored answer (RFC 9111 §4), or of the 304 that stands for it, with its age and Cache-Status
     /// (RFC 9211) behind its own lines.
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>);
+
+    /// Pieces of a stored body are queued next: it counts in the cache until they are sent.
+    fn hold(&mut self, body: &Arc<Body>);
 
     /// Queues a piece of the answer's body.
     fn push(&mut self, piece: Bytes);

@@ -6,8 +6,9 @@
 //! `ask` and `relay` bring bytes to a `Client` and get them from a `Transfer`, which an `Opening` has begun, and `answer`
 //! sends what was found. A `Fetch` serves many, comes to something `settled`, and goes on in the `background` when its
 //! client leaves. `fields` says what is told on the way, `failure` what the gateway answers itself, `facts` what is counted,
-//! and `watch` makes an answer that stays open known, as its `observed` client tells of it. For operators: `purge` takes
-//! answers of a URL out, `explain` tells in words what would become of a request.
+//! `unsent` what waits for clients that don't read, and `watch` makes an answer that stays open known, as its `observed`
+//! client tells of it. For operators: `purge` takes answers of a URL out, `explain` tells in words what would become of a
+//! request.
 
 mod answer;
 mod ask;

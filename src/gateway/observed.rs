@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::client::{BodyLength, Client, ClientFault};
 use crate::{
-    cache::{Answer, CacheStatus},
+    cache::{Answer, Body, CacheStatus},
     net::ClientInfo,
     tunnel::Progress,
     wire::{Fields, ResponseHead},
@@ -90,6 +90,10 @@ impl<C: Client> Client for Observed<'_, C> {
 
     fn start_stored(&mut self, answer: &Answer, not_modified: bool, age: u64, status: Option<CacheStatus>) {
         self.client.start_stored(answer, not_modified, age, status);
+    }
+
+    fn hold(&mut self, body: &Arc<Body>) {
+        self.client.hold(body);
     }
 
     fn push(&mut self, piece: Bytes) {

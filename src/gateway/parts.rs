@@ -59,6 +59,7 @@ impl Gateway {
         wanted: &Wanted,
     ) {
         let (parts, end) = self.start_part(client, visit, &stored.answer, age, status, wanted);
+        client.hold(&stored.body);
         for part in parts {
             client.push(part.before);
             stored.slice(&part.bytes).for_each(|piece| client.push(piece));

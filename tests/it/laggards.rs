@@ -146,7 +146,7 @@ async fn ask_unread(address: SocketAddr, streams: usize) -> RawHttp2 {
     raw.frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
     raw.frame(8, 0, 0, &0x7fff_0000_u32.to_be_bytes()).await;
     for stream in 0..streams {
-        let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/slow")];
+        let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "example.test"), (":path", "/slow")];
         raw.headers(2 * stream as u32 + 1, &fields, true).await;
     }
     raw
@@ -210,4 +210,33 @@ async fn who_leaves_an_unread_answer_gives_back_what_it_held() {
     held_back(&gateway, 20.0).await;
     drop((clients, raw));
     gateway.metric_becomes("tidegate_http_unsent_bytes", &[], 0.0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_purged_while_somebody_is_sent_it_counts_until_that_has_ended() {
+    const BODY: usize = 24 << 20;
+    let kept = by(|_, _| reply(200).field("Cache-Control", "max-age=60").body(pattern(0, BODY)));
+    let origin = Origin::new().on("/slow", kept).start().await;
+    let address = free_address();
+    let text = format!(
+        "[[listener]]\naddress = \"{address}\"\nh2c = true\n[[routes]]\ncache = {{ purge_from = \"127.0.0.0/8\" }}\n"
+    );
+    let gateway = Gateway::before_with(&origin, &text).await;
+    gateway.get("/slow").await;
+    gateway.get("/slow").await.must_hit();
+    let mut whole = gateway.connect().await;
+    whole.send(GET).await;
+    whole.bytes(1000).await;
+    let mut part = gateway.connect().await;
+    part.send(GET.replace("\r\n\r\n", "\r\nRange: bytes=1-\r\n\r\n")).await;
+    part.bytes(1000).await;
+    let mut stream = ask_unread(address, 1).await;
+    stream.data(1).await;
+    assert_eq!(gateway.ask("PURGE", "/slow", &[], b"").await.text(), "{\"purged\":1,\"soft\":false}\n");
+    let held = async || gateway.metric("tidegate_cache_bodies_bytes", &[]).await;
+    for reader in [Box::new(whole) as Box<dyn std::any::Any>, Box::new(part), Box::new(stream)] {
+        assert!(held().await >= BODY as f64, "{}", held().await);
+        drop(reader);
+    }
+    gateway.metric_becomes("tidegate_cache_bodies_bytes", &[], 0.0).await;
 }

@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use tokio::io::AsyncReadExt;
 
 use super::Http1Client;
 use crate::{
-    cache::{Answer, CacheStatus},
+    cache::{Answer, Body, CacheStatus},
     gateway::{
         client::{BodyLength, Client, ClientFault},
         upgrade::TunnelClient,
@@ -23,6 +24,9 @@ use crate::{
 
 /// Bytes that may wait for a client before the source of its answer is no longer read.
 const QUEUE_MAX: usize = 256 * 1024;
+
+/// A stored body that is not worth being held: it is copied, or little memory.
+const SMALL_BODY: u64 = 4 * 1024;
 
 /// Reads of a request body.
 const READ_BODY: usize = 64 * 1024;
@@ -147,6 +151,12 @@ impl Client for Http1Client {
         self.write_end_of_head();
     }
 
+    fn hold(&mut self, body: &Arc<Body>) {
+        if body.length() > SMALL_BODY {
+            self.held = Some(body.clone());
+        }
+    }
+
     fn push(&mut self, piece: Bytes) {
         if self.bodiless || piece.is_empty() {
             return;
@@ -205,6 +215,7 @@ impl Client for Http1Client {
         match self.out.poll_flush(&mut self.stream, cx) {
             Poll::Ready(Ok(())) => {
                 self.waiting.set(&self.unsent, 0);
+                self.held = None;
                 self.write_watchdog.set(None);
                 Poll::Ready(Ok(()))
             }

@@ -14,6 +14,7 @@ use http::Method;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
+    cache::Body,
     config::Config,
     gateway::{
         Gateway,
@@ -63,6 +64,8 @@ pub(in crate::gateway) struct Http1Client {
     pub(super) bodiless: bool,
     /// The answer's body is the store's, whose memory is counted there.
     pub(super) is_stored: bool,
+    /// The stored body that is being sent.
+    pub(super) held: Option<Arc<Body>>,
     pub(super) sent: u64,
     pub(super) flushed_at: u64,
     pub(super) half_closed: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -96,6 +99,7 @@ impl Http1Client {
             until_close: false,
             bodiless: false,
             is_stored: false,
+            held: None,
             sent: 0,
             flushed_at: 0,
             half_closed: None,

@@ -17,7 +17,7 @@ use http::{
 
 use super::{SEND_BUFFER_MAX, Ticket, given::Given, stream::TunnelStream};
 use crate::{
-    cache::{Answer, CacheStatus},
+    cache::{Answer, Body, CacheStatus},
     gateway::{
         Gateway,
         answer::with_text,
@@ -35,6 +35,9 @@ const QUEUE_MAX: usize = 64 * 1024;
 
 /// Bytes of an answer that are given to the connection without being counted there: most answers are no longer.
 const UNCOUNTED_MAX: u64 = 16 * 1024;
+
+/// A stored body that is not worth being held: it is copied, or little memory.
+const SMALL_BODY: u64 = 4 * 1024;
 
 /// The rest of a request that was answered before it was whole: this much of it is taken, for this long.
 const UNREAD_MAX: usize = 64 * 1024;
@@ -58,6 +61,8 @@ pub(super) struct Http2Client {
     given: Option<Given>,
     /// The answer's body is the store's, whose memory is counted there.
     is_stored: bool,
+    /// The stored body that is being sent.
+    held: Option<Arc<Body>>,
     /// The answer is complete but for what is queued; with its trailers.
     ended: Option<Option<HeaderMap>>,
     end_sent: bool,
@@ -96,6 +101,7 @@ impl Http2Client {
             waiting: Waiting::default(),
             given: None,
             is_stored: false,
+            held: None,
             ended: None,
             end_sent: false,
             failed: false,
@@ -308,6 +314,12 @@ impl Client for Http2Client {
         self.queue_head(status, headers, not_modified || answer.length == Some(0));
     }
 
+    fn hold(&mut self, body: &Arc<Body>) {
+        if body.length() > SMALL_BODY {
+            self.held = Some(body.clone());
+        }
+    }
+
     fn push(&mut self, piece: Bytes) {
         if !self.bodiless && !piece.is_empty() {
             self.sent += piece.len() as u64;
@@ -355,6 +367,7 @@ impl Client for Http2Client {
         match sent {
             Poll::Ready(result) => {
                 self.waiting.set(&self.unsent, 0);
+                self.held = None;
                 self.write_watchdog.set(None);
                 self.failed |= result.is_err();
                 self.ticket.given_up |= result.is_err();
