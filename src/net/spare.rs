@@ -26,8 +26,8 @@ impl<T> Spare<T> {
     }
 }
 
-/// Pieces of one kind and thread.
-const PIECES_MAX: usize = 16;
+/// Pieces of one kind and thread: as many as there are mostly requests that wait for their backends.
+const PIECES_MAX: usize = 64;
 /// Of one piece.
 const BYTES_MAX: usize = 8 * 1024;
 
