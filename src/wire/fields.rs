@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::NameLengths;
+use super::{NameLengths, is_same};
 
 /// Field lines (RFC 9110 §5): names and values in arrival order. A field may stand on several lines.
 #[derive(Clone, Default)]
@@ -41,14 +41,15 @@ impl Fields {
 
     /// The same lines, with room for `lines` more of `bytes` in all.
     pub fn clone_with_room(&self, lines: usize, bytes: usize) -> Self {
-        let mut clone = Self {
-            text: Vec::with_capacity(self.text.len() + bytes),
-            lines: Vec::with_capacity(self.lines.len() + lines),
-            lengths: self.lengths,
-        };
+        let mut clone = Self::with_room(self.lines.len() + lines, self.text.len() + bytes);
         clone.text.extend_from_slice(&self.text);
         clone.lines.extend_from_slice(&self.lines);
+        clone.lengths = self.lengths;
         clone
+    }
+
+    fn with_room(lines: usize, bytes: usize) -> Self {
+        Self { text: Vec::with_capacity(bytes), lines: Vec::with_capacity(lines), lengths: NameLengths::NONE }
     }
 
     /// Appends one line. The caller has checked both for the bytes that a field may not hold.
@@ -66,10 +67,16 @@ impl Fields {
 
     /// Copies a whole head into the empty arena, so that its `lines` need only be pointed at by `push_part`.
     pub(super) fn adopt(&mut self, head: &[u8], lines: usize) {
-        self.clear();
         // With room for the few lines that are mostly added on the way.
-        self.lines.reserve(lines + ADDED_LINES);
-        self.text.reserve(head.len() + ADDED_BYTES);
+        let (lines, bytes) = (lines + ADDED_LINES, head.len() + ADDED_BYTES);
+        self.clear();
+        if self.memory() == 0 {
+            // To have memory costs less than to grow none.
+            *self = Self::with_room(lines, bytes);
+        } else {
+            self.lines.reserve(lines);
+            self.text.reserve(bytes);
+        }
         self.text.extend_from_slice(head);
     }
 
@@ -159,7 +166,7 @@ impl Fields {
 
     /// Whether the comma-separated list of that name (over all its lines) holds `token`, in any case (RFC 9110 §5.6.1).
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.all(name).flat_map(list_members).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+        self.all(name).flat_map(list_members).any(|member| is_same(member, token.as_bytes()))
     }
 
     /// The value of the first line of that name, if it is UTF-8.
@@ -200,11 +207,8 @@ impl Fields {
 
     /// Gives back memory beyond what the lines need; for fields that are kept.
     pub fn shrink(&mut self) {
-        let mut exact = Self {
-            text: Vec::with_capacity(self.iter().map(|(name, value)| written_length(name, value)).sum()),
-            lines: Vec::with_capacity(self.lines.len()),
-            lengths: NameLengths::NONE,
-        };
+        let bytes = self.iter().map(|(name, value)| written_length(name, value)).sum();
+        let mut exact = Self::with_room(self.lines.len(), bytes);
         for (name, value) in self.iter() {
             exact.push(name, value);
         }
@@ -235,7 +239,7 @@ impl Fields {
 impl Line {
     /// Nearly every line is passed over by its length, without a look at the arena.
     fn is_named(self, name: &[u8], text: &[u8]) -> bool {
-        self.name_length as usize == name.len() && self.name(text).eq_ignore_ascii_case(name)
+        self.name_length as usize == name.len() && is_same(self.name(text), name)
     }
 
     fn name(self, text: &[u8]) -> &[u8] {

@@ -2,7 +2,7 @@
 
 use super::fields::list_members;
 use super::framing::{Coding, coding_of, is_plain_length, length_of};
-use super::{Framing, Refusal, Version, text};
+use super::{Framing, Refusal, Version, is_same, text};
 
 /// What the lines seen so far have said.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl<'h, 'k> Gathered<'h, 'k> {
                 return Ok(Verdict::Coding);
             }
             Role::Connection => self.take_connection(value),
-            Role::Upgrade => self.websocket |= list_members(value).any(|word| word.eq_ignore_ascii_case(b"websocket")),
+            Role::Upgrade => self.websocket |= list_members(value).any(|word| is_same(word, b"websocket")),
             // RFC 9110 §10.1.1: a 1.0 client can't wait for a 100, so the field means nothing and goes no further.
             Role::Expect if version == Version::Http10 => return Ok(Verdict::Drop),
             Role::Expect => {
@@ -90,9 +90,9 @@ impl<'h, 'k> Gathered<'h, 'k> {
     fn take_connection(&mut self, value: &[u8]) {
         for word in list_members(value) {
             match word.len() {
-                5 => self.close |= word.eq_ignore_ascii_case(b"close"),
-                7 => self.upgrade |= word.eq_ignore_ascii_case(b"upgrade"),
-                10 => self.persist |= word.eq_ignore_ascii_case(b"keep-alive"),
+                5 => self.close |= is_same(word, b"close"),
+                7 => self.upgrade |= is_same(word, b"upgrade"),
+                10 => self.persist |= is_same(word, b"keep-alive"),
                 _ => {}
             }
         }
@@ -150,7 +150,7 @@ fn role_of(name: &[u8]) -> Role {
         (16, b'p') if is_twin(name, b"proxy-connection") => return Role::Twin,
         _ => return Role::Other,
     };
-    if name.eq_ignore_ascii_case(known) {
+    if is_same(name, known) {
         role
     } else if is_twin(name, known) {
         Role::Twin

@@ -4,7 +4,7 @@
 //! message, or what the gateway itself adds, so it has no effect on those.
 
 use super::fields::list_members;
-use super::{Fields, NameLengths};
+use super::{Fields, NameLengths, is_same};
 
 /// Takes out Connection, the fields that it nominates (see `Fields::connection_nominated`), Keep-Alive,
 /// Proxy-Connection, Proxy-Authenticate, Proxy-Authentication-Info, Proxy-Authorization, TE, Trailer,
@@ -43,8 +43,7 @@ pub fn strip_nominated(fields: &mut Fields) {
 
 /// Whether a field of that name is hop-by-hop of itself, without a nomination.
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
-    LENGTHS.meet(NameLengths::NONE.with(name.len()))
-        && HOP_BY_HOP.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    LENGTHS.meet(NameLengths::NONE.with(name.len())) && HOP_BY_HOP.iter().any(|known| is_same(name, known.as_bytes()))
 }
 
 impl Fields {
@@ -70,20 +69,18 @@ pub(super) fn nominated_lines(fields: &Fields) -> Vec<Vec<u8>> {
 }
 
 pub(super) fn is_in(names: &[Vec<u8>], name: &[u8]) -> bool {
-    names.iter().any(|candidate| candidate.eq_ignore_ascii_case(name))
+    names.iter().any(|candidate| is_same(candidate, name))
 }
 
 /// Whether a nomination of that name has an effect: it is no option of the connection itself, and is not protected.
 fn is_nominable(name: &[u8]) -> bool {
-    let is_option = name.eq_ignore_ascii_case(b"close") || name.eq_ignore_ascii_case(b"keep-alive");
+    let is_option = is_same(name, b"close") || is_same(name, b"keep-alive");
     !is_option && !is_protected(name)
 }
 
 fn is_protected(name: &[u8]) -> bool {
-    PROTECTED.iter().any(|known| name.eq_ignore_ascii_case(known))
-        || PROTECTED_PREFIXES
-            .iter()
-            .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
+    PROTECTED.iter().any(|known| is_same(name, known))
+        || PROTECTED_PREFIXES.iter().any(|prefix| name.get(..prefix.len()).is_some_and(|start| is_same(start, prefix)))
 }
 
 const HOP_BY_HOP: [&str; 11] = [

@@ -4,6 +4,7 @@
 //! messages through this module alone, so there is one reading of every message, and what is written is built from it.
 
 pub mod body;
+mod case;
 pub mod fields;
 mod framing;
 mod gather;
@@ -19,6 +20,7 @@ mod trailers;
 mod url;
 
 pub use body::{BadBody, BodyDecoder, Decoded};
+pub use case::is_same;
 pub use fields::Fields;
 pub use hop::{HopByHop, strip_hop_by_hop, strip_nominated};
 pub use lengths::NameLengths;

@@ -9,7 +9,7 @@ use super::fields::{list_members, offset_in};
 use super::framing::{Coding, coding_of, is_plain_length, is_unregistered, length_of};
 use super::request::FIELDS_MAX;
 use super::text::bare_line_feed;
-use super::{Fields, Parsed, Version};
+use super::{Fields, Parsed, Version, is_same};
 
 /// A response head.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +120,7 @@ impl ResponseHead {
             if !head[..offset_in(head, name)].ends_with(b"\r\n") {
                 return Err(BadAnswer::FieldSyntax);
             }
-            if name.len() == CONTENT_LENGTH.len() && name.eq_ignore_ascii_case(CONTENT_LENGTH.as_bytes()) {
+            if is_same(name, CONTENT_LENGTH.as_bytes()) {
                 lengths += 1;
                 is_plain &= is_plain_length(line.value);
             }
@@ -184,8 +184,8 @@ impl ResponseHead {
     pub fn keep_alive(&self) -> bool {
         let (mut close, mut persist) = (false, false);
         for option in self.fields.all("connection").flat_map(list_members) {
-            close |= option.eq_ignore_ascii_case(b"close");
-            persist |= option.eq_ignore_ascii_case(b"keep-alive");
+            close |= is_same(option, b"close");
+            persist |= is_same(option, b"keep-alive");
         }
         !close && (self.version != Version::Http10 || persist)
     }
@@ -197,7 +197,7 @@ impl ResponseHead {
         members.find_map(|member| {
             let (name, value) = member.split_at_checked(TIMEOUT.len())?;
             let seconds = str::from_utf8(value).ok()?.parse().ok()?;
-            name.eq_ignore_ascii_case(TIMEOUT).then(|| Duration::from_secs(seconds))
+            is_same(name, TIMEOUT).then(|| Duration::from_secs(seconds))
         })
     }
 

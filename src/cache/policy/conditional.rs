@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::{Answer, date, directives::quoted_length};
-use crate::wire::{NameLengths, RequestHead};
+use crate::wire::{NameLengths, RequestHead, is_same};
 
 /// What the client's conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,14 +26,14 @@ pub fn evaluate(request: &RequestHead, answer: &Answer) -> Condition {
     }
     let (mut tagged, mut tag_matches, mut since) = (false, false, None);
     for (name, value) in request.fields.iter() {
-        if name.len() == 13 && name.eq_ignore_ascii_case(b"if-none-match") {
+        if is_same(name, b"if-none-match") {
             tagged = true;
             tag_matches |= match answer.etag.as_deref() {
                 // Mostly what was sent comes back as it was.
                 Some(own) => value == own || any_tag(value, |tag| is_weak_match(tag, own)),
                 None => any_tag(value, |_| false),
             };
-        } else if name.len() == 17 && name.eq_ignore_ascii_case(b"if-modified-since") {
+        } else if is_same(name, b"if-modified-since") {
             // RFC 9110 §13.1.3: one that has more than one member is ignored; nothing is no date.
             since = Some(if since.is_none() { value } else { b"" });
         }

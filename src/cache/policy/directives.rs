@@ -1,7 +1,7 @@
 //! Cache-Control, taken apart (RFC 9111 §5.2): quoted strings are skipped as such, names compare without case, unknown
 //! directives are ignored, and what is malformed is read in the careful sense.
 
-use crate::wire::Fields;
+use crate::wire::{Fields, is_same};
 
 /// What the Cache-Control of an answer says. Seconds that are malformed count as 0, of duplicates the smaller counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl ResponseDirectives {
 
     /// Notes one directive.
     pub(super) fn take(&mut self, name: &[u8], argument: Argument<'_>) {
-        let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+        let is = |word: &str| is_same(name, word.as_bytes());
         if is("max-age") {
             lower(&mut self.max_age, seconds(argument).unwrap_or(0));
         } else if is("s-maxage") {
@@ -115,7 +115,7 @@ impl RequestDirectives {
     }
 
     fn take(&mut self, name: &[u8], argument: Argument<'_>) {
-        let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+        let is = |word: &str| is_same(name, word.as_bytes());
         if is("no-cache") {
             self.no_cache = true;
         } else if is("no-store") {
@@ -215,8 +215,7 @@ pub(crate) fn delta_seconds(digits: &[u8]) -> Option<u64> {
 /// `no-store no-cache`, and what they mean by it is no secret.
 fn is_garbled_refusal(bytes: &[u8]) -> bool {
     let is_between = |byte: &u8| matches!(byte, b';' | b' ' | b'\t');
-    let forbids =
-        |word: &[u8]| ["no-store", "no-cache", "private"].iter().any(|no| word.eq_ignore_ascii_case(no.as_bytes()));
+    let forbids = |word: &[u8]| ["no-store", "no-cache", "private"].iter().any(|no| is_same(word, no.as_bytes()));
     bytes.iter().any(is_between) && bytes.split(is_between).any(forbids)
 }
 

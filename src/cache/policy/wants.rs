@@ -1,7 +1,7 @@
 //! What a request says that matters to a cache, collected in one pass over its fields.
 
 use super::directives::RequestDirectives;
-use crate::wire::{Fields, NameLengths, RequestHead};
+use crate::wire::{Fields, NameLengths, RequestHead, is_same};
 
 /// Which of the fields that matter are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Wants {
             return wants;
         }
         for (name, _) in fields.iter() {
-            let is = |word: &[u8]| name.eq_ignore_ascii_case(word);
+            let is = |word: &[u8]| is_same(name, word);
             match name.len() {
                 5 if is(b"range") => wants.range = true,
                 6 if is(b"pragma") => wants.pragma = true,

@@ -1,0 +1,77 @@
+//! Names and words that compare without regard to the case of ASCII letters (RFC 9110 §5.1).
+
+/// Whether the two are one but for the case of ASCII letters. As `eq_ignore_ascii_case`, which takes texts of less than
+/// sixteen bytes byte by byte, and hardly a name is longer.
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    if let (Some(end), Some(other_end)) = (one.last_chunk(), other.last_chunk()) {
+        // What these have in common with the whole words is looked at twice.
+        let mut words = one.as_chunks().0.iter().zip(other.as_chunks().0);
+        return is_same_word(u64::from_ne_bytes(*end), u64::from_ne_bytes(*other_end))
+            && words.all(|(word, other)| is_same_word(u64::from_ne_bytes(*word), u64::from_ne_bytes(*other)));
+    }
+    match (both_ends(one), both_ends(other)) {
+        (Some(ends), Some(other_ends)) => is_same_word(ends, other_ends),
+        _ => one.eq_ignore_ascii_case(other),
+    }
+}
+
+/// The first four bytes and the last four, of which some are the same ones in a text of less than eight.
+fn both_ends(text: &[u8]) -> Option<u64> {
+    let word = |chunk: &[u8; 4]| u64::from(u32::from_ne_bytes(*chunk));
+    Some(word(text.first_chunk()?) << 32 | word(text.last_chunk()?))
+}
+
+/// Eight bytes at once.
+fn is_same_word(one: u64, other: u64) -> bool {
+    let differences = one ^ other;
+    // The cases of a letter differ by this bit; nothing is carried from one byte to the next below.
+    differences & !repeated(CASE) == 0 && (differences << 2) & !letters(one | repeated(CASE)) == 0
+}
+
+/// The highest bit of each byte that is a small letter, where all have the bit of small ones.
+fn letters(bytes: u64) -> u64 {
+    let (high, low) = (bytes & repeated(HIGH), bytes & !repeated(HIGH));
+    let from_a = low + repeated(HIGH - b'a');
+    let beyond_z = low + repeated(HIGH - 1 - b'z');
+    from_a & !beyond_z & !high & repeated(HIGH)
+}
+
+const fn repeated(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+const CASE: u8 = b'a' ^ b'A';
+const HIGH: u8 = 0x80;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_pair_of_bytes_at_every_place_is_judged_as_the_standard_library_does() {
+        for length in [3, 5, 8, 11] {
+            for place in 0..length {
+                for (byte, other) in (0..=255).flat_map(|byte| (0..=255).map(move |other| (byte, other))) {
+                    let (mut one, mut two) = (vec![b'k'; length], vec![b'K'; length]);
+                    (one[place], two[place]) = (byte, other);
+                    assert_eq!(is_same(&one, &two), one.eq_ignore_ascii_case(&two), "{one:?} {two:?}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_two_texts_are_judged_as_the_standard_library_does(one: Vec<u8>, other: Vec<u8>, flips: Vec<bool>) {
+            prop_assert_eq!(is_same(&one, &other), one.eq_ignore_ascii_case(&other));
+            let flipped: Vec<u8> = one.iter().zip(flips.iter().chain(std::iter::repeat(&false)))
+                .map(|(byte, flip)| if *flip { byte ^ CASE } else { *byte }).collect();
+            prop_assert_eq!(is_same(&one, &flipped), one.eq_ignore_ascii_case(&flipped));
+        }
+    }
+}
