@@ -52,6 +52,8 @@ pub(super) struct Direction {
     shut: bool,
     /// The sink has failed: the source is heard to its end for its own sake.
     deaf: bool,
+    /// The source's stream did not end, but broke.
+    broken: bool,
 }
 
 /// How far a direction has come. It only goes forward.
@@ -118,6 +120,7 @@ impl Direction {
             answered: false,
             shut: false,
             deaf: false,
+            broken: false,
         }
     }
 
@@ -165,7 +168,11 @@ impl Direction {
             self.shut = true;
         }
         if self.phase == Phase::Ended {
-            if self.shut {
+            if self.breaks_off() {
+                // What has come so far is delivered before the sink is let go of.
+                ready!(Pin::new(sink).poll_flush(cx)).map_err(Step::SinkFailed)?;
+            }
+            if self.shut || self.breaks_off() {
                 self.phase = Phase::Finished;
             }
             return Poll::Pending;

@@ -350,16 +350,37 @@ async fn a_backend_that_vanishes_ends_its_stream_and_no_other() {
         talk.frame().await;
         talk.reset()
     });
-    let origin = Origin::new().on("/ws", vanishing).on("/echo", websocket_echo()).start().await;
+    let vanishing_within = script(|mut talk| async move {
+        let switching = talk.switching(&[]);
+        talk.send(switching).await;
+        talk.send(&Frame::text("never whole").plain()[..6]).await;
+        talk.frame().await;
+        talk.reset()
+    });
+    let origin = Origin::new().on("/ws", vanishing).on("/within", vanishing_within).on("/echo", websocket_echo());
+    let origin = origin.start().await;
     let front = Front::before(&origin, "").await;
     let mut client = front.connect().await;
     let mut other = client.websocket("/echo", &[]).await;
+    let backend_gone = async || {
+        front.open_tunnels(1.0).await;
+        let line = front.gateway.logged("the end", |line| line["event"] == "tunnel_close").await;
+        assert!(line.to_string().contains("backend-gone"), "{line}");
+    };
+
     let mut socket = client.websocket("/ws", &[]).await;
     socket.send_frame(&Frame::text("go")).await;
-    while socket.down.frame_or_end().await.is_ok() {}
-    front.open_tunnels(1.0).await;
-    let line = front.gateway.logged("the end", |line| line["event"] == "tunnel_close").await;
-    assert!(line.to_string().contains("backend-gone"), "{line}");
+    assert_eq!(socket.frame().await.close_code(), Some(1014));
+    socket.send_frame(&Frame::close(1014)).await;
+    assert_eq!(socket.end().await, End::Finished);
+    backend_gone().await;
+
+    // Where no Close frame can tell it, the reset does (RFC 8441 §5), behind what had come.
+    let mut socket = client.websocket("/within", &[]).await;
+    assert_eq!(socket.down.bytes_or_end().await, Ok(Frame::text("never whole").plain()[..6].to_vec()));
+    socket.send_frame(&Frame::text("go")).await;
+    assert_eq!(socket.end().await, End::Reset(h2::Reason::CANCEL));
+    backend_gone().await;
     other.send_frame(&Frame::text("unharmed")).await;
     assert_eq!(other.frame().await, Frame::text("unharmed"));
 }

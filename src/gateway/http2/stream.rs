@@ -2,7 +2,7 @@
 //!
 //! Flow control is the backpressure: the client may send on only as its bytes are read here, and no more is taken for it
 //! than its window and the connection's send buffer let through. END_STREAM is the end of one direction; a stream that is
-//! dropped before is reset with CANCEL, as a connection would be.
+//! dropped before is reset with CANCEL, as a connection would be, behind what it was given.
 
 use std::{
     io,

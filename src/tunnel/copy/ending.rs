@@ -1,6 +1,6 @@
 //! How a tunnel ends: what its sides do towards it, and what the gateway does.
 
-use std::task::Context;
+use std::{io, task::Context};
 
 use tokio::{io::AsyncWrite, time::Instant};
 
@@ -53,6 +53,10 @@ impl Tunnel {
             Step::SinkFailed(error) => {
                 self.reason.get_or_insert(source.other().failed(&error));
                 self.from(source).deafen_or_finish(source.other());
+                // The system tells of a reset once, and of an end of the stream from then on.
+                if error.kind() == io::ErrorKind::ConnectionReset {
+                    self.from(source.other()).source_broke();
+                }
             }
             Step::Breach(reason) => self.begin_close(reason, Instant::now()),
         }
@@ -181,8 +185,8 @@ impl Tunnel {
     pub(super) fn shut_both(&mut self, cx: &mut Context<'_>) -> Ended {
         let ends = [(&mut self.client, &self.up, &self.down), (&mut self.backend, &self.down, &self.up)];
         for (stream, from, towards) in ends {
-            // The drop that comes next says as much, where nothing can be left to be read.
-            if !(towards.is_shut() || (stream.is_bare() && from.is_read_out())) {
+            // The drop that comes next says as much, where nothing can be left to be read, and where no end is to be told.
+            if !(towards.is_shut() || towards.breaks_off() || (stream.is_bare() && from.is_read_out())) {
                 // Said as well as it can be.
                 let _ = Pin::new(stream).poll_shutdown(cx);
             }

@@ -11,7 +11,7 @@ impl Direction {
         !self.shut
             && match self.phase {
                 // RFC 6455 §7.1.1: the connection is ended after both Close frames. Where there can be none, at once.
-                Phase::Ended => self.answered || !self.told,
+                Phase::Ended => !self.breaks_off() && (self.answered || !self.told),
                 Phase::Discarding => self.answered || self.observer.not_frames().is_some(),
                 Phase::Passing | Phase::Closing | Phase::Finished => false,
             }
@@ -75,10 +75,16 @@ impl Direction {
 
     /// The source can't be read any more. What it said in whole frames is still delivered.
     pub(in crate::tunnel) fn source_failed(&mut self) {
+        self.source_broke();
         self.observer.take_held();
         if self.phase != Phase::Finished {
             self.phase = Phase::Ended;
         }
+    }
+
+    /// The source's stream is broken, however it ends from here.
+    pub(in crate::tunnel) fn source_broke(&mut self) {
+        self.broken = true;
     }
 
     /// The sink can't be written any more, so there is nothing left to do.
@@ -93,6 +99,13 @@ impl Direction {
         self.shut = true;
         self.deaf = true;
         self.phase = if self.has_ended() { Phase::Finished } else { Phase::Discarding };
+    }
+
+    /// Whether the sink is let go of without an end of its stream, which would look like the source's own: the source broke
+    /// and no Close frame tells the sink anything. Over HTTP/2 that is a reset (RFC 8441 §5), over TLS the absence of
+    /// `close_notify`.
+    pub(in crate::tunnel) fn breaks_off(&self) -> bool {
+        self.broken && !self.told && !self.observer.has_closed()
     }
 
     /// What the source's Close frame said, once it was seen.
