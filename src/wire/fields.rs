@@ -141,6 +141,13 @@ impl Fields {
         self.lengths.meet(lengths)
     }
 
+    /// The lines whose names have one of these lengths, as (name, value): for who looks for several names at once.
+    pub fn like(&self, lengths: NameLengths) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let lines: &[Line] = if self.may_have(lengths) { &self.lines } else { &[] };
+        let lines = lines.iter().filter(move |line| lengths.meet(NameLengths::NONE.with(line.name_length as usize)));
+        lines.map(|line| (line.name(&self.text), line.value(&self.text)))
+    }
+
     /// The value of the first line of that name.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();

@@ -40,8 +40,16 @@ impl<'h, 'k> Gathered<'h, 'k> {
     }
 
     /// Takes one line in. Most lines cost one look at the length and the first letter of their name.
+    #[inline]
     pub(super) fn take(&mut self, name: &[u8], value: &'h [u8], version: Version) -> Result<Verdict, Refusal> {
         match role_of(name) {
+            Role::Other => Ok(Verdict::Keep),
+            role => self.take_as(role, value, version),
+        }
+    }
+
+    fn take_as(&mut self, role: Role, value: &'h [u8], version: Version) -> Result<Verdict, Refusal> {
+        match role {
             Role::Other => {}
             Role::Twin => return Ok(Verdict::Drop),
             Role::Host => return self.take_host(value),
@@ -136,6 +144,8 @@ enum Role {
     Twin,
 }
 
+/// Nearly all lines play none, as the length and the first letter tell; what those leave open is looked at elsewhere.
+#[inline]
 fn role_of(name: &[u8]) -> Role {
     let Some(first) = name.first() else { return Role::Other };
     let (role, known): (Role, &[u8]) = match (name.len(), first | 0x20) {
@@ -145,11 +155,17 @@ fn role_of(name: &[u8]) -> Role {
         (10, b'c') => (Role::Connection, b"connection"),
         (14, b'c') => (Role::ContentLength, b"content-length"),
         (17, b't') => (Role::TransferEncoding, b"transfer-encoding"),
-        (9.., b'x') if is_forwarding_twin(name) => return Role::Twin,
-        (10, b'k') if is_twin(name, b"keep-alive") => return Role::Twin,
-        (16, b'p') if is_twin(name, b"proxy-connection") => return Role::Twin,
+        (10, b'k') => (Role::Other, b"keep-alive"),
+        (16, b'p') => (Role::Other, b"proxy-connection"),
+        (9.., b'x') => return if is_forwarding_twin(name) { Role::Twin } else { Role::Other },
         _ => return Role::Other,
     };
+    confirmed(role, name, known)
+}
+
+/// The role that goes with the name `known`, where this is it.
+#[inline(never)]
+fn confirmed(role: Role, name: &[u8], known: &[u8]) -> Role {
     if is_same(name, known) {
         role
     } else if is_twin(name, known) {
@@ -169,6 +185,7 @@ fn is_twin(name: &[u8], known: &[u8]) -> bool {
             .all(|(&byte, &wanted)| byte.to_ascii_lowercase() == wanted || (byte == b'_' && wanted == b'-'))
 }
 
+#[inline(never)]
 fn is_forwarding_twin(name: &[u8]) -> bool {
     let prefix = name.get(..FORWARDED_PREFIX.len());
     is_twin(name, b"x-real-ip")

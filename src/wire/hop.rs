@@ -59,10 +59,15 @@ pub(super) fn nominated_lines(fields: &Fields) -> Vec<Vec<u8>> {
     if !fields.may_have(CONNECTION) {
         return names;
     }
-    for name in fields.all("connection").flat_map(list_members) {
-        // In an order that is soon done with `close`, `keep-alive` and `upgrade`.
-        if !is_hop_by_hop(name) && fields.contains(name) && is_nominable(name) && !is_in(&names, name) {
-            names.push(name.to_vec());
+    for options in fields.all("connection") {
+        // Nearly always it is one of these alone.
+        if OPTIONS.iter().any(|option| is_same(options, option)) {
+            continue;
+        }
+        for name in list_members(options) {
+            if !is_hop_by_hop(name) && fields.contains(name) && is_nominable(name) && !is_in(&names, name) {
+                names.push(name.to_vec());
+            }
         }
     }
     names
@@ -74,14 +79,16 @@ pub(super) fn is_in(names: &[Vec<u8>], name: &[u8]) -> bool {
 
 /// Whether a nomination of that name has an effect: it is no option of the connection itself, and is not protected.
 fn is_nominable(name: &[u8]) -> bool {
-    let is_option = is_same(name, b"close") || is_same(name, b"keep-alive");
-    !is_option && !is_protected(name)
+    !OPTIONS.iter().any(|option| is_same(name, option)) && !is_protected(name)
 }
 
 fn is_protected(name: &[u8]) -> bool {
     PROTECTED.iter().any(|known| is_same(name, known))
         || PROTECTED_PREFIXES.iter().any(|prefix| name.get(..prefix.len()).is_some_and(|start| is_same(start, prefix)))
 }
+
+/// What Connection says of the connection itself.
+const OPTIONS: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
 
 const HOP_BY_HOP: [&str; 11] = [
     "te",

@@ -25,7 +25,7 @@ pub fn evaluate(request: &RequestHead, answer: &Answer) -> Condition {
         return Condition::Proceed;
     }
     let (mut tagged, mut tag_matches, mut since) = (false, false, None);
-    for (name, value) in request.fields.iter() {
+    for (name, value) in request.fields.like(LENGTHS) {
         if is_same(name, b"if-none-match") {
             tagged = true;
             tag_matches |= match answer.etag.as_deref() {

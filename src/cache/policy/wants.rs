@@ -21,10 +21,7 @@ impl Wants {
     /// One pass at most; names are told apart by their length first.
     pub(crate) fn of(fields: &Fields) -> Self {
         let mut wants = Self::default();
-        if !fields.may_have(LENGTHS) {
-            return wants;
-        }
-        for (name, _) in fields.iter() {
+        for (name, _) in fields.like(LENGTHS) {
             let is = |word: &[u8]| is_same(name, word);
             match name.len() {
                 5 if is(b"range") => wants.range = true,
