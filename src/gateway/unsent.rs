@@ -9,7 +9,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::metrics::{Family, Registry};
+use crate::{
+    cache::Body,
+    metrics::{Family, Registry},
+};
 
 /// The bytes that wait for the clients of one gateway, and how many may.
 pub(super) struct Unsent {
@@ -19,13 +22,15 @@ pub(super) struct Unsent {
 }
 
 /// What waits for one client; nothing once it is dropped.
-#[derive(Default)]
-pub(super) struct Waiting(Option<Share>);
-
-struct Share {
-    of: Arc<Unsent>,
+pub(super) struct Waiting {
+    unsent: Arc<Unsent>,
     bytes: usize,
+    /// The stored body that is being sent.
+    held: Option<Arc<Body>>,
 }
+
+/// A stored body that is not worth being held: it is copied, or little memory.
+const SMALL_BODY: u64 = 4 * 1024;
 
 /// How far a backend is read ahead of a client when too much waits already.
 const LEAD_LEAST: usize = 16 * 1024;
@@ -64,28 +69,53 @@ impl Unsent {
 }
 
 impl Waiting {
+    pub(super) fn new(unsent: Arc<Unsent>) -> Self {
+        Self { unsent, bytes: 0, held: None }
+    }
+
+    /// What it is counted with.
+    pub(super) fn unsent(&self) -> &Arc<Unsent> {
+        &self.unsent
+    }
+
+    /// How far a backend may be read ahead of this client.
+    pub(super) fn lead(&self, most: usize) -> usize {
+        self.unsent.lead(most)
+    }
+
     /// So many bytes wait now.
-    pub(super) fn set(&mut self, unsent: &Arc<Unsent>, bytes: usize) {
-        match &mut self.0 {
-            share if bytes == 0 => *share = None,
-            Some(share) => {
-                unsent.add(bytes);
-                unsent.subtract(std::mem::replace(&mut share.bytes, bytes));
-            }
-            share => {
-                if unsent.is_full() {
-                    unsent.limit_hits.add("unsent", 1);
-                }
-                unsent.add(bytes);
-                *share = Some(Share { of: unsent.clone(), bytes });
-            }
+    pub(super) fn set(&mut self, bytes: usize) {
+        if bytes == self.bytes {
+            return;
         }
+        if self.bytes == 0 && self.unsent.is_full() {
+            self.unsent.limit_hits.add("unsent", 1);
+        }
+        if bytes > self.bytes {
+            self.unsent.add(bytes - self.bytes);
+        } else {
+            self.unsent.subtract(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+
+    /// Pieces of this body are sent next: it counts in the cache until nothing waits any more.
+    pub(super) fn hold(&mut self, body: &Arc<Body>) {
+        if body.length() > SMALL_BODY {
+            self.held = Some(body.clone());
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn over(&mut self) {
+        self.set(0);
+        self.held = None;
     }
 }
 
-impl Drop for Share {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        self.of.subtract(self.bytes);
+        self.set(0);
     }
 }
 
@@ -109,12 +139,12 @@ pub(super) mod tests {
     #[test]
     fn what_waits_is_counted_over_all_and_given_back() {
         let (unsent, registry) = unsent(100);
-        let (mut one, mut other) = (Waiting::default(), Waiting::default());
-        one.set(&unsent, 60);
-        other.set(&unsent, 30);
-        one.set(&unsent, 20);
+        let (mut one, mut other) = (Waiting::new(unsent.clone()), Waiting::new(unsent.clone()));
+        one.set(60);
+        other.set(30);
+        one.set(20);
         assert!(registry.render().contains("tidegate_http_unsent_bytes 50\n"), "{}", registry.render());
-        one.set(&unsent, 0);
+        one.set(0);
         drop(other);
         assert_eq!(unsent.bytes(), 0);
     }
@@ -122,13 +152,13 @@ pub(super) mod tests {
     #[test]
     fn past_the_bound_the_lead_is_short_and_who_comes_to_wait_is_counted() {
         let (unsent, _) = unsent(100);
-        let (mut one, mut other) = (Waiting::default(), Waiting::default());
-        one.set(&unsent, 100);
+        let (mut one, mut other) = (Waiting::new(unsent.clone()), Waiting::new(unsent.clone()));
+        one.set(100);
         assert_eq!(unsent.lead(1 << 20), 1 << 20);
-        one.set(&unsent, 101);
+        one.set(101);
         assert_eq!((unsent.lead(1 << 20), unsent.lead(10)), (LEAD_LEAST, 10));
         assert_eq!(unsent.limit_hits.value("unsent"), 0);
-        other.set(&unsent, 1);
+        other.set(1);
         assert_eq!(unsent.limit_hits.value("unsent"), 1);
         drop(one);
         assert_eq!(unsent.lead(1 << 20), 1 << 20);

@@ -25,9 +25,6 @@ use crate::{
 /// Bytes that may wait for a client before the source of its answer is no longer read.
 const QUEUE_MAX: usize = 256 * 1024;
 
-/// A stored body that is not worth being held: it is copied, or little memory.
-const SMALL_BODY: u64 = 4 * 1024;
-
 /// Reads of a request body.
 const READ_BODY: usize = 64 * 1024;
 
@@ -152,9 +149,7 @@ impl Client for Http1Client {
     }
 
     fn hold(&mut self, body: &Arc<Body>) {
-        if body.length() > SMALL_BODY {
-            self.held = Some(body.clone());
-        }
+        self.waiting.hold(body);
     }
 
     fn push(&mut self, piece: Bytes) {
@@ -200,7 +195,7 @@ impl Client for Http1Client {
     }
 
     fn lead(&self) -> usize {
-        self.unsent.lead(QUEUE_MAX)
+        self.waiting.lead(QUEUE_MAX)
     }
 
     fn sent(&self) -> u64 {
@@ -214,8 +209,7 @@ impl Client for Http1Client {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
         match self.out.poll_flush(&mut self.stream, cx) {
             Poll::Ready(Ok(())) => {
-                self.waiting.set(&self.unsent, 0);
-                self.held = None;
+                self.waiting.over();
                 self.write_watchdog.set(None);
                 Poll::Ready(Ok(()))
             }
@@ -224,7 +218,7 @@ impl Client for Http1Client {
                 Poll::Ready(Err(ClientFault::Gone))
             }
             Poll::Pending => {
-                self.waiting.set(&self.unsent, if self.is_stored { 0 } else { self.out.len().min(QUEUE_MAX) });
+                self.waiting.set(if self.is_stored { 0 } else { self.out.len().min(QUEUE_MAX) });
                 // The deadline is for progress, not for the whole: it moves on with every byte taken.
                 if self.flushed_at != self.out.sent() || !self.write_watchdog.is_set() {
                     self.flushed_at = self.out.sent();

@@ -14,14 +14,8 @@ use http::Method;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    cache::Body,
     config::Config,
-    gateway::{
-        Gateway,
-        body_meter::BodyMeter,
-        client::Client,
-        unsent::{Unsent, Waiting},
-    },
+    gateway::{Gateway, body_meter::BodyMeter, client::Client, unsent::Waiting},
     net::{ClientInfo, OutQueue, Stream, Watchdog, scratch, socket},
     tunnel::{StopPhase, StopSignal},
     wire::{BodyDecoder, Framing, HeadLimits, RequestHead, Version, response::reason_for},
@@ -47,7 +41,6 @@ pub(in crate::gateway) struct Http1Client {
     pub(super) write_watchdog: Watchdog,
     stop: StopSignal,
     pub(super) out: OutQueue,
-    pub(super) unsent: Arc<Unsent>,
     pub(super) waiting: Waiting,
     pub(super) meter: BodyMeter,
     // Of the request at hand:
@@ -64,8 +57,6 @@ pub(in crate::gateway) struct Http1Client {
     pub(super) bodiless: bool,
     /// The answer's body is the store's, whose memory is counted there.
     pub(super) is_stored: bool,
-    /// The stored body that is being sent.
-    pub(super) held: Option<Arc<Body>>,
     pub(super) sent: u64,
     pub(super) flushed_at: u64,
     pub(super) half_closed: Option<Pin<Box<tokio::time::Sleep>>>,
@@ -85,8 +76,7 @@ impl Http1Client {
             write_watchdog: Watchdog::default(),
             stop: gateway.stopper.signal(),
             out: OutQueue::default(),
-            unsent: gateway.unsent.clone(),
-            waiting: Waiting::default(),
+            waiting: Waiting::new(gateway.unsent.clone()),
             meter: BodyMeter::new(&gateway.config.limits),
             decoder: BodyDecoder::for_request(Framing::None),
             version: Version::Http11,
@@ -99,7 +89,6 @@ impl Http1Client {
             until_close: false,
             bodiless: false,
             is_stored: false,
-            held: None,
             sent: 0,
             flushed_at: 0,
             half_closed: None,

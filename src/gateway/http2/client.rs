@@ -23,7 +23,7 @@ use crate::{
         answer::with_text,
         body_meter::BodyMeter,
         client::{BodyLength, Client, ClientFault},
-        unsent::{Unsent, Waiting},
+        unsent::Waiting,
         upgrade::TunnelClient,
     },
     net::{ClientInfo, Stream, Watchdog},
@@ -35,9 +35,6 @@ const QUEUE_MAX: usize = 64 * 1024;
 
 /// Bytes of an answer that are given to the connection without being counted there: most answers are no longer.
 const UNCOUNTED_MAX: u64 = 16 * 1024;
-
-/// A stored body that is not worth being held: it is copied, or little memory.
-const SMALL_BODY: u64 = 4 * 1024;
 
 /// The rest of a request that was answered before it was whole: this much of it is taken, for this long.
 const UNREAD_MAX: usize = 64 * 1024;
@@ -55,14 +52,11 @@ pub(super) struct Http2Client {
     send: Option<SendStream<Bytes>>,
     queue: VecDeque<Bytes>,
     queued: usize,
-    unsent: Arc<Unsent>,
     waiting: Waiting,
     /// What the connection has of an answer that is long and not the store's.
     given: Option<Given>,
     /// The answer's body is the store's, whose memory is counted there.
     is_stored: bool,
-    /// The stored body that is being sent.
-    held: Option<Arc<Body>>,
     /// The answer is complete but for what is queued; with its trailers.
     ended: Option<Option<HeaderMap>>,
     end_sent: bool,
@@ -97,11 +91,9 @@ impl Http2Client {
             send: None,
             queue: VecDeque::new(),
             queued: 0,
-            unsent: gateway.unsent.clone(),
-            waiting: Waiting::default(),
+            waiting: Waiting::new(gateway.unsent.clone()),
             given: None,
             is_stored: false,
-            held: None,
             ended: None,
             end_sent: false,
             failed: false,
@@ -315,9 +307,7 @@ impl Client for Http2Client {
     }
 
     fn hold(&mut self, body: &Arc<Body>) {
-        if body.length() > SMALL_BODY {
-            self.held = Some(body.clone());
-        }
+        self.waiting.hold(body);
     }
 
     fn push(&mut self, piece: Bytes) {
@@ -326,7 +316,7 @@ impl Client for Http2Client {
             self.queued += piece.len();
             self.queue.push_back(piece);
             if self.sent > UNCOUNTED_MAX && self.given.is_none() {
-                self.given = Some(Given::new(self.unsent.clone()));
+                self.given = Some(Given::new(self.waiting.unsent().clone()));
             }
         }
     }
@@ -351,7 +341,7 @@ impl Client for Http2Client {
     }
 
     fn lead(&self) -> usize {
-        self.unsent.lead(QUEUE_MAX)
+        self.waiting.lead(QUEUE_MAX)
     }
 
     fn sent(&self) -> u64 {
@@ -366,15 +356,14 @@ impl Client for Http2Client {
         let sent = self.poll_send(cx);
         match sent {
             Poll::Ready(result) => {
-                self.waiting.set(&self.unsent, 0);
-                self.held = None;
+                self.waiting.over();
                 self.write_watchdog.set(None);
                 self.failed |= result.is_err();
                 self.ticket.given_up |= result.is_err();
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                self.waiting.set(&self.unsent, if self.is_stored { 0 } else { self.queued.min(QUEUE_MAX) });
+                self.waiting.set(if self.is_stored { 0 } else { self.queued.min(QUEUE_MAX) });
                 if !self.write_watchdog.is_set() {
                     self.write_watchdog.set(Some(Instant::now() + self.send_timeout));
                 }
