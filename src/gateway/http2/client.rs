@@ -137,6 +137,12 @@ impl Http2Client {
         self.end_sent = is_last;
     }
 
+    fn enqueue(&mut self, piece: Bytes) {
+        self.sent += piece.len() as u64;
+        self.queued += piece.len();
+        self.queue.push_back(piece);
+    }
+
     /// Ends the stream as its answer ended: whole, or reset (RFC 9113 §8.1). What is left of a request that was answered
     /// whole is read for a moment, because some clients take a reset for a failure all the same; then letting go of the
     /// stream sends NO_ERROR behind what is queued.
@@ -186,10 +192,7 @@ impl Http2Client {
                 && given.poll_room(SEND_BUFFER_MAX, cx).is_pending()
             {
                 // The end of the stream is heard of meanwhile.
-                return match send.poll_reset(cx) {
-                    Poll::Ready(_) => Poll::Ready(Err(ClientFault::Gone)),
-                    Poll::Pending => Poll::Pending,
-                };
+                return send.poll_reset(cx).map(|_| Err(ClientFault::Gone));
             }
             send.reserve_capacity(piece.len());
             let granted = match ready!(send.poll_capacity(cx)) {
@@ -312,9 +315,7 @@ impl Client for Http2Client {
 
     fn push(&mut self, piece: Bytes) {
         if !self.bodiless && !piece.is_empty() {
-            self.sent += piece.len() as u64;
-            self.queued += piece.len();
-            self.queue.push_back(piece);
+            self.enqueue(piece);
             if self.sent > UNCOUNTED_MAX && self.given.is_none() {
                 self.given = Some(Given::new(self.waiting.unsent().clone()));
             }
@@ -324,9 +325,7 @@ impl Client for Http2Client {
     fn push_shared(&mut self, piece: &Bytes) {
         if !self.bodiless && !piece.is_empty() {
             self.is_stored = true;
-            self.sent += piece.len() as u64;
-            self.queued += piece.len();
-            self.queue.push_back(piece.clone());
+            self.enqueue(piece.clone());
         }
     }
 
