@@ -134,12 +134,9 @@ pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts
             _ => client.abandon(),
         };
     }
-    if matches!(fault, Fault::Client(ClientFault::Gone | ClientFault::SendTimeout)) {
-        // Nobody is there to be told: the status is for the log and the counters.
-        facts.status = fault.status();
-        return client.abandon();
-    }
-    if fault.may_pass() && is_event_source(request) {
+    let is_gone = matches!(fault, Fault::Client(ClientFault::Gone | ClientFault::SendTimeout));
+    if is_gone || (fault.may_pass() && is_event_source(request)) {
+        // Nobody is there to be told, or it would not come back if it were: the status is for the log and the counters.
         facts.status = fault.status();
         return client.abandon();
     }
