@@ -106,12 +106,11 @@ impl Gateway {
 
     fn lane(&self, visit: &Visit<'_>, answer: Option<&ResponseHead>, story: &mut Story) {
         let (request, route) = (visit.request, visit.route(self));
-        let ours = super::fields::own_cookie(self.upstreams[visit.upstream].config.sticky.as_ref());
         if request.wants_websocket && route.websocket.enabled {
             story.push(("lane", "tunnel: a WebSocket handshake".to_owned()));
             if let Err(refusal) = tunnel::check(request) {
                 story.push(("guard", format!("{}: {}", refusal.status(request.version), refusal.label())));
-            } else if let Err(foreign) = tunnel::check_origin(request, &route.websocket.origins, ours) {
+            } else if let Err(foreign) = self.check_origin(visit) {
                 story.push(("guard", format!("{}: {}", foreign.status(), foreign.label())));
             }
         } else if is_ask(request) {

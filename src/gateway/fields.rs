@@ -256,14 +256,6 @@ pub(super) fn affinity(sticky: Option<&Sticky>, request: &RequestHead, client: I
     }
 }
 
-/// The name of the cookie that ties clients to servers, if one does.
-pub(super) fn own_cookie(sticky: Option<&Sticky>) -> Option<&str> {
-    match sticky {
-        Some(Sticky::Cookie(name)) => Some(name),
-        _ => None,
-    }
-}
-
 /// Sets the sticky cookie, unless the client has just that one already.
 pub(super) fn set_sticky_cookie(head: &mut ResponseHead, request: &RequestHead, chosen: &Chosen) {
     let Some((name, token)) = chosen.sticky_cookie() else { return };

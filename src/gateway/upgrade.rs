@@ -24,8 +24,9 @@ use super::{
 use crate::{
     access_log::{Kind, Record},
     clock::Now,
+    config::Sticky,
     net::Stream,
-    tunnel::{self, About, BadSwitch, Connecting, HandshakeResult, Permit, PermitLimit, StopPhase},
+    tunnel::{self, About, BadSwitch, Connecting, ForeignOrigin, HandshakeResult, Permit, PermitLimit, StopPhase},
     upstream::{Chosen, Failure},
     wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
 };
@@ -140,8 +141,7 @@ impl Gateway {
                 return Ok(self.refuse(client, visit, own).await);
             }
         };
-        let ours = super::fields::own_cookie(self.upstreams[visit.upstream].config.sticky.as_ref());
-        if let Err(foreign) = tunnel::check_origin(visit.request, &visit.route(self).websocket.origins, ours) {
+        if let Err(foreign) = self.check_origin(visit) {
             self.tunnels.refused(visit.route, HandshakeResult::Origin);
             visit.facts.failure = foreign.label();
             let shown = |name| visit.request.fields.get(name).map(String::from_utf8_lossy).unwrap_or_default();
@@ -185,6 +185,15 @@ impl Gateway {
                 Err(Failure::BadSwitch.into())
             }
         }
+    }
+
+    /// Whether the route lets the handshake's Origin in. The cookie that ties clients to servers is the gateway's own.
+    pub(super) fn check_origin(&self, visit: &Visit<'_>) -> Result<(), ForeignOrigin> {
+        let ours = match &self.upstreams[visit.upstream].config.sticky {
+            Some(Sticky::Cookie(name)) => Some(name.as_str()),
+            _ => None,
+        };
+        tunnel::check_origin(visit.request, &visit.route(self).websocket.origins, ours)
     }
 
     /// Passes on the answer that a backend gives instead of a tunnel; like any other it is a row when it lasts.
