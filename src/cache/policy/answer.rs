@@ -99,6 +99,12 @@ impl Answer {
         is_guessed && !self.shared_with_authorization
     }
 
+    /// Whether it is kept for its validator alone: it may be about one person and has no lifetime at all, so nobody is ever
+    /// given it unasked.
+    pub(crate) fn is_kept_to_validate(&self) -> bool {
+        self.lifetime == 0 && self.may_be_personal()
+    }
+
     /// The answer as it is kept.
     pub(crate) fn new(received_head: &ResponseHead, terms: Terms, requested: Now, answered: Now) -> Self {
         let Terms { directives, vary, tags: Tags { tags, groups }, lifetime, length } = terms;

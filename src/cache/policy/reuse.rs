@@ -19,8 +19,8 @@ pub(crate) fn reuse(answer: &Answer, directives: &RequestDirectives, policy: &Po
     if answer.no_cache {
         return Reuse::Validate(Reason::NoCache);
     }
-    // What has no lifetime at all is kept for its validator alone; nobody is given it unasked, whatever a request says (§5.2.1.2).
-    if answer.may_be_personal() && answer.lifetime == 0 {
+    // Whatever the request says of staleness (§5.2.1.2).
+    if answer.is_kept_to_validate() {
         return Reuse::Validate(Reason::Stale);
     }
     // §5.2.1.4, §5.2.1.1, §5.2.1.3
@@ -68,7 +68,7 @@ pub(crate) fn stale_usable(
     now: Now,
 ) -> bool {
     let directives = Wants::of(&request.fields).directives(request, policy.client_cache_control);
-    if answer.must_revalidate || directives.no_cache || (answer.may_be_personal() && answer.lifetime == 0) {
+    if answer.must_revalidate || directives.no_cache || answer.is_kept_to_validate() {
         return false;
     }
     match failure {
