@@ -57,8 +57,6 @@ pub struct Follower {
     flight: Wait,
     /// The request asks for something newer than what is stored.
     demanding: bool,
-    /// The request has `Authorization`.
-    identified: bool,
     /// How many purges there had been when it joined.
     since: u64,
     _counted: GaugeGuard,
@@ -109,7 +107,7 @@ pub(super) fn begin(cache: &Arc<Cache>, key: &[u8], request: &RequestHead, polic
         Some((key, flight)) if !flight.lets_go(now.instant) => {
             let (cache, key, flight) = (cache.clone(), key.clone(), flight.join());
             let _counted = cache.metrics.waiting.hold();
-            return Begin::Follower(Follower { cache, key, flight, demanding, identified, since, _counted });
+            return Begin::Follower(Follower { cache, key, flight, demanding, since, _counted });
         }
         Some((_, slow)) => {
             cache.metrics.gave_up.add(1);
@@ -171,15 +169,12 @@ fn alone(request: &RequestHead, now: Now, since: u64) -> Arc<Flight> {
 
 /// Reads a fetch under way for the one range that is wanted of it; see [`Cache::join_range`].
 pub(super) fn join_near(cache: &Cache, key: &[u8], request: &RequestHead, policy: &Policy, now: Now) -> Option<Reader> {
-    let identified = request.fields.contains("authorization");
-    let has_cookie = request.fields.contains("cookie");
-    let may_have = |answer: &Answer| {
-        (!identified || answer.shared_with_authorization) && !(has_cookie && answer.may_be_personal())
-    };
     let shard = cache.flights.shard(key);
     let mut flights = shard.get(key)?.iter().filter(|flight| may_join(cache, key, flight, request, policy, now));
     flights.find_map(|flight| match flight.state() {
-        State::Streaming(pipe) if may_have(pipe.answer()) => pipe.join().filter(|reader| reader.is_near(request)),
+        State::Streaming(pipe) if withheld(pipe.answer(), request).is_none() => {
+            pipe.join().filter(|reader| reader.is_near(request))
+        }
         _ => None,
     })
 }
@@ -218,9 +213,19 @@ fn may_join(cache: &Cache, key: &[u8], flight: &Flight, request: &RequestHead, p
     }
 }
 
+/// Why an answer that was fetched for somebody else is not given to this request (RFC 9111 §3.5); as careful with whoever
+/// has cookies.
+fn withheld(answer: &Answer, request: &RequestHead) -> Option<Reason> {
+    let has = |name| request.fields.contains(name);
+    if !answer.shared_with_authorization && has("authorization") {
+        return Some(Reason::Authorization);
+    }
+    (answer.may_be_personal() && has("cookie")).then_some(Reason::Cookie)
+}
+
 impl Follower {
     /// Waits for the leader's head; once the fetch is [`FOLLOW_MAX`] old, only until its turn has come to go on alone.
-    /// `request` is the follower's own, for Vary. May be dropped while it waits.
+    /// `request` is the follower's own. May be dropped while it waits.
     pub async fn head(self, request: &RequestHead) -> FollowerOutcome {
         let mut until = self.flight.began + FOLLOW_MAX;
         let state = loop {
@@ -268,11 +273,8 @@ impl Follower {
         if is_struck || !answer.vary.matches(&request.fields) {
             return FollowerOutcome::NotMyVariant;
         }
-        if self.identified && !answer.shared_with_authorization {
-            return FollowerOutcome::NotStorable(Reason::Authorization);
-        }
-        if answer.may_be_personal() && request.fields.contains("cookie") {
-            return FollowerOutcome::NotStorable(Reason::Cookie);
+        if let Some(reason) = withheld(answer, request) {
+            return FollowerOutcome::NotStorable(reason);
         }
         match state {
             // RFC 9111 §5.2.1.4: who asked for a validated answer is not given a stale one.
