@@ -354,14 +354,9 @@ fn ends_segment(rest: &str) -> bool {
 }
 
 /// The value of one cookie (RFC 6265 §4.2).
-fn cookie<'f>(fields: &'f Fields, name: &'f str) -> Option<&'f str> {
-    fields
-        .all("cookie")
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(candidate, _)| *candidate == name)
-        .map(|(_, value)| value)
+fn cookie<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
+    let valued = fields.cookies().filter(|(candidate, _)| *candidate == name.as_bytes()).filter_map(|(_, value)| value);
+    valued.filter_map(|value| std::str::from_utf8(value).ok()).next()
 }
 
 /// Fields that are written anew for the backend, or that only a trusted proxy may send.

@@ -2,10 +2,7 @@
 //!
 //! Browsers send Origin with every handshake and a page can't forge it; a handshake without one comes from no page.
 
-use crate::{
-    config::Origins,
-    wire::{Fields, RequestHead},
-};
+use crate::{config::Origins, wire::RequestHead};
 
 /// Why a handshake's Origin is not let in (403, before any backend is asked).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,16 +29,10 @@ pub fn check_origin(head: &RequestHead, policy: &Origins, ours: Option<&str>) ->
     match policy {
         Origins::Any => Ok(()),
         // Without cookies a hijacked page has nothing that it could act with.
-        Origins::Default if !has_cookies(&head.fields, ours) => Ok(()),
+        Origins::Default if head.fields.cookies().all(|(name, _)| Some(name) == ours.map(str::as_bytes)) => Ok(()),
         Origins::Default | Origins::SameHost => same_host(value, &head.authority),
         Origins::List(list) => listed(value, list),
     }
-}
-
-/// Whether there is a cookie (RFC 6265 §4.2.1) of another name than this.
-fn has_cookies(fields: &Fields, but: Option<&str>) -> bool {
-    let pairs = fields.all("cookie").flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
-    pairs.filter(|pair| !pair.is_empty()).any(|pair| pair.split(|&byte| byte == b'=').next() != but.map(str::as_bytes))
 }
 
 impl ForeignOrigin {

@@ -161,6 +161,15 @@ impl Fields {
         lines.filter(move |line| line.is_named(name.as_bytes(), text)).map(|line| line.value(text))
     }
 
+    /// The cookies over all lines (RFC 6265 §4.2.1): names, each with its value if a `=` stands behind it.
+    pub fn cookies(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let pairs = self.all("cookie").flat_map(|line| line.split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
+        pairs.filter(|pair| !pair.is_empty()).map(|pair| match memchr::memchr(b'=', pair) {
+            Some(at) => (&pair[..at], Some(&pair[at + 1..])),
+            None => (pair, None),
+        })
+    }
+
     /// All lines if one of this name may be among them, else none.
     fn lines_like(&self, name: &[u8]) -> &[Line] {
         if self.may_have(NameLengths::NONE.with(name.len())) { &self.lines } else { &[] }

@@ -122,6 +122,10 @@ fn a_cookie_is_found_by_its_whole_name() {
     assert_eq!(cookie(&fields, "c"), Some("\"3=4\""));
     assert_eq!(cookie(&fields, "d"), Some(""));
     assert_eq!(cookie(&fields, "a"), None);
+    // What is no text hides none of its neighbours.
+    let mut fields = Fields::new();
+    fields.push("Cookie", b"tide; old=\xfc; tide=\xfc;  tide=abc");
+    assert_eq!((cookie(&fields, "tide"), cookie(&fields, "old")), (Some("abc"), None));
 }
 
 #[test]

@@ -20,6 +20,25 @@ fn written(fields: &Fields) -> String {
 }
 
 #[test]
+fn cookies_are_read_over_all_lines_and_whatever_their_bytes() {
+    let mut fields = Fields::new();
+    fields.push("Cookie", " a=1;b; ;\tc=\"2=3\" ;;=4; d = 5");
+    fields.push("Set-Cookie", "e=6");
+    fields.push("cookie", b"f=\xff;\xa0g=");
+    let expected: [(&[u8], Option<&[u8]>); 7] = [
+        (b"a", Some(b"1")),
+        (b"b", None),
+        (b"c", Some(b"\"2=3\"")),
+        (b"", Some(b"4")),
+        (b"d ", Some(b" 5")),
+        (b"f", Some(b"\xff")),
+        (b"\xa0g", Some(b"")),
+    ];
+    assert_eq!(fields.cookies().collect::<Vec<_>>(), expected);
+    assert_eq!(Fields::new().cookies().count(), 0);
+}
+
+#[test]
 fn what_stood_round_a_value_is_not_passed_on() {
     let mut head = ResponseHead::default();
     let text = b"HTTP/1.1 200 OK\r\nA:1\r\nB:  2\r\nC: 3 \t\r\nD:\r\nE: \r\nF: 6\r\n\r\n";
