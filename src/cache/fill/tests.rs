@@ -19,7 +19,7 @@ use super::{pipe::PASS_WINDOW, *};
 use crate::{
     cache::{
         Exchange, Plan,
-        policy::testing::{Clock, Lines, get, request, response, rfc},
+        policy::testing::{Clock, Lines, get, guessing, request, response, rfc},
     },
     config,
     metrics::Registry,
@@ -287,6 +287,19 @@ async fn a_purged_answer_stands_in_for_nobody_who_came_later() {
     let Begin::Follower(follower) = cache.begin_fill(KEY, &plain, &policy, later) else { panic!() };
     leader.resolve_stale(&old);
     assert!(matches!(follower.head(&plain).await, FollowerOutcome::LeaderGone));
+}
+
+#[test]
+fn clients_with_cookies_wait_for_nobody_where_the_last_answer_may_have_been_personal() {
+    let (cache, plain, with_cookie) = (roomy(), get(&[]), get(&[("Cookie", "who=me")]));
+    let (policy, now, two_days_later) = (guessing(), Clock::new().at(0), Clock::new().at(172_800_000));
+    let unsaid = response(200, &[("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"), ("ETag", "\"1\"")]);
+    let exchange = Exchange { request: &plain, policy: &policy, requested: now, answered: now };
+    lead(&cache, &plain).store_whole(cache.storable(&exchange, &unsaid).unwrap(), b"body").unwrap();
+    let begin = |request| cache.begin_fill(KEY, request, &policy, two_days_later);
+    let _one = begin(&plain);
+    assert!(matches!(begin(&with_cookie), Begin::Leader(_)));
+    assert!(matches!(begin(&plain), Begin::Follower(_)));
 }
 
 #[tokio::test]
