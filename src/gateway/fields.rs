@@ -65,11 +65,8 @@ impl Gateway {
         fields.retain(|name, _| {
             let is_dropped =
                 hop.contains(name) || is_replaced(name, way.trusted) || (lane == Lane::Ask && is_unkeyed(name));
-            let is_twin = name.contains(&b'_')
-                && edited()
-                    .chain(&self.config.forward.request_id)
-                    .chain(counted)
-                    .any(|known| is_same_word(known.as_bytes(), name));
+            let mut known = edited().chain(&self.config.forward.request_id).chain(counted);
+            let is_twin = known.any(|known| is_same_word(known.as_bytes(), name)) && name.contains(&b'_');
             !is_dropped && !is_twin
         });
         self.add_way(&mut fields, request, info, way);

@@ -2,10 +2,12 @@
 
 /// Whether the two are one but for the case of ASCII letters. As `eq_ignore_ascii_case`, which takes texts of less than
 /// sixteen bytes byte by byte, and hardly a name is longer.
+#[inline]
 pub fn is_same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
+    one.len() == other.len() && is_same_of_length(one, other)
+}
+
+fn is_same_of_length(one: &[u8], other: &[u8]) -> bool {
     if let (Some(end), Some(other_end)) = (one.last_chunk(), other.last_chunk()) {
         // What these have in common with the whole words is looked at twice.
         let mut words = one.as_chunks().0.iter().zip(other.as_chunks().0);
