@@ -162,6 +162,12 @@ def behind(results):
 
 
 def short(results):
+    ratios = main_ratios(results)
+    return f"## In short\n\nWork per CPU second, ours to the peer's.\n\n![main ratios](charts/main.svg)\n\n{ratios}" if ratios else ""
+
+
+def main_ratios(results):
+    """The main scenarios by peers."""
     names = [name for name in results["versions"] if name != OURS]
     rows = []
     for scenario in SCENARIOS:
@@ -171,8 +177,7 @@ def short(results):
             rows.append(f"| {scenario.title} | " + " | ".join(cells) + " |")
     if not rows:
         return ""
-    return "\n".join(["## In short", "", "Work per CPU second, ours to the peer's.", "", "![main ratios](charts/main.svg)", "",
-                      "| | " + " | ".join(f"to {name}" for name in names) + " |", "|---" * (len(names) + 1) + "|", *rows])
+    return "\n".join(["| | " + " | ".join(f"to {name}" for name in names) + " |", "|---" * (len(names) + 1) + "|", *rows])
 
 
 def targets(results):
