@@ -6,6 +6,22 @@ H2 = ["--tls", "--http2", "--connections", "10", "--streams", "10"]
 H2_TUNNELS = ["--tls", "--http2", "--connections", "10", "--streams", "5"]
 TUNNELS = ["--connections", "50"]
 FEW_TUNNELS = ["--connections", "10"]
+# The fields that Chromium sends for a page.
+BROWSER = [word for line in [
+    "Connection: keep-alive",
+    'sec-ch-ua: "Chromium";v="142", "Not_A Brand";v="99"',
+    "sec-ch-ua-mobile: ?0",
+    'sec-ch-ua-platform: "Linux"',
+    "Upgrade-Insecure-Requests: 1",
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
+    "Sec-Fetch-Site: none",
+    "Sec-Fetch-Mode: navigate",
+    "Sec-Fetch-User: ?1",
+    "Sec-Fetch-Dest: document",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Accept-Language: en-US,en;q=0.9",
+] for word in ("--field", line)]
 
 
 @dataclass
@@ -37,6 +53,7 @@ SCENARIOS = [
              cached(1024, "--expect", "304", "--field", 'If-None-Match: "v1"'), {"cache"}, cached=True),
     Scenario("vary-1k", "cached GET, 1 KiB, Vary: Accept-Encoding",
              ["get", "--path", "/vary/1024", "--field", "Accept-Encoding: gzip, br"], {"cache"}, cached=True),
+    Scenario("browser-hit-1k", "cached GET, 1 KiB, with a browser's fields", cached(1024, *BROWSER), {"cache"}, cached=True),
     # TLS and HTTP/2
     Scenario("tls-hit-1k", "cached GET, 1 KiB, TLS", cached(1024, "--tls"), {"cache", "tls"}, {"nginx": 1.3},
              main=True, cached=True),
@@ -51,6 +68,7 @@ SCENARIOS = [
     # To the backend each time
     Scenario("fresh-1k", "uncached GET, 1 KiB", ["get", "--path", "/fresh/1024"],
              targets={"nginx": 1.1, "haproxy": 1.1}, main=True, floor=True),
+    Scenario("browser-fresh-1k", "uncached GET, 1 KiB, with a browser's fields", ["get", "--path", "/fresh/1024", *BROWSER]),
     Scenario("fresh-64k", "uncached GET, 64 KiB", ["get", "--path", "/fresh/65536"]),
     Scenario("post-16k", "POST of 16 KiB", ["get", "--path", "/fresh/64", "--post", "16384"]),
     # WebSockets
