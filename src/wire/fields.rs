@@ -8,16 +8,16 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{NameLengths, is_same};
+use super::{NameMarks, is_same};
 
 /// Field lines (RFC 9110 §5): names and values in arrival order. A field may stand on several lines.
 #[derive(Clone, Default)]
 pub struct Fields {
     text: Vec<u8>,
     lines: Vec<Line>,
-    /// Of each name that has ever been here, how long it was: most fields that are asked for are not there, and this says
-    /// so without a look at the lines.
-    lengths: NameLengths,
+    /// Of each name that has ever been here: most fields that are asked for are not there, and this says so without a look
+    /// at the lines.
+    marks: NameMarks,
 }
 
 /// Where one line's name and value stand in the arena.
@@ -36,7 +36,7 @@ const ADDED_BYTES: usize = 128;
 impl Fields {
     /// No lines, no memory.
     pub const fn new() -> Self {
-        Self { text: Vec::new(), lines: Vec::new(), lengths: NameLengths::NONE }
+        Self { text: Vec::new(), lines: Vec::new(), marks: NameMarks::NONE }
     }
 
     /// The same lines, with room for `lines` more of `bytes` in all.
@@ -44,12 +44,12 @@ impl Fields {
         let mut clone = Self::with_room(self.lines.len() + lines, self.text.len() + bytes);
         clone.text.extend_from_slice(&self.text);
         clone.lines.extend_from_slice(&self.lines);
-        clone.lengths = self.lengths;
+        clone.marks = self.marks;
         clone
     }
 
     fn with_room(lines: usize, bytes: usize) -> Self {
-        Self { text: Vec::with_capacity(bytes), lines: Vec::with_capacity(lines), lengths: NameLengths::NONE }
+        Self { text: Vec::with_capacity(bytes), lines: Vec::with_capacity(lines), marks: NameMarks::NONE }
     }
 
     /// Appends one line. The caller has checked both for the bytes that a field may not hold.
@@ -57,7 +57,8 @@ impl Fields {
         let (name, value) = (name.as_ref(), value.as_ref());
         let start = self.text.len() as u32;
         write_line(&mut self.text, name, value);
-        self.push_line(Line {
+        self.marks = self.marks.with(name);
+        self.lines.push(Line {
             name: start,
             name_length: name.len() as u32,
             value: start + (name.len() + BETWEEN.len()) as u32,
@@ -83,17 +84,13 @@ impl Fields {
     /// Appends a line whose name and value are parts of `head`, which `adopt` has copied to the front of the arena.
     pub(super) fn push_part(&mut self, head: &[u8], name: &[u8], value: &[u8]) {
         debug_assert!(self.text.len() >= head.len());
-        self.push_line(Line {
+        self.marks = self.marks.with(name);
+        self.lines.push(Line {
             name: offset_in(head, name) as u32,
             name_length: name.len() as u32,
             value: offset_in(head, value) as u32,
             value_length: value.len() as u32,
         });
-    }
-
-    fn push_line(&mut self, line: Line) {
-        self.lines.push(line);
-        self.lengths = self.lengths.with(line.name_length as usize);
     }
 
     /// Leaves exactly one line of that name, at the end.
@@ -105,7 +102,7 @@ impl Fields {
     /// Takes every line of that name out; says whether there was one.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let before = self.lines.len();
-        if !self.may_have(NameLengths::NONE.with(name.as_ref().len())) {
+        if !self.may_have(NameMarks::NONE.with(name.as_ref())) {
             return false;
         }
         let (text, name) = (&self.text, name.as_ref());
@@ -119,33 +116,34 @@ impl Fields {
         self.lines.retain(|line| keep(line.name(text), line.value(text)));
     }
 
-    /// The same, asked only about names of these lengths; all others stay.
-    pub(super) fn retain_named(&mut self, lengths: NameLengths, mut keep: impl FnMut(&[u8]) -> bool) {
-        if !self.may_have(lengths) {
+    /// The same, asked only about names like these; all others stay.
+    pub(super) fn retain_named(&mut self, marks: NameMarks, mut keep: impl FnMut(&[u8]) -> bool) {
+        if !self.may_have(marks) {
             return;
         }
         let text = &self.text;
-        let is_asked = |line: &Line| lengths.meet(NameLengths::NONE.with(line.name_length as usize));
-        self.lines.retain(|line| !is_asked(line) || keep(line.name(text)));
+        self.lines.retain(|line| !line.is_like(marks, text) || keep(line.name(text)));
     }
 
     /// Forgets all lines and keeps the memory for the next message.
     pub fn clear(&mut self) {
         self.text.clear();
         self.lines.clear();
-        self.lengths = NameLengths::NONE;
+        self.marks = NameMarks::NONE;
     }
 
-    /// Whether a name of one of these lengths may be there; if not, none of them is.
-    pub fn may_have(&self, lengths: NameLengths) -> bool {
-        self.lengths.meet(lengths)
+    /// Whether one of the names with these marks may be there; if not, none of them is.
+    pub fn may_have(&self, marks: NameMarks) -> bool {
+        self.marks.meet(marks)
     }
 
-    /// The lines whose names have one of these lengths, as (name, value): for who looks for several names at once.
-    pub fn like(&self, lengths: NameLengths) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let lines: &[Line] = if self.may_have(lengths) { &self.lines } else { &[] };
-        let lines = lines.iter().filter(move |line| lengths.meet(NameLengths::NONE.with(line.name_length as usize)));
-        lines.map(|line| (line.name(&self.text), line.value(&self.text)))
+    /// All lines with one of these names, and a few others, as (name, value): for who looks for several names at once.
+    pub fn like(&self, marks: NameMarks) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let lines: &[Line] = if self.may_have(marks) { &self.lines } else { &[] };
+        lines
+            .iter()
+            .filter(move |line| line.is_like(marks, &self.text))
+            .map(|line| (line.name(&self.text), line.value(&self.text)))
     }
 
     /// The value of the first line of that name.
@@ -172,7 +170,7 @@ impl Fields {
 
     /// All lines if one of this name may be among them, else none.
     fn lines_like(&self, name: &[u8]) -> &[Line] {
-        if self.may_have(NameLengths::NONE.with(name.len())) { &self.lines } else { &[] }
+        if self.may_have(NameMarks::NONE.with(name)) { &self.lines } else { &[] }
     }
 
     /// Whether a line of that name is there.
@@ -256,6 +254,11 @@ impl Line {
     /// Nearly every line is passed over by its length, without a look at the arena.
     fn is_named(self, name: &[u8], text: &[u8]) -> bool {
         self.name_length as usize == name.len() && is_same(self.name(text), name)
+    }
+
+    /// Whether it may have one of the names with these marks.
+    fn is_like(self, marks: NameMarks, text: &[u8]) -> bool {
+        marks.meet(NameMarks::NONE.with(self.name(text)))
     }
 
     fn name(self, text: &[u8]) -> &[u8] {

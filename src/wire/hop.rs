@@ -4,15 +4,15 @@
 //! message, or what the gateway itself adds, so it has no effect on those.
 
 use super::fields::list_members;
-use super::{Fields, NameLengths, is_same};
+use super::{Fields, NameMarks, is_same};
 
 /// Takes out Connection, the fields that it nominates (see `Fields::connection_nominated`), Keep-Alive,
 /// Proxy-Connection, Proxy-Authenticate, Proxy-Authentication-Info, Proxy-Authorization, TE, Trailer,
 /// Transfer-Encoding, Upgrade and HTTP2-Settings.
 pub fn strip_hop_by_hop(fields: &mut Fields) {
     let hop = HopByHop::of(fields);
-    let lengths = hop.nominated.iter().fold(LENGTHS, |lengths, name| lengths.with(name.len()));
-    fields.retain_named(lengths, |name| !hop.contains(name));
+    let marks = hop.nominated.iter().fold(MARKS, |marks, name| marks.with(name));
+    fields.retain_named(marks, |name| !hop.contains(name));
 }
 
 /// The fields of one message that go no further than the next hop, for who looks at each of them anyway.
@@ -43,7 +43,7 @@ pub fn strip_nominated(fields: &mut Fields) {
 
 /// Whether a field of that name is hop-by-hop of itself, without a nomination.
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
-    LENGTHS.meet(NameLengths::NONE.with(name.len())) && HOP_BY_HOP.iter().any(|known| is_same(name, known.as_bytes()))
+    MARKS.meet(NameMarks::NONE.with(name)) && HOP_BY_HOP.iter().any(|known| is_same(name, known.as_bytes()))
 }
 
 impl Fields {
@@ -104,9 +104,9 @@ const HOP_BY_HOP: [&str; 11] = [
     "proxy-authentication-info",
 ];
 
-const LENGTHS: NameLengths = NameLengths::of(&HOP_BY_HOP);
+const MARKS: NameMarks = NameMarks::of(&HOP_BY_HOP);
 
-const CONNECTION: NameLengths = NameLengths::of(&["connection"]);
+const CONNECTION: NameMarks = NameMarks::of(&["connection"]);
 
 const PROTECTED: [&[u8]; 32] = [
     // Framing, routing and what says what the body is.

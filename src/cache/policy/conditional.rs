@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::{Answer, date, directives::quoted_length};
-use crate::wire::{NameLengths, RequestHead, is_same};
+use crate::wire::{NameMarks, RequestHead, is_same};
 
 /// What the client's conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +18,14 @@ pub enum Condition {
 /// come here: `Cache::lookup` passes such requests on.
 pub fn evaluate(request: &RequestHead, answer: &Answer) -> Condition {
     // RFC 9110 §13.2.1: an answer that is no success is sent as it is, and §13.1.2: a 304 is for GET and HEAD alone.
-    if !request.fields.may_have(LENGTHS)
+    if !request.fields.may_have(MARKS)
         || !(200..300).contains(&answer.head.status)
         || !matches!(request.method, Method::GET | Method::HEAD)
     {
         return Condition::Proceed;
     }
     let (mut tagged, mut tag_matches, mut since) = (false, false, None);
-    for (name, value) in request.fields.like(LENGTHS) {
+    for (name, value) in request.fields.like(MARKS) {
         if is_same(name, b"if-none-match") {
             tagged = true;
             tag_matches |= match answer.etag.as_deref() {
@@ -92,7 +92,7 @@ fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
-const LENGTHS: NameLengths = NameLengths::of(&["if-none-match", "if-modified-since"]);
+const MARKS: NameMarks = NameMarks::of(&["if-none-match", "if-modified-since"]);
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! What a request says that matters to a cache, collected in one pass over its fields.
 
 use super::directives::RequestDirectives;
-use crate::wire::{Fields, NameLengths, RequestHead, is_same};
+use crate::wire::{Fields, NameMarks, RequestHead, is_same};
 
 /// Which of the fields that matter are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Wants {
     /// One pass at most; names are told apart by their length first.
     pub(crate) fn of(fields: &Fields) -> Self {
         let mut wants = Self::default();
-        for (name, _) in fields.like(LENGTHS) {
+        for (name, _) in fields.like(MARKS) {
             let is = |word: &[u8]| is_same(name, word);
             match name.len() {
                 5 if is(b"range") => wants.range = true,
@@ -50,7 +50,7 @@ impl Wants {
     }
 }
 
-const LENGTHS: NameLengths = NameLengths::of(&[
+const MARKS: NameMarks = NameMarks::of(&[
     "range",
     "pragma",
     "cookie",

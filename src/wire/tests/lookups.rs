@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::wire::{Fields, NameLengths};
+use crate::wire::{Fields, NameMarks};
 
 /// What may be done to fields.
 #[derive(Clone, Debug)]
@@ -62,17 +62,19 @@ proptest! {
         }
         let names: Vec<&str> = asked.iter().map(String::as_str).collect();
         let is_one_there = names.iter().any(|name| fields.contains(name));
-        prop_assert!(!is_one_there || fields.may_have(NameLengths::of(&names)));
+        prop_assert!(!is_one_there || fields.may_have(NameMarks::of(&names)));
+        let is_asked = |(name, _): &(&[u8], &[u8])| asked.iter().any(|asked| asked.as_bytes().eq_ignore_ascii_case(name));
+        prop_assert!(fields.like(NameMarks::of(&names)).filter(is_asked).eq(fields.iter().filter(is_asked)));
     }
 }
 
 #[test]
-fn what_is_not_there_is_mostly_told_by_its_length() {
+fn what_is_not_there_is_mostly_told_by_its_beginning_and_its_length() {
     let mut fields = Fields::new();
-    assert!(!fields.may_have(NameLengths::of(&["host"])));
+    assert!(!fields.may_have(NameMarks::of(&["host"])));
     fields.push("Host", "a");
-    assert!(fields.may_have(NameLengths::of(&["range", "etag"])));
-    assert!(!fields.may_have(NameLengths::of(&["range", "if-match"])));
+    assert!(fields.may_have(NameMarks::of(&["range", "home"])));
+    assert!(!fields.may_have(NameMarks::of(&["etag", "if-match"])));
     fields.clear();
-    assert!(!fields.may_have(NameLengths::of(&["host"])));
+    assert!(!fields.may_have(NameMarks::of(&["host"])));
 }
