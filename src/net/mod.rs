@@ -40,6 +40,11 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     fn socket(&self) -> Option<&TcpStream> {
         None
     }
+
+    /// See [`Stream::poll_break_off`].
+    fn poll_break_off(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_flush(cx)
+    }
 }
 
 /// Who is at the other end of a client's connection, and how it came in.
@@ -81,6 +86,15 @@ impl Stream {
     pub fn let_go(&self) {
         if let Self::Tcp(stream) = self {
             let _kept = stream.set_nodelay(true);
+        }
+    }
+
+    /// Ends the stream behind all that was written, but as one that broke: ready when it may be dropped. Over TLS nothing
+    /// says that this was the end (RFC 8446 §6.1). A bare socket can only end: a reset would take back what is under way.
+    pub fn poll_break_off(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Boxed(stream) => stream.poll_break_off(cx),
         }
     }
 

@@ -35,7 +35,8 @@ use crate::net::Stream;
 /// Carries bytes both ways between `client` and `backend` until both have ended; `client_first` and `backend_first` came
 /// glued to the heads and go first. Counts through `open`, and hands the same facts to `at_end`, whose result it gives.
 ///
-/// The end of one side's stream is passed on as the end of the other's write side, and the other direction goes on. When
+/// The end of one side's stream is passed on as the end of the other's write side, and the other direction goes on. A
+/// stream that broke is broken off on the other side, behind what it had said, unless a Close frame can tell it. When
 /// the gateway ends the tunnel, by its terms or because it is asked to, both sides are closed as RFC 6455 §7 says, at a
 /// frame boundary; bytes that are no WebSocket frames are cut off with a plain end of stream instead. Dropping the
 /// future drops both connections.

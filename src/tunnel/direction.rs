@@ -48,7 +48,7 @@ pub(super) struct Direction {
     told: bool,
     /// The sink's own side has said its last word.
     answered: bool,
-    /// The sink's write side has been ended, or has failed.
+    /// The sink's write side has been ended or broken off, or has failed.
     shut: bool,
     /// The sink has failed: the source is heard to its end for its own sake.
     deaf: bool,
@@ -65,7 +65,7 @@ enum Phase {
     Closing,
     /// The sink was told that this direction is over: what the source still says is read and dropped.
     Discarding,
-    /// The source has ended: what is kept is written, then the sink's write side ends.
+    /// The source has ended or is broken: what is kept is written, then the sink's write side ends or is broken off.
     Ended,
     /// Nothing is left to do.
     Finished,
@@ -164,15 +164,15 @@ impl Direction {
             return self.write_kept(cx, sink);
         }
         if self.is_fin_due() {
-            ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(Step::SinkFailed)?;
+            let shut = match self.breaks_off() {
+                true => sink.poll_break_off(cx),
+                false => Pin::new(&mut *sink).poll_shutdown(cx),
+            };
+            ready!(shut).map_err(Step::SinkFailed)?;
             self.shut = true;
         }
         if self.phase == Phase::Ended {
-            if self.breaks_off() {
-                // What has come so far is delivered before the sink is let go of.
-                ready!(Pin::new(sink).poll_flush(cx)).map_err(Step::SinkFailed)?;
-            }
-            if self.shut || self.breaks_off() {
+            if self.shut {
                 self.phase = Phase::Finished;
             }
             return Poll::Pending;

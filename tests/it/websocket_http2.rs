@@ -353,8 +353,9 @@ async fn a_backend_that_vanishes_ends_its_stream_and_no_other() {
     let vanishing_within = script(|mut talk| async move {
         let switching = talk.switching(&[]);
         talk.send(switching).await;
-        talk.send(&Frame::text("never whole").plain()[..6]).await;
         talk.frame().await;
+        let never_whole = &Frame::text("never whole").plain()[..6];
+        talk.send([&Frame::text("whole").plain(), never_whole].concat()).await;
         talk.reset()
     });
     let origin = Origin::new().on("/ws", vanishing).on("/within", vanishing_within).on("/echo", websocket_echo());
@@ -377,12 +378,59 @@ async fn a_backend_that_vanishes_ends_its_stream_and_no_other() {
 
     // Where no Close frame can tell it, the reset does (RFC 8441 §5), behind what had come.
     let mut socket = client.websocket("/within", &[]).await;
-    assert_eq!(socket.down.bytes_or_end().await, Ok(Frame::text("never whole").plain()[..6].to_vec()));
     socket.send_frame(&Frame::text("go")).await;
-    assert_eq!(socket.end().await, End::Reset(h2::Reason::CANCEL));
+    assert_eq!(socket.frame().await, Frame::text("whole"));
+    let mut rest = Vec::new();
+    let end = loop {
+        match socket.down.bytes_or_end().await {
+            Ok(bytes) => rest.extend(bytes),
+            Err(end) => break end,
+        }
+    };
+    assert_eq!((rest, end), (Frame::text("never whole").plain()[..6].to_vec(), End::Reset(h2::Reason::CANCEL)));
     backend_gone().await;
     other.send_frame(&Frame::text("unharmed")).await;
     assert_eq!(other.frame().await, Frame::text("unharmed"));
+}
+
+#[tokio::test]
+async fn what_a_closed_window_holds_back_is_delivered_before_the_reset() {
+    const SAID: usize = 5_000;
+    let (gone, mut going) = mpsc::unbounded_channel();
+    let vanishing = script(move |mut talk| {
+        let gone = gone.clone();
+        async move {
+            let switching = talk.switching(&[]);
+            talk.send(switching).await;
+            talk.send(&Frame::binary(vec![7; 2 * SAID]).plain()[..SAID]).await;
+            talk.frame().await;
+            gone.send(()).unwrap();
+            talk.reset()
+        }
+    });
+    let origin = Origin::new().on("/ws", vanishing).start().await;
+    let front = Front::before(&origin, "").await;
+    let mut raw = RawHttp2::over(Connection::tcp(front.plain).await).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE
+    raw.frame(4, 0, 0, &[0, 4, 0, 0, 3, 232]).await;
+    let authority = front.plain.to_string();
+    let head = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":authority", &authority),
+        (":path", "/ws"),
+        ("sec-websocket-version", "13"),
+    ];
+    raw.headers(1, &head, false).await;
+    let mut came = raw.data(1).await.len();
+    raw.frame(0, 0, 1, &Frame::text("go").masked()).await;
+    within("the backend to go", going.recv()).await;
+    for _ in 0..4 {
+        raw.frame(8, 0, 1, &1_000_u32.to_be_bytes()).await;
+        came += raw.data(1).await.len();
+    }
+    assert_eq!((came, raw.fate(1).await), (SAID, Fate::Reset(8)));
 }
 
 #[tokio::test]

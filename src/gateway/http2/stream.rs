@@ -2,7 +2,7 @@
 //!
 //! Flow control is the backpressure: the client may send on only as its bytes are read here, and no more is taken for it
 //! than its window and the connection's send buffer let through. END_STREAM is the end of one direction; a stream that is
-//! dropped before is reset with CANCEL, as a connection would be, behind what it was given.
+//! dropped before is reset with CANCEL, as a connection would be, and what it was given is lost if it has not left yet.
 
 use std::{
     io,
@@ -11,8 +11,11 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use h2::{RecvStream, SendStream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use h2::{Reason, RecvStream, SendStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::oneshot,
+};
 
 use super::Ticket;
 use crate::net::Io;
@@ -24,17 +27,43 @@ pub(super) struct TunnelStream {
     /// What was received and not yet read. Its window is not paid back.
     unread: Bytes,
     shut: bool,
+    /// Told when all that was written has left, once the stream is to be broken off.
+    left: Option<oneshot::Receiver<()>>,
     _ticket: Ticket,
+}
+
+/// A piece without bytes: dropped when all that was sent before it has left, or never will.
+struct LastPiece(#[expect(dead_code, reason = "its drop tells")] oneshot::Sender<()>);
+
+impl AsRef<[u8]> for LastPiece {
+    fn as_ref(&self) -> &[u8] {
+        &[]
+    }
 }
 
 impl TunnelStream {
     pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>, ticket: Ticket) -> Self {
-        Self { receive, send, unread: Bytes::new(), shut: false, _ticket: ticket }
+        Self { receive, send, unread: Bytes::new(), shut: false, left: None, _ticket: ticket }
     }
 }
 
 /// Its connection is shared.
-impl Io for TunnelStream {}
+impl Io for TunnelStream {
+    /// RFC 8441 §5: what is a reset of a connection elsewhere is RST_STREAM with CANCEL here.
+    fn poll_break_off(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // `h2` forgets what waits in front of a reset.
+        let left = self.left.get_or_insert_with(|| {
+            let (last, left) = oneshot::channel();
+            // A stream that is over drops it at once.
+            let _sent = self.send.send_data(Bytes::from_owner(LastPiece(last)), false);
+            left
+        });
+        // Nobody sends anything: the sender's drop is what is waited for.
+        let _dropped = ready!(Pin::new(left).poll(cx));
+        self.send.send_reset(Reason::CANCEL);
+        Poll::Ready(Ok(()))
+    }
+}
 
 impl AsyncRead for TunnelStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -53,8 +53,9 @@ impl Tunnel {
             Step::SinkFailed(error) => {
                 self.reason.get_or_insert(source.other().failed(&error));
                 self.from(source).deafen_or_finish(source.other());
-                // The system tells of a reset once, and of an end of the stream from then on.
-                if error.kind() == io::ErrorKind::ConnectionReset {
+                // The system tells once why a connection broke, and of an end of its stream from then on. A peer that has
+                // ended its stream and reads no more is no break.
+                if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::WriteZero) {
                     self.from(source.other()).source_broke();
                 }
             }
@@ -161,7 +162,9 @@ impl Tunnel {
             return false;
         }
         let directions = [&self.up, &self.down];
-        let is_done = |direction: &Direction| direction.is_finished() || direction.is_deaf() && self.closing.is_none();
+        // A client that is told nothing any more answers nothing.
+        let is_told_nothing = self.closing.is_none() || self.down.breaks_off();
+        let is_done = |direction: &Direction| direction.is_finished() || direction.is_deaf() && is_told_nothing;
         // Whoever was closed by the gateway has answered.
         let have_answered = || {
             self.closing.is_some()
@@ -185,7 +188,8 @@ impl Tunnel {
     pub(super) fn shut_both(&mut self, cx: &mut Context<'_>) -> Ended {
         let ends = [(&mut self.client, &self.up, &self.down), (&mut self.backend, &self.down, &self.up)];
         for (stream, from, towards) in ends {
-            // The drop that comes next says as much, where nothing can be left to be read, and where no end is to be told.
+            // Where nothing can be left to be read, the drop that comes next says as much; where the source broke, it says no
+            // more than it should.
             if !(towards.is_shut() || towards.breaks_off() || (stream.is_bare() && from.is_read_out())) {
                 // Said as well as it can be.
                 let _ = Pin::new(stream).poll_shutdown(cx);

@@ -1,5 +1,6 @@
 //! Stories of one tunnel over real sockets and in-memory pipes: what went in comes out, and every way out has its reason.
 
+mod breaks;
 mod drain;
 mod ends;
 mod moving;

@@ -11,7 +11,7 @@ impl Direction {
         !self.shut
             && match self.phase {
                 // RFC 6455 §7.1.1: the connection is ended after both Close frames. Where there can be none, at once.
-                Phase::Ended => !self.breaks_off() && (self.answered || !self.told),
+                Phase::Ended => self.answered || !self.told,
                 Phase::Discarding => self.answered || self.observer.not_frames().is_some(),
                 Phase::Passing | Phase::Closing | Phase::Finished => false,
             }
@@ -82,9 +82,9 @@ impl Direction {
         }
     }
 
-    /// The source's stream is broken, however it ends from here.
+    /// The source's stream is broken, if it has not ended before, and whatever end of it is read from here.
     pub(in crate::tunnel) fn source_broke(&mut self) {
-        self.broken = true;
+        self.broken |= !self.has_ended();
     }
 
     /// The sink can't be written any more, so there is nothing left to do.
@@ -101,9 +101,8 @@ impl Direction {
         self.phase = if self.has_ended() { Phase::Finished } else { Phase::Discarding };
     }
 
-    /// Whether the sink is let go of without an end of its stream, which would look like the source's own: the source broke
-    /// and no Close frame tells the sink anything. Over HTTP/2 that is a reset (RFC 8441 §5), over TLS the absence of
-    /// `close_notify`.
+    /// Whether the sink's stream is broken off, as an end of it would look like the source's own: the source broke, and no
+    /// Close frame tells the sink anything.
     pub(in crate::tunnel) fn breaks_off(&self) -> bool {
         self.broken && !self.told && !self.observer.has_closed()
     }

@@ -1,13 +1,9 @@
 //! Every way out, and the reason that it gives.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-use tokio::io::BufStream;
-
 use super::*;
 
 /// Makes the drop of this socket a reset.
-fn reset(stream: TcpStream) {
+pub(super) fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
@@ -93,60 +89,6 @@ async fn what_a_slow_client_had_coming_survives_the_backends_reset() {
     reset(backend);
     assert_eq!(read_to_end(&mut client).await, [5; 9_999]);
     assert_eq!(tunnel.await.unwrap().reason, CloseReason::BackendGone);
-}
-
-/// Notes whether the end of its stream was told.
-struct Noting(DuplexStream, Arc<AtomicBool>);
-
-impl crate::net::Io for Noting {}
-
-impl tokio::io::AsyncRead for Noting {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Noting {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.1.store(true, Relaxed);
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-#[tokio::test]
-async fn a_stream_that_broke_is_no_stream_that_ended_unless_a_close_frame_tells_more() {
-    let frame = data_frame(b"half of it", false);
-    let close = close_frame(1000, None);
-    for (said, is_end_told) in [(&frame[..], true), (&frame[..5], false), (b"no frames at all", false), (&close, true)]
-    {
-        let ((near_client, mut client), (near_backend, mut backend)) = (duplex(1024), tcp_pair().await);
-        let told = Arc::<AtomicBool>::default();
-        let near_client = Stream::Boxed(Box::new(BufStream::new(Noting(near_client, told.clone()))));
-        let (_tunnels, tunnel) = start(near_client, Stream::Tcp(near_backend), (b"", b""), TERMS);
-        backend.write_all(said).await.unwrap();
-        assert_eq!(read_exactly(&mut client, said.len()).await, said);
-        reset(backend);
-        if said == frame {
-            assert_eq!(read_close(&mut client).await.0, 1014);
-        }
-        // The tunnel may be over.
-        let _ = client.write_all(&close_frame(1000, Some([0; 4]))).await;
-        assert_eq!(read_to_end(&mut client).await, b"");
-        tunnel.await.unwrap();
-        assert_eq!(told.load(Relaxed), is_end_told, "{said:?}");
-    }
 }
 
 /// Reads as it is told, and fails to be written.
