@@ -26,7 +26,7 @@ impl<T> Spare<T> {
     }
 }
 
-/// Pieces of one kind and thread: as many as there are mostly requests that wait for their backends.
+/// Pieces of one kind and thread: heads are lent to as many requests as mostly wait for their backends.
 const PIECES_MAX: usize = 64;
 /// Of one piece.
 const BYTES_MAX: usize = 8 * 1024;

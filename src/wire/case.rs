@@ -11,11 +11,11 @@ fn is_same_of_length(one: &[u8], other: &[u8]) -> bool {
     if let (Some(end), Some(other_end)) = (one.last_chunk(), other.last_chunk()) {
         // What these have in common with the whole words is looked at twice.
         let mut words = one.as_chunks().0.iter().zip(other.as_chunks().0);
-        return is_same_word(u64::from_ne_bytes(*end), u64::from_ne_bytes(*other_end))
-            && words.all(|(word, other)| is_same_word(u64::from_ne_bytes(*word), u64::from_ne_bytes(*other)));
+        return are_same_eight(u64::from_ne_bytes(*end), u64::from_ne_bytes(*other_end))
+            && words.all(|(word, other)| are_same_eight(u64::from_ne_bytes(*word), u64::from_ne_bytes(*other)));
     }
     match (both_ends(one), both_ends(other)) {
-        (Some(ends), Some(other_ends)) => is_same_word(ends, other_ends),
+        (Some(ends), Some(other_ends)) => are_same_eight(ends, other_ends),
         _ => one.eq_ignore_ascii_case(other),
     }
 }
@@ -26,8 +26,8 @@ fn both_ends(text: &[u8]) -> Option<u64> {
     Some(word(text.first_chunk()?) << 32 | word(text.last_chunk()?))
 }
 
-/// Eight bytes at once.
-fn is_same_word(one: u64, other: u64) -> bool {
+/// The same of eight bytes at once.
+fn are_same_eight(one: u64, other: u64) -> bool {
     let differences = one ^ other;
     // The cases of a letter differ by this bit; nothing is carried from one byte to the next below.
     differences & !repeated(CASE) == 0 && (differences << 2) & !letters(one | repeated(CASE)) == 0
@@ -45,7 +45,8 @@ const fn repeated(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-const CASE: u8 = b'a' ^ b'A';
+/// The bit that a small letter has and a large one has not.
+pub(super) const CASE: u8 = b'a' ^ b'A';
 const HIGH: u8 = 0x80;
 
 #[cfg(test)]

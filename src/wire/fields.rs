@@ -72,7 +72,7 @@ impl Fields {
         let (lines, bytes) = (lines + ADDED_LINES, head.len() + ADDED_BYTES);
         self.clear();
         if self.memory() == 0 {
-            // To have memory costs less than to grow none.
+            // Memory is had at once; `reserve` would take the longer way by which a list grows.
             *self = Self::with_room(lines, bytes);
         } else {
             self.lines.reserve(lines);

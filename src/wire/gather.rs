@@ -43,14 +43,13 @@ impl<'h, 'k> Gathered<'h, 'k> {
     #[inline]
     pub(super) fn take(&mut self, name: &[u8], value: &'h [u8], version: Version) -> Result<Verdict, Refusal> {
         match role_of(name) {
-            Role::Other => Ok(Verdict::Keep),
-            role => self.take_as(role, value, version),
+            None => Ok(Verdict::Keep),
+            Some(role) => self.take_as(role, value, version),
         }
     }
 
     fn take_as(&mut self, role: Role, value: &'h [u8], version: Version) -> Result<Verdict, Refusal> {
         match role {
-            Role::Other => {}
             Role::Twin => return Ok(Verdict::Drop),
             Role::Host => return self.take_host(value),
             Role::ContentLength => return self.take_length(value),
@@ -133,7 +132,6 @@ impl<'h, 'k> Gathered<'h, 'k> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    Other,
     Host,
     ContentLength,
     TransferEncoding,
@@ -144,35 +142,29 @@ enum Role {
     Twin,
 }
 
-/// Nearly all lines play none, as the length and the first letter tell; what those leave open is looked at elsewhere.
+/// Nearly all lines play none, which the length and the first letter tell; only that is worth having in the caller's loop.
 #[inline]
-fn role_of(name: &[u8]) -> Role {
-    let Some(first) = name.first() else { return Role::Other };
-    let (role, known): (Role, &[u8]) = match (name.len(), first | 0x20) {
-        (4, b'h') => (Role::Host, b"host"),
-        (6, b'e') => (Role::Expect, b"expect"),
-        (7, b'u') => (Role::Upgrade, b"upgrade"),
-        (10, b'c') => (Role::Connection, b"connection"),
-        (14, b'c') => (Role::ContentLength, b"content-length"),
-        (17, b't') => (Role::TransferEncoding, b"transfer-encoding"),
-        (10, b'k') => (Role::Other, b"keep-alive"),
-        (16, b'p') => (Role::Other, b"proxy-connection"),
-        (9.., b'x') => return if is_forwarding_twin(name) { Role::Twin } else { Role::Other },
-        _ => return Role::Other,
+fn role_of(name: &[u8]) -> Option<Role> {
+    let (role, known): (Option<Role>, &[u8]) = match (name.len(), name.first()? | 0x20) {
+        (4, b'h') => (Some(Role::Host), b"host"),
+        (6, b'e') => (Some(Role::Expect), b"expect"),
+        (7, b'u') => (Some(Role::Upgrade), b"upgrade"),
+        (10, b'c') => (Some(Role::Connection), b"connection"),
+        (14, b'c') => (Some(Role::ContentLength), b"content-length"),
+        (17, b't') => (Some(Role::TransferEncoding), b"transfer-encoding"),
+        // These play none here, but their twins do elsewhere.
+        (10, b'k') => (None, b"keep-alive"),
+        (16, b'p') => (None, b"proxy-connection"),
+        (9.., b'x') => return is_forwarding_twin(name).then_some(Role::Twin),
+        _ => return None,
     };
     confirmed(role, name, known)
 }
 
 /// The role that goes with the name `known`, where this is it.
 #[inline(never)]
-fn confirmed(role: Role, name: &[u8], known: &[u8]) -> Role {
-    if is_same(name, known) {
-        role
-    } else if is_twin(name, known) {
-        Role::Twin
-    } else {
-        Role::Other
-    }
+fn confirmed(role: Option<Role>, name: &[u8], known: &[u8]) -> Option<Role> {
+    if is_same(name, known) { role } else { is_twin(name, known).then_some(Role::Twin) }
 }
 
 /// Whether `name` is `known` but for an underscore in place of a hyphen.

@@ -2,6 +2,8 @@
 //!
 //! Most fields that are asked for are not there, and nearly always no name like theirs is: one bit says so.
 
+use super::case::CASE;
+
 /// What some names are like; one bit for those of the same length and first letter, and for a few others. Of a name whose
 /// bit is not set, no line is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,3 @@ impl NameMarks {
         self.0 & other.0 != 0
     }
 }
-
-/// The bit that a small letter has and a large one has not.
-const CASE: u8 = b'a' ^ b'A';

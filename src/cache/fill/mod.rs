@@ -179,9 +179,9 @@ pub(super) fn join_near(cache: &Cache, key: &[u8], request: &RequestHead, policy
     })
 }
 
-/// Whether a fetch for what has been stored can't serve others, so that waiting for it would be in vain: an answer that each
-/// use has to validate (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only; and one like the last
-/// would be withheld from this request. HEAD has no body to share in any case.
+/// Whether it would be in vain to wait for a fetch that brings an answer like the last: one that each use has to validate
+/// (RFC 9111 §5.2.2.4) or that is stale as it comes is for its own request only, and some are withheld from others. HEAD has
+/// no body to share in any case.
 fn is_served_alone(cache: &Cache, key: &[u8], request: &RequestHead, identified: bool) -> bool {
     let resource = cache.store.resource(key);
     let known = resource.and_then(|resource| resource.select(&request.fields).or_else(|| resource.newest()));

@@ -2,23 +2,30 @@
 
 from datetime import date
 
-from . import report
+from . import machine, report
 
 BEGIN, END = "<!-- Figures: written by `bench/run --save`. -->\n", "<!-- End of the figures. -->\n"
 
 
 def renew(readme, results):
     """Puts the results in the place of what stands between the two marks."""
-    before, rest = readme.read_text().split(BEGIN)
-    _, after = rest.split(END)
+    before, after = parts(readme)
     readme.write_text(before + BEGIN + figures(results) + END + after)
+
+
+def parts(readme):
+    """What stands before the first mark, and what behind the second."""
+    text = readme.read_text()
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise machine.Failure(f"{readme}: its figures should stand between the lines\n{BEGIN}{END}")
+    return text[:text.index(BEGIN)], text[text.index(END) + len(END):]
 
 
 def figures(results):
     versions = [f"{name} {version.split('-')[0]}" for name, version in results["versions"].items() if name != report.OURS]
     day = date.fromisoformat(results["date"])
     return f"""\
-Version {results["versions"][report.OURS]} beside {joined(versions)}, one worker each, on a machine with
+Version {results["versions"][report.OURS]} beside {joined(versions) or "nobody"}, one worker each, on a machine with
 {results["machine"]["processors"]} processors, {day.day} {day:%B %Y}; medians of {results["rounds"]} pairs (above 1 is more work for the same CPU time):
 
 ![work per CPU second beside {joined(versions)}](bench/charts/main.svg)
