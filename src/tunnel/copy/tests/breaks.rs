@@ -48,12 +48,12 @@ impl AsyncWrite for Noting {
 
 impl Noting {
     /// A stream, its far end, and the note.
-    fn new(fails: Option<ErrorKind>) -> (Stream, DuplexStream, Arc<AtomicBool>) {
-        Self::of_size(1024, fails)
+    fn stream(fails: Option<ErrorKind>) -> (Stream, DuplexStream, Arc<AtomicBool>) {
+        Self::stream_of(1024, fails)
     }
 
     /// The same with room for so many bytes on their way, beside what it holds back.
-    fn of_size(size: usize, fails: Option<ErrorKind>) -> (Stream, DuplexStream, Arc<AtomicBool>) {
+    fn stream_of(size: usize, fails: Option<ErrorKind>) -> (Stream, DuplexStream, Arc<AtomicBool>) {
         let (near, far) = duplex(size);
         let is_end_told = Arc::<AtomicBool>::default();
         let noting = Self { stream: near, is_end_told: is_end_told.clone(), fails };
@@ -68,7 +68,7 @@ async fn a_stream_that_broke_is_no_stream_that_ended_unless_a_close_frame_tells_
     for (said, end_is_told) in [(&frame[..], true), (&frame[..5], false), (b"no frames at all", false), (&close, true)]
     {
         let ((near_client, mut client, is_end_told), (near_backend, mut backend)) =
-            (Noting::new(None), tcp_pair().await);
+            (Noting::stream(None), tcp_pair().await);
         let (_tunnels, tunnel) = start(near_client, Stream::Tcp(near_backend), (b"", b""), TERMS);
         backend.write_all(said).await.unwrap();
         assert_eq!(read_exactly(&mut client, said.len()).await, said);
@@ -92,8 +92,8 @@ async fn a_break_that_a_write_is_told_of_is_one_though_a_read_finds_an_end() {
         // It had ended its stream and read no more.
         (ErrorKind::BrokenPipe, true),
     ] {
-        let (near_client, mut client, is_end_told) = Noting::new(None);
-        let (near_backend, mut backend, _) = Noting::new(Some(kind));
+        let (near_client, mut client, is_end_told) = Noting::stream(None);
+        let (near_backend, mut backend, _) = Noting::stream(Some(kind));
         let (_tunnels, tunnel) = start(near_client, near_backend, (b"", b""), TERMS);
         let half = &data_frame(b"half of it", false)[..5];
         backend.write_all(half).await.unwrap();
@@ -109,8 +109,8 @@ async fn a_break_that_a_write_is_told_of_is_one_though_a_read_finds_an_end() {
 
 #[tokio::test]
 async fn a_break_behind_an_end_leaves_the_end_as_it_was() {
-    let (near_client, mut client, is_end_told) = Noting::of_size(4, None);
-    let (near_backend, mut backend, _) = Noting::of_size(1024, Some(ErrorKind::ConnectionReset));
+    let (near_client, mut client, is_end_told) = Noting::stream_of(4, None);
+    let (near_backend, mut backend, _) = Noting::stream_of(1024, Some(ErrorKind::ConnectionReset));
     let (_tunnels, tunnel) = start(near_client, near_backend, (b"", b""), TERMS);
     backend.write_all(b"no frames, and its end").await.unwrap();
     drop(backend);
