@@ -9,8 +9,8 @@ use tokio::io::BufStream;
 
 use super::{ends::reset, *};
 
-/// Notes whether the end of its stream was told. Its writes fail for a given reason once it has one.
-struct Noting {
+/// Notes whether the end of its stream was told. Its writes fail, if it has a reason for that.
+pub(super) struct Noting {
     stream: DuplexStream,
     is_end_told: Arc<AtomicBool>,
     fails: Option<ErrorKind>,
@@ -47,8 +47,8 @@ impl AsyncWrite for Noting {
 }
 
 impl Noting {
-    /// A stream, its far end, and the note.
-    fn stream(fails: Option<ErrorKind>) -> (Stream, DuplexStream, Arc<AtomicBool>) {
+    /// A stream, its far end, and the note. What is written is held back until it is flushed, unless writes fail.
+    pub(super) fn stream(fails: Option<ErrorKind>) -> (Stream, DuplexStream, Arc<AtomicBool>) {
         Self::stream_of(1024, fails)
     }
 
@@ -57,7 +57,11 @@ impl Noting {
         let (near, far) = duplex(size);
         let is_end_told = Arc::<AtomicBool>::default();
         let noting = Self { stream: near, is_end_told: is_end_told.clone(), fails };
-        (Stream::Boxed(Box::new(BufStream::new(noting))), far, is_end_told)
+        let stream: Box<dyn crate::net::Io> = match fails {
+            Some(_) => Box::new(noting),
+            None => Box::new(BufStream::new(noting)),
+        };
+        (Stream::Boxed(stream), far, is_end_told)
     }
 }
 

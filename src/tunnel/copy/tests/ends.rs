@@ -1,6 +1,6 @@
 //! Every way out, and the reason that it gives.
 
-use super::*;
+use super::{breaks::Noting, *};
 
 /// Makes the drop of this socket a reset.
 pub(super) fn reset(stream: TcpStream) {
@@ -91,39 +91,10 @@ async fn what_a_slow_client_had_coming_survives_the_backends_reset() {
     assert_eq!(tunnel.await.unwrap().reason, CloseReason::BackendGone);
 }
 
-/// Reads as it is told, and fails to be written.
-struct Deaf(DuplexStream);
-
-impl crate::net::Io for Deaf {}
-
-impl tokio::io::AsyncRead for Deaf {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Deaf {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
-        Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[tokio::test]
 async fn what_a_backend_says_after_it_stopped_reading_is_delivered() {
-    let ((near_client, mut client), (near_backend, mut backend)) = (duplex(1024), duplex(1024));
-    let near_backend = Stream::Boxed(Box::new(Deaf(near_backend)));
+    let (near_client, mut client) = duplex(1024);
+    let (near_backend, mut backend, _) = Noting::stream(Some(std::io::ErrorKind::BrokenPipe));
     let (_tunnels, tunnel) = start(Stream::Boxed(Box::new(near_client)), near_backend, (b"", b""), TERMS);
     client.write_all(b"unheard").await.unwrap();
     tokio::task::yield_now().await;
