@@ -120,6 +120,25 @@ def commit(directory):
     return asked.stdout.strip() if asked and not asked.returncode else "unknown"
 
 
+class Loss:
+    """How much of the processors' time another guest of this machine's host has had while it was wanted here."""
+
+    def __init__(self):
+        self.began = self.ticks()
+
+    def share(self):
+        """Of the time that was wanted since the beginning; 0 where no host says so."""
+        wanted, stolen = (now - then for now, then in zip(self.ticks(), self.began))
+        return stolen / wanted if wanted else 0.0
+
+    @staticmethod
+    def ticks():
+        """What was wanted, and what was stolen of it (proc(5): user nice system idle iowait irq softirq steal)."""
+        user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(
+            int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9])
+        return user + nice + system + interrupts + soft_interrupts + stolen, stolen
+
+
 def describe():
     """The machine, for the results."""
     model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()

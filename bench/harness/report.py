@@ -114,8 +114,8 @@ def header(results):
     return f"""# Results
 
 {results["date"]}, {machine["processor"]}, {machine["processors"]} processors, {machine["memory_gib"]} GiB,
-Linux {machine["kernel"]} ({machine["congestion_control"]}), load average {machine["load_average"]:.2f} before;
-{results["seconds"]} seconds by `{results["command"]}`, {results["rounds"]} pairs of each scenario. {versions};
+Linux {machine["kernel"]} ({machine["congestion_control"]}), load average {machine["load_average"]:.2f} before; {results["stolen"]:.1%} of the processor time
+that was wanted went to other guests of the host. {results["seconds"]} seconds by `{results["command"]}`, {results["rounds"]} pairs of each scenario. {versions};
 ours is commit {results["commit"]}.
 
 The key figure is **work per CPU second of the gateway** (all its processes), one worker on one processor, as a ratio ours /
