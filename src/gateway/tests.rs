@@ -26,7 +26,7 @@ async fn an_http2_client_that_acknowledges_nothing_is_given_up() {
     let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let near = listener.accept().await.unwrap().0;
     let seen = near.as_fd().try_clone_to_owned().unwrap();
-    let info = ClientInfo { client: None, local: None, tls: false, http2: true, listener: 0 };
+    let info = ClientInfo { client: None, local: None, tls: false, http2: true };
     let mut serving = Box::pin(small_gateway().serve(Stream::Tcp(near), info));
     assert!(serving.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert_eq!(socket2::SockRef::from(&seen).tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED_MAX));

@@ -224,7 +224,7 @@ where
         Incoming::Unix(stream) => (Stream::Unix(stream), None, None),
     };
     let Some(place) = door.admit(client) else { return };
-    let info = ClientInfo { client, local, tls: false, http2: false, listener: door.listener };
+    let info = ClientInfo { client, local, tls: false, http2: false };
     let handler = handler.clone();
     // Everything is made outside of its task, which would otherwise hold the arguments for as long as the connection
     // lasts; and a plain connection does not carry the room that a handshake needs.

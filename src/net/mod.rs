@@ -58,8 +58,6 @@ pub struct ClientInfo {
     pub tls: bool,
     /// HTTP/2 was agreed (ALPN) or is spoken by prior knowledge (RFC 9113 §3.3).
     pub http2: bool,
-    /// Index into `Config::listeners`.
-    pub listener: usize,
 }
 
 impl ClientInfo {

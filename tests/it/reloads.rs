@@ -46,7 +46,7 @@ async fn start(config: Config, registry: &Registry) -> (Arc<Gateway>, SocketAddr
     let serving = gateway.clone();
     tokio::spawn(async move {
         while let Ok((socket, client)) = listener.accept().await {
-            let info = ClientInfo { client: Some(client), local: Some(address), tls: false, http2: false, listener: 0 };
+            let info = ClientInfo { client: Some(client), local: Some(address), tls: false, http2: false };
             tokio::spawn(serving.clone().serve(Stream::Tcp(socket), info));
         }
     });

@@ -139,7 +139,7 @@ async fn a_plain_connection_reaches_the_handler_with_who_it_is() {
     let info = rig.client().await;
     assert_eq!(info.client, Some(client.local_addr().unwrap()));
     assert_eq!(info.local, Some(rig.tcp()));
-    assert_eq!((info.tls, info.http2, info.listener), (false, false, 1));
+    assert_eq!((info.tls, info.http2), (false, false));
 }
 
 #[tokio::test]
