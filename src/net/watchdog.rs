@@ -10,20 +10,24 @@ use std::{
     time::Instant,
 };
 
+use pin_project_lite::pin_project;
 use tokio::{task::coop, time::Sleep};
 
 /// One movable deadline.
 #[derive(Default)]
 pub struct Watchdog {
     deadline: Option<Instant>,
-    timer: Option<Timer>,
+    timer: Option<Pin<Box<Timer>>>,
 }
 
-/// What wakes the task.
-struct Timer {
-    sleep: Pin<Box<Sleep>>,
-    /// Who is woken; `None` while it is not armed.
-    waker: Option<Waker>,
+pin_project! {
+    /// What wakes the task.
+    struct Timer {
+        #[pin]
+        sleep: Sleep,
+        // Who is woken; `None` while it is not armed.
+        waker: Option<Waker>,
+    }
 }
 
 impl Watchdog {
@@ -40,15 +44,15 @@ impl Watchdog {
     /// Ready once the deadline has passed; otherwise the task is woken when it may have.
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline.map(tokio::time::Instant::from_std) else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Timer::new(deadline));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(Timer::new(deadline)));
         if timer.sleep.deadline() > deadline {
-            timer.reset(deadline);
+            timer.as_mut().reset(deadline);
         }
-        while timer.poll_fired(cx).is_ready() {
+        while timer.as_mut().poll_fired(cx).is_ready() {
             if tokio::time::Instant::now() >= deadline {
                 return Poll::Ready(());
             }
-            timer.reset(deadline);
+            timer.as_mut().reset(deadline);
         }
         Poll::Pending
     }
@@ -56,23 +60,25 @@ impl Watchdog {
 
 impl Timer {
     fn new(deadline: tokio::time::Instant) -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep_until(deadline)), waker: None }
+        Self { sleep: tokio::time::sleep_until(deadline), waker: None }
     }
 
-    fn reset(&mut self, deadline: tokio::time::Instant) {
-        self.sleep.as_mut().reset(deadline);
-        self.waker = None;
+    fn reset(self: Pin<&mut Self>, deadline: tokio::time::Instant) {
+        let this = self.project();
+        this.sleep.reset(deadline);
+        *this.waker = None;
     }
 
-    fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let is_armed = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if is_armed && !self.sleep.is_elapsed() {
+    fn poll_fired(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let is_armed = this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_armed && !this.sleep.is_elapsed() {
             return Poll::Pending;
         }
         // A task that has used up its turn is told to come again, and the timer is not armed then.
         let is_heard = coop::has_budget_remaining();
-        let fired = self.sleep.as_mut().poll(cx);
-        self.waker = (is_heard && fired.is_pending()).then(|| cx.waker().clone());
+        let fired = this.sleep.poll(cx);
+        *this.waker = (is_heard && fired.is_pending()).then(|| cx.waker().clone());
         fired
     }
 }
