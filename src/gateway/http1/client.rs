@@ -4,7 +4,7 @@ use std::{
     io::Write,
     pin::pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -45,9 +45,10 @@ impl Client for Http1Client {
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ClientFault>>> {
         loop {
-            match self.decoder.decode(&mut self.input) {
+            let Some(body) = &mut self.body else { return Poll::Ready(None) };
+            match body.decoder.decode(&mut self.input) {
                 Ok(Decoded::Data(piece)) => {
-                    return match self.meter.count(piece.len()) {
+                    return match body.meter.count(piece.len()) {
                         Ok(()) => Poll::Ready(Some(Ok(compact(piece)))),
                         Err(fault) => self.broken_body(fault),
                     };
@@ -55,7 +56,7 @@ impl Client for Http1Client {
                 Ok(Decoded::End) => return Poll::Ready(None),
                 // A chunk that announces too much is refused before it comes.
                 Ok(Decoded::NeedMore) => {
-                    if let Err(fault) = self.meter.announce(self.decoder.announced()) {
+                    if let Err(fault) = body.meter.announce(body.decoder.announced()) {
                         return self.broken_body(fault);
                     }
                 }
@@ -70,30 +71,24 @@ impl Client for Http1Client {
             {
                 return Poll::Ready(Some(Err(fault)));
             }
-            let wanted = self.decoder.remaining().map_or(READ_BODY, |left| left.clamp(512, READ_BODY as u64) as usize);
-            self.input.reserve(wanted);
-            match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
-                Poll::Ready(Ok(0) | Err(_)) => return self.broken_body(ClientFault::Gone),
-                Poll::Ready(Ok(_)) => self.meter.came(),
-                // Once the answer has begun, the two are in a dialogue, and silence may be part of it.
-                Poll::Pending if !self.started && self.meter.poll_too_slow(cx).is_ready() => {
-                    return self.broken_body(ClientFault::BodyTimeout);
-                }
-                Poll::Pending => return Poll::Pending,
+            if let Err(fault) = ready!(self.poll_read_body(cx)) {
+                return self.broken_body(fault);
             }
         }
     }
 
     fn take_trailers(&mut self) -> Option<Fields> {
-        self.decoder.take_trailers()
+        self.body.as_mut()?.decoder.take_trailers()
     }
 
     fn limit_body(&mut self, bytes: u64) {
-        self.meter.limit(bytes);
+        if let Some(body) = &mut self.body {
+            body.meter.limit(bytes);
+        }
     }
 
     fn received(&self) -> u64 {
-        self.meter.received()
+        self.body.as_ref().map_or(0, |body| body.meter.received())
     }
 
     fn interim(&mut self, head: &ResponseHead) {
@@ -222,7 +217,7 @@ impl Client for Http1Client {
                 // The deadline is for progress, not for the whole: it moves on with every byte taken.
                 if self.flushed_at != self.out.sent() || !self.write_watchdog.is_set() {
                     self.flushed_at = self.out.sent();
-                    self.write_watchdog.set(Some(Instant::now() + self.config.timeouts.send));
+                    self.write_watchdog.set(Some(Instant::now() + self.gateway.config.timeouts.send));
                 }
                 if self.write_watchdog.poll_expired(cx).is_ready() {
                     self.persists = false;
@@ -237,7 +232,7 @@ impl Client for Http1Client {
         if let Some(grace) = &mut self.half_closed {
             return grace.as_mut().poll(cx).map(|()| ClientFault::Gone);
         }
-        if !self.decoder.is_ended() {
+        if !self.is_read() {
             // The request body is still to be read: `poll_body` sees the end.
             return Poll::Pending;
         }
@@ -296,6 +291,25 @@ impl TunnelClient for Http1Client {
 }
 
 impl Http1Client {
+    /// Reads on in the body.
+    fn poll_read_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
+        let Self { body: Some(body), stream, input, started, .. } = self else { return Poll::Ready(Ok(())) };
+        let wanted = body.decoder.remaining().map_or(READ_BODY, |left| left.clamp(512, READ_BODY as u64) as usize);
+        input.reserve(wanted);
+        match pin!(stream.read_buf(input)).poll(cx) {
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(ClientFault::Gone)),
+            Poll::Ready(Ok(_)) => {
+                body.meter.came();
+                Poll::Ready(Ok(()))
+            }
+            // Once the answer has begun, the two are in a dialogue, and silence may be part of it.
+            Poll::Pending if !*started && body.meter.poll_too_slow(cx).is_ready() => {
+                Poll::Ready(Err(ClientFault::BodyTimeout))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
     /// What is left of the body can't be told from a request: the connection ends.
     fn broken_body(&mut self, fault: ClientFault) -> Poll<Option<Result<Bytes, ClientFault>>> {
         self.persists = false;

@@ -13,12 +13,12 @@ use bytes::BytesMut;
 use http::Method;
 use tokio::io::AsyncWriteExt;
 
+use super::body::RequestBody;
 use crate::{
-    config::Config,
-    gateway::{Gateway, body_meter::BodyMeter, client::Client, unsent::Waiting},
+    gateway::{Gateway, client::Client, unsent::Waiting},
     net::{ClientInfo, OutQueue, Stream, Watchdog, scratch, socket},
     tunnel::{StopPhase, StopSignal},
-    wire::{BodyDecoder, Framing, HeadLimits, RequestHead, Version, response::reason_for},
+    wire::{RequestHead, Version, response::reason_for},
 };
 
 /// What may be left of a request body for the connection to persist.
@@ -33,18 +33,17 @@ pub(in crate::gateway) struct Http1Client {
     pub(super) stream: Stream,
     pub(super) info: ClientInfo,
     pub(super) input: BytesMut,
-    pub(super) head_limits: HeadLimits,
-    pub(super) config: Arc<Config>,
-    pub(super) requests: u64,
+    pub(super) gateway: Arc<Gateway>,
+    /// No request has come yet.
+    pub(super) is_new: bool,
     pub(super) in_head: bool,
     pub(super) read_watchdog: Watchdog,
     pub(super) write_watchdog: Watchdog,
     stop: StopSignal,
     pub(super) out: OutQueue,
     pub(super) waiting: Waiting,
-    pub(super) meter: BodyMeter,
     // Of the request at hand:
-    pub(super) decoder: BodyDecoder,
+    pub(super) body: Option<Box<RequestBody>>,
     pub(super) version: Version,
     pub(super) is_head: bool,
     pub(super) persists: bool,
@@ -68,17 +67,15 @@ impl Http1Client {
             stream,
             info,
             input: BytesMut::new(),
-            head_limits: gateway.head_limits,
-            config: gateway.config.clone(),
-            requests: 0,
+            gateway: gateway.clone(),
+            is_new: true,
             in_head: false,
             read_watchdog: Watchdog::default(),
             write_watchdog: Watchdog::default(),
             stop: gateway.stopper.signal(),
             out: OutQueue::default(),
             waiting: Waiting::new(gateway.unsent.clone()),
-            meter: BodyMeter::new(&gateway.config.limits),
-            decoder: BodyDecoder::for_request(Framing::None),
+            body: None,
             version: Version::Http11,
             is_head: false,
             persists: false,
@@ -97,14 +94,13 @@ impl Http1Client {
 
     /// Takes over what the head says about the exchange.
     pub(super) fn begin_request(&mut self, request: &RequestHead) {
-        self.requests += 1;
+        self.is_new = false;
         self.in_head = false;
-        self.decoder = BodyDecoder::for_request(request.framing);
+        RequestBody::begin(&mut self.body, request.framing, &self.gateway.config.limits);
         self.version = request.version;
         self.is_head = request.method == Method::HEAD;
         self.persists = request.keep_alive;
         self.owes_continue = request.expect_continue;
-        self.meter.begin();
         self.half_closed = None;
         self.started = false;
         self.finished = false;
@@ -124,14 +120,18 @@ impl Http1Client {
 
     /// Whether the request was read to its end.
     pub(super) fn is_read(&self) -> bool {
-        self.decoder.is_ended()
+        self.body.as_ref().is_none_or(|body| body.decoder.is_ended())
     }
 
     /// Whether what is left of the request is little, and surely on its way: then the connection outlives an answer that
     /// came without it.
     pub(super) fn is_body_worth_reading(&self) -> bool {
-        self.decoder.is_ended()
-            || (!self.owes_continue && self.decoder.remaining().is_some_and(|left| left <= UNREAD_MAX))
+        match &self.body {
+            Some(body) if !body.decoder.is_ended() => {
+                !self.owes_continue && body.decoder.remaining().is_some_and(|left| left <= UNREAD_MAX)
+            }
+            _ => true,
+        }
     }
 
     /// Reads what the answer did not need of the request body, so that none of it is taken for a request (CVE-2025-4366).

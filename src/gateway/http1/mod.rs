@@ -3,6 +3,7 @@
 //! A connection at rest holds no buffer: the event loop says when bytes are there, they are read into the thread's
 //! scratch and parsed where they lie. A hit is one read and one write.
 
+mod body;
 mod client;
 mod connection;
 mod lent;

@@ -31,7 +31,8 @@ pub(super) enum Last {
 impl Http1Client {
     /// From now on the next request is waited for, as it may have been `since` a moment ago.
     pub(super) fn await_request(&mut self, since: Instant) {
-        let rest = if self.requests == 0 { self.config.timeouts.head } else { self.config.timeouts.keep_alive };
+        let timeouts = &self.gateway.config.timeouts;
+        let rest = if self.is_new { timeouts.head } else { timeouts.keep_alive };
         self.read_watchdog.set(Some(since + rest));
     }
 
@@ -73,12 +74,12 @@ impl Http1Client {
 
     /// Reads a head that begins now, and parses it where it lies.
     fn poll_read_scratch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Next>>> {
-        let Self { stream, input, head_limits, .. } = self;
+        let Self { stream, input, gateway, .. } = self;
         let parsed = ready!(scratch::poll_read(stream, cx, |bytes| {
             if bytes.is_empty() {
                 return None;
             }
-            let (request, parsed) = lent::parse(bytes, head_limits);
+            let (request, parsed) = lent::parse(bytes, &gateway.head_limits);
             match parsed {
                 Ok(Parsed::Complete(length)) => input.extend_from_slice(&bytes[length..]),
                 Ok(Parsed::Partial) => input.extend_from_slice(bytes),
@@ -108,7 +109,7 @@ impl Http1Client {
     }
 
     fn parse_input(&mut self) -> Option<Next> {
-        let (request, parsed) = lent::parse(&self.input, &self.head_limits);
+        let (request, parsed) = lent::parse(&self.input, &self.gateway.head_limits);
         match parsed {
             Ok(Parsed::Complete(length)) => {
                 self.input.advance(length);
@@ -129,7 +130,7 @@ impl Http1Client {
     /// From its first byte, a head has its own deadline, however slowly the rest comes.
     fn head_begun(&mut self) {
         if !std::mem::replace(&mut self.in_head, true) {
-            self.read_watchdog.set(Some(Instant::now() + self.config.timeouts.head));
+            self.read_watchdog.set(Some(Instant::now() + self.gateway.config.timeouts.head));
         }
     }
 }

@@ -9,5 +9,5 @@ async fn a_connection_at_rest_has_no_room_for_what_requests_need() {
     let (stream, _peer) = UnixStream::pair().unwrap();
     let info = ClientInfo { client: None, local: None, tls: false, http2: false };
     let at_rest = size_of_val(&serve(gateway, Stream::Unix(stream), info));
-    assert!(at_rest <= 800, "{at_rest} bytes");
+    assert!(at_rest <= 448, "{at_rest} bytes");
 }
