@@ -42,7 +42,7 @@ impl Unsent {
         let shown = unsent.clone();
         registry.gauge_from(
             "tidegate_http_unsent_bytes",
-            "Bytes of answers that wait for clients to take them, beyond what the system's sockets hold.",
+            "Bytes of answers, and of tunnels over HTTP/2, that wait for clients to take them, beyond what the system's sockets hold.",
             move || shown.bytes.load(Ordering::Relaxed) as f64,
         );
         unsent
@@ -61,6 +61,13 @@ impl Unsent {
     /// So many of those that were added are gone.
     pub(super) fn subtract(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// One more begins to wait, and if too much does already, for that.
+    pub(super) fn count_wait(&self) {
+        if self.is_full() {
+            self.limit_hits.add("unsent", 1);
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -88,8 +95,8 @@ impl Waiting {
         if bytes == self.bytes {
             return;
         }
-        if self.bytes == 0 && self.unsent.is_full() {
-            self.unsent.limit_hits.add("unsent", 1);
+        if self.bytes == 0 {
+            self.unsent.count_wait();
         }
         if bytes > self.bytes {
             self.unsent.add(bytes - self.bytes);

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use crate::support::*;
 
 const GET: &str = "GET /slow HTTP/1.1\r\nHost: example.test\r\n\r\n";
+/// The same over HTTP/2, but for its target.
+const GET_FIELDS: [(&str, &str); 1] = [(":method", "GET")];
 
 async fn ask_all(gateway: &Gateway, count: usize) -> Vec<Connection> {
     let mut clients = Vec::new();
@@ -140,14 +142,14 @@ async fn origin_of(bytes: usize) -> Origin {
 }
 
 /// A connection with so many requests, whose windows are as large as they can be (RFC 9113 §6.9).
-async fn ask_unread(address: SocketAddr, streams: usize) -> RawHttp2 {
+async fn ask_unread(address: SocketAddr, streams: usize, fields: &[(&str, &str)], is_whole: bool) -> RawHttp2 {
     let mut raw = RawHttp2::over(Connection::tcp(address).await).await;
     // SETTINGS_INITIAL_WINDOW_SIZE, and the connection's window.
     raw.frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]).await;
     raw.frame(8, 0, 0, &0x7fff_0000_u32.to_be_bytes()).await;
     for stream in 0..streams {
-        let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "example.test"), (":path", "/slow")];
-        raw.headers(2 * stream as u32 + 1, &fields, true).await;
+        let fields = [&[(":scheme", "http"), (":authority", "example.test"), (":path", "/slow")], fields].concat();
+        raw.headers(2 * stream as u32 + 1, &fields, is_whole).await;
     }
     raw
 }
@@ -191,7 +193,7 @@ async fn a_connection_of_many_streams_that_is_not_read_holds_little_and_gives_ev
     let origin = origin_of(BODY).await;
     let (gateway, address) = gateway_of(&origin, "256KiB").await;
     let before = gateway.memory_peak_kib();
-    let mut raw = ask_unread(address, STREAMS).await;
+    let mut raw = ask_unread(address, STREAMS, &GET_FIELDS, true).await;
     held_back(&gateway, 20.0).await;
     let expected = pattern(0, BODY);
     for body in raw.bodies(STREAMS).await {
@@ -203,10 +205,41 @@ async fn a_connection_of_many_streams_that_is_not_read_holds_little_and_gives_ev
 }
 
 #[tokio::test]
+async fn many_tunnels_of_a_connection_that_is_not_read_hold_little_and_give_everything_when_it_is() {
+    const TUNNELS: usize = 100;
+    let said = [Frame::binary(pattern(0, 1 << 20)).plain(), Frame::close(1000).plain()].concat();
+    let talkative = script({
+        let said = said.clone();
+        move |mut talk| {
+            let said = said.clone();
+            async move {
+                let switching = talk.switching(&[]);
+                talk.send(switching).await;
+                talk.send(said).await;
+                Next::Close
+            }
+        }
+    });
+    let origin = Origin::new().on("/slow", talkative).start().await;
+    let (gateway, address) = gateway_of(&origin, "256KiB").await;
+    let before = gateway.memory_peak_kib();
+    let fields = [(":method", "CONNECT"), (":protocol", "websocket"), ("sec-websocket-version", "13")];
+    let mut raw = ask_unread(address, TUNNELS, &fields, false).await;
+    held_back(&gateway, 20.0).await;
+    for body in raw.bodies(TUNNELS).await {
+        assert!(body == said, "{} bytes", body.len());
+    }
+    // What each has read and not given on is 64 KiB at most.
+    let grown = gateway.memory_peak_kib() - before;
+    assert!(grown < 24 << 10, "{grown} KiB");
+    gateway.metric_becomes("tidegate_http_unsent_bytes", &[], 0.0).await;
+}
+
+#[tokio::test]
 async fn who_leaves_an_unread_answer_gives_back_what_it_held() {
     let origin = origin_of(16 << 20).await;
     let (gateway, address) = gateway_of(&origin, "256KiB").await;
-    let (clients, raw) = (ask_all(&gateway, 10).await, ask_unread(address, 20).await);
+    let (clients, raw) = (ask_all(&gateway, 10).await, ask_unread(address, 20, &GET_FIELDS, true).await);
     held_back(&gateway, 20.0).await;
     drop((clients, raw));
     gateway.metric_becomes("tidegate_http_unsent_bytes", &[], 0.0).await;
@@ -230,7 +263,7 @@ async fn a_body_that_is_purged_while_somebody_is_sent_it_counts_until_that_has_e
     let mut part = gateway.connect().await;
     part.send(GET.replace("\r\n\r\n", "\r\nRange: bytes=1-\r\n\r\n")).await;
     part.bytes(1000).await;
-    let mut stream = ask_unread(address, 1).await;
+    let mut stream = ask_unread(address, 1, &GET_FIELDS, true).await;
     stream.data(1).await;
     assert_eq!(gateway.ask("PURGE", "/slow", &[], b"").await.text(), "{\"purged\":1,\"soft\":false}\n");
     let held = async || gateway.metric("tidegate_cache_bodies_bytes", &[]).await;

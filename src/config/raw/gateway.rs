@@ -84,8 +84,8 @@ settings! {
         answer_head: Size<1024, HEAD_MAX> = { Size(64 << 10) },
         /// Requests at a time on one HTTP/2 connection.
         http2_streams: Whole<1, 10_000> = { Whole(128) },
-        /// Bytes of answers that wait for clients to take them, in all. Past it, backends are read less far ahead of their
-        /// clients: slower, in less memory for each.
+        /// Bytes of answers, and of tunnels over HTTP/2, that wait for clients to take them, in all. Past it, backends are
+        /// read less far ahead of their clients: slower, in less memory for each.
         unsent: Size<0, MEMORY_MAX> = { Size(64 << 20) },
         /// Open tunnels in all, or `"off"`; above, the answer is 503 with `Retry-After`.
         tunnels: OrOff<Whole<1, COUNT_MAX>> = { OrOff(None) },

@@ -407,7 +407,8 @@ impl TunnelClient for Http2Client {
     }
 
     fn into_stream(self) -> Option<(Stream, Bytes)> {
-        let stream = TunnelStream::new(self.body, self.send?, self.ticket);
+        let given = Given::new(self.waiting.unsent().clone());
+        let stream = TunnelStream::new(self.body, self.send?, given, self.ticket);
         Some((Stream::Boxed(Box::new(stream)), Bytes::new()))
     }
 }

@@ -1,7 +1,7 @@
-//! What one answer has given its connection, and that has not written it yet.
+//! What one answer or tunnel has given its connection, and that has not written it yet.
 //!
 //! `h2` takes what flow control allows, and a client may allow as much as it likes and then not read. So each piece tells
-//! when it is gone: it counts with all that waits for clients until then, and bounds what its answer may still give.
+//! when it is gone: it counts with all that waits for clients until then, and bounds what may still be given.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use crate::gateway::unsent::Unsent;
 
-/// The count of one answer.
+/// The count of one stream.
 pub(super) struct Given(Arc<Count>);
 
 struct Count {
@@ -47,6 +47,11 @@ impl Given {
         *self.0.waiting.lock() = Some(cx.waker().clone());
         // Some of it may have gone before the place was taken.
         if self.has_room(most) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// One that may give no more begins to wait.
+    pub(super) fn count_wait(&self) {
+        self.0.unsent.count_wait();
     }
 
     fn has_room(&self, most: usize) -> bool {

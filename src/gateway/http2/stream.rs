@@ -1,7 +1,7 @@
 //! One stream of an HTTP/2 connection as a tunnel sees it: bytes both ways, each with its own end (RFC 8441 §5).
 //!
 //! Flow control is the backpressure: the client may send on only as its bytes are read here, and no more is taken for it
-//! than its window and the connection's send buffer let through. END_STREAM is the end of one direction; a stream that is
+//! than its window lets through, and than may wait for a client that does not read. END_STREAM is the end of one direction; a stream that is
 //! dropped before is reset with CANCEL, as a connection would be, and what it was given is lost if it has not left yet.
 
 use std::{
@@ -17,7 +17,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::Ticket;
+use super::{SEND_BUFFER_MAX, Ticket, given::Given};
 use crate::net::Io;
 
 /// The two directions of a stream, once its exchange has become a tunnel.
@@ -26,6 +26,10 @@ pub(super) struct TunnelStream {
     send: SendStream<Bytes>,
     /// What was received and not yet read. Its window is not paid back.
     unread: Bytes,
+    /// What was written and has not left.
+    given: Given,
+    /// Nothing may be written until some of that has left.
+    is_held: bool,
     shut: bool,
     /// Told when all that was written has left, once the stream is to be broken off.
     left: Option<oneshot::Receiver<()>>,
@@ -42,8 +46,20 @@ impl AsRef<[u8]> for LastPiece {
 }
 
 impl TunnelStream {
-    pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>, ticket: Ticket) -> Self {
-        Self { receive, send, unread: Bytes::new(), shut: false, left: None, _ticket: ticket }
+    pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>, given: Given, ticket: Ticket) -> Self {
+        Self { receive, send, unread: Bytes::new(), given, is_held: false, shut: false, left: None, _ticket: ticket }
+    }
+
+    /// Waits for room in the connection's hands; the end of the stream is heard of meanwhile.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.given.poll_room(SEND_BUFFER_MAX, cx).is_ready() {
+            self.is_held = false;
+            return Poll::Ready(Ok(()));
+        }
+        if !std::mem::replace(&mut self.is_held, true) {
+            self.given.count_wait();
+        }
+        self.send.poll_reset(cx).map(|_| Err(gone()))
     }
 }
 
@@ -90,6 +106,7 @@ impl AsyncRead for TunnelStream {
 impl AsyncWrite for TunnelStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_room(cx))?;
         this.send.reserve_capacity(buf.len());
         // Only a change is told; what was granted before is not told again. A change may also be back at nothing: the client
         // may have made its windows smaller since (RFC 9113 §6.9.2).
@@ -101,7 +118,8 @@ impl AsyncWrite for TunnelStream {
             };
         }
         let taken = granted.min(buf.len());
-        let sent = this.send.send_data(Bytes::copy_from_slice(&buf[..taken]), false);
+        let piece = this.given.count(Bytes::copy_from_slice(&buf[..taken]));
+        let sent = this.send.send_data(piece, false);
         Poll::Ready(sent.map(|()| taken).map_err(|_| gone()))
     }
 
