@@ -34,13 +34,14 @@ impl Gateway {
         &self,
         client: &'c mut C,
         visit: &mut Visit<'_>,
-        transfer: Transfer,
+        mut transfer: Transfer,
         head: ResponseHead,
         status: Option<CacheStatus>,
         pieces: Vec<Bytes>,
     ) -> impl Future<Output = Result<(), Fault>> + Send + use<'c, C> {
         self.start(client, visit, head, transfer.length, Some(&transfer.chosen), status);
         pieces.into_iter().for_each(|piece| client.push(piece));
+        transfer.withhold(visit.route(self).response_fields.names());
         transfer.finish(client)
     }
 

@@ -12,7 +12,10 @@ use crate::{
     config::{FieldEdits, Route, Sticky},
     net::ClientInfo,
     upstream::{Affinity, Chosen, Outgoing, balance},
-    wire::{Fields, HopByHop, RequestHead, ResponseHead, Scheme, strip_hop_by_hop},
+    wire::{
+        Fields, HopByHop, RequestHead, ResponseHead, Scheme, fields::list_members, is_odd, is_same_word,
+        may_be_trailer, strip_hop_by_hop,
+    },
 };
 
 /// What the request is forwarded as.
@@ -66,7 +69,7 @@ impl Gateway {
             let is_dropped =
                 hop.contains(name) || is_replaced(name, way.trusted) || (lane == Lane::Ask && is_unkeyed(name));
             let mut known = edited().chain(&self.config.forward.request_id).chain(counted);
-            let is_twin = known.any(|known| is_same_word(known.as_bytes(), name)) && name.contains(&b'_');
+            let is_twin = is_odd(name) && known.any(|known| is_same_word(known.as_bytes(), name));
             !is_dropped && !is_twin
         });
         self.add_way(&mut fields, request, info, way);
@@ -100,7 +103,19 @@ impl Gateway {
             fields,
             framing: request.framing,
             trailers: request.fields.has_token("te", "trailers"),
+            announced: self.announced_trailers(request, route),
         }
+    }
+
+    /// The trailers that the request announces (RFC 9110 §6.6.2) and that may go on: none that the route or the gateway
+    /// itself has a say in, for what becomes of fields becomes of no trailers.
+    fn announced_trailers(&self, request: &RequestHead, route: &Route) -> Vec<Vec<u8>> {
+        let announced = request.fields.all("trailer").flat_map(list_members);
+        let own = |name: &[u8]| {
+            let mut own = route.request_fields.names().chain(self.config.forward.request_id.as_deref());
+            own.any(|own| is_same_word(own.as_bytes(), name))
+        };
+        announced.filter(|name| may_be_trailer(name) && !is_unkeyed(name) && !own(name)).map(<[u8]>::to_vec).collect()
     }
 
     /// The answer as the client is to see it: hop-by-hop fields gone, the route's edits done, `Via` where it is on.
@@ -363,8 +378,8 @@ fn is_replaced(name: &[u8], trusted: bool) -> bool {
         // 100-continue is ours to give: the body is asked for when a backend is there to take it (RFC 9110 §10.1.1).
         6 => is_same_word(b"expect", name),
         14 if is_same_word(b"content-length", name) => true,
-        // Nor does a trusted proxy know the twins with `_`, which may be its client's word and are no part of the key.
-        _ if trusted && !name.contains(&b'_') => false,
+        // Nor does a trusted proxy know the twins, which may be its client's word and are no part of the key.
+        _ if trusted && !is_odd(name) => false,
         9 => is_same_word(b"forwarded", name) || is_same_word(b"x-real-ip", name),
         _ => name.len() > 12 && is_same_word(b"x-forwarded-", &name[..12]),
     }
@@ -387,12 +402,6 @@ pub(super) fn is_unkeyed(name: &[u8]) -> bool {
         "x-http-method-override",
     ];
     matches!(name, [b'x' | b'X', ..]) && UNKEYED.iter().any(|unkeyed| is_same_word(unkeyed.as_bytes(), name))
-}
-
-/// Whether two names are one to a backend that does not tell `_` from `-`.
-fn is_same_word(known: &[u8], name: &[u8]) -> bool {
-    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    known.len() == name.len() && known.iter().map(plain).eq(name.iter().map(plain))
 }
 
 #[cfg(test)]

@@ -31,6 +31,10 @@ pub(super) struct Transfer {
     pub(super) length: BodyLength,
     /// When the final head came; until then, when the request began.
     pub(super) answered: Now,
+    /// Names of the request's trailers that may go on.
+    announced: Vec<Vec<u8>>,
+    /// Names of the answer's trailers that may not: the route has a say in these fields.
+    withheld: Vec<Vec<u8>>,
     /// Gathers the body for the store as it passes.
     pub(super) part: Option<Box<PartFill>>,
     /// The request body is not yet at its end.
@@ -46,7 +50,14 @@ impl Transfer {
     pub(super) fn new(chosen: Chosen, exchange: Exchange, request: &Outgoing, upgrade: bool, began: Now) -> Self {
         let uploading = !matches!(request.framing, Framing::None | Framing::Length(0));
         let (length, answered) = (BodyLength::Unknown, began);
-        Self { chosen, exchange, length, answered, part: None, uploading, upgrade, interim: 0 }
+        let announced = request.announced.clone();
+        let (withheld, part, interim) = (Vec::new(), None, 0);
+        Self { chosen, exchange, length, answered, announced, withheld, part, uploading, upgrade, interim }
+    }
+
+    /// Has trailers of these names go no further.
+    pub(super) fn withhold<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        self.withheld.extend(names.map(|name| name.as_bytes().to_vec()));
     }
 
     /// The next head, interim (RFC 9110 §15.2) or final; `method` is the request's.
@@ -87,7 +98,8 @@ impl Transfer {
             match client.poll_body(cx) {
                 Poll::Ready(Some(piece)) => self.exchange.send(piece?),
                 Poll::Ready(None) => {
-                    self.exchange.end(client.take_trailers().as_ref());
+                    let trailers = client.take_trailers().and_then(|trailers| trailers.announced(&self.announced));
+                    self.exchange.end(trailers.as_ref());
                     self.uploading = false;
                     self.exchange.poll_write(cx);
                 }
@@ -194,7 +206,9 @@ impl Transfer {
                         client.push(if is_copied { Bytes::copy_from_slice(&piece) } else { piece });
                     }
                     Poll::Ready(None) => {
-                        client.finish(self.exchange.take_trailers().as_ref());
+                        let trailers =
+                            self.exchange.take_trailers().and_then(|trailers| trailers.without(&self.withheld));
+                        client.finish(trailers.as_ref());
                         down.is_ended = true;
                     }
                     Poll::Pending => break,

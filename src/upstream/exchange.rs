@@ -35,10 +35,11 @@ impl Exchange {
         }
     }
 
-    /// The request body is complete; to be called after `poll_send_ready`.
+    /// The request body is complete; to be called after `poll_send_ready`. An HTTP/1.1 backend is told of no trailers, which
+    /// RFC 9110 §6.5.1 allows: some take what stands behind the last chunk for the next request.
     pub fn end(&mut self, trailers: Option<&Fields>) {
         match self {
-            Self::Http1(exchange) => exchange.end(trailers),
+            Self::Http1(exchange) => exchange.end(),
             Self::Http2(exchange) => exchange.end(trailers),
         }
     }

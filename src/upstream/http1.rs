@@ -174,11 +174,9 @@ impl Exchange {
     }
 
     /// The request body is complete.
-    pub fn end(&mut self, trailers: Option<&Fields>) {
+    pub fn end(&mut self) {
         if self.0.chunked && !self.0.request_ended {
-            let mut end = Vec::new();
-            body::last_chunk(trailers, &mut end);
-            self.0.out.push_slice(&end);
+            self.0.out.push_slice(body::LAST_CHUNK);
         }
         self.0.request_ended = true;
     }

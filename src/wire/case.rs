@@ -1,4 +1,5 @@
-//! Names and words that compare without regard to the case of ASCII letters (RFC 9110 §5.1).
+//! Names and words that compare without regard to the case of ASCII letters (RFC 9110 §5.1), and names that only backends
+//! take for one.
 
 /// Whether the two are one but for the case of ASCII letters. As `eq_ignore_ascii_case`, which takes texts of less than
 /// sixteen bytes byte by byte, and hardly a name is longer.
@@ -18,6 +19,18 @@ fn is_same_of_length(one: &[u8], other: &[u8]) -> bool {
         (Some(ends), Some(other_ends)) => are_same_eight(ends, other_ends),
         _ => one.eq_ignore_ascii_case(other),
     }
+}
+
+/// Whether some backends take the two names for one: those that make variables of fields (RFC 3875 §4.1.18) write `_` for
+/// `-`, and some do for everything that is no letter or digit.
+pub fn is_same_word(one: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    one.len() == other.len() && one.iter().map(plain).eq(other.iter().map(plain))
+}
+
+/// Whether a name holds what such backends change: a `-` they change too, but that all names do which they know.
+pub fn is_odd(name: &[u8]) -> bool {
+    !name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// The first four bytes and the last four, of which some are the same ones in a text of less than eight.
@@ -54,6 +67,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_name_with_other_punctuation_is_the_same_word() {
+        for twin in ["x-user", "X_User", "x.USER", "x~user", "x|user"] {
+            assert!(is_same_word(b"X-User", twin.as_bytes()), "{twin}");
+            assert_eq!(is_odd(twin.as_bytes()), twin != "x-user", "{twin}");
+        }
+        for other in ["x-users", "xxuser", "x-us-r", "y-user"] {
+            assert!(!is_same_word(b"X-User", other.as_bytes()), "{other}");
+        }
+    }
 
     #[test]
     fn every_pair_of_bytes_at_every_place_is_judged_as_the_standard_library_does() {

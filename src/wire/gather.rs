@@ -2,7 +2,7 @@
 
 use super::fields::list_members;
 use super::framing::{Coding, coding_of, is_plain_length, length_of};
-use super::{Framing, Refusal, Version, is_same, text};
+use super::{Framing, Refusal, Version, is_odd, is_same, is_same_word, text};
 
 /// What the lines seen so far have said.
 #[derive(Debug, Default)]
@@ -138,7 +138,8 @@ enum Role {
     Connection,
     Expect,
     Upgrade,
-    /// A name that many backends take for a framing or forwarding field, because they read `_` as `-`.
+    /// A name that many backends take for a framing or forwarding field, because they read `_`, and some `.` and the like,
+    /// as `-`.
     Twin,
 }
 
@@ -167,23 +168,15 @@ fn confirmed(role: Option<Role>, name: &[u8], known: &[u8]) -> Option<Role> {
     if is_same(name, known) { role } else { is_twin(name, known).then_some(Role::Twin) }
 }
 
-/// Whether `name` is `known` but for an underscore in place of a hyphen.
+/// Whether `name` is `known` but for something else in place of a hyphen.
 fn is_twin(name: &[u8], known: &[u8]) -> bool {
-    name.len() == known.len()
-        && name.contains(&b'_')
-        && name
-            .iter()
-            .zip(known)
-            .all(|(&byte, &wanted)| byte.to_ascii_lowercase() == wanted || (byte == b'_' && wanted == b'-'))
+    is_odd(name) && is_same_word(known, name)
 }
 
 #[inline(never)]
 fn is_forwarding_twin(name: &[u8]) -> bool {
     let prefix = name.get(..FORWARDED_PREFIX.len());
-    is_twin(name, b"x-real-ip")
-        || prefix.is_some_and(|prefix| {
-            is_twin(prefix, FORWARDED_PREFIX) || (prefix.eq_ignore_ascii_case(FORWARDED_PREFIX) && name.contains(&b'_'))
-        })
+    is_twin(name, b"x-real-ip") || prefix.is_some_and(|prefix| is_odd(name) && is_same_word(FORWARDED_PREFIX, prefix))
 }
 
 const FORWARDED_PREFIX: &[u8] = b"x-forwarded-";

@@ -20,12 +20,13 @@ mod trailers;
 mod url;
 
 pub use body::{BadBody, BodyDecoder, Decoded};
-pub use case::is_same;
+pub use case::{is_odd, is_same, is_same_word};
 pub use fields::Fields;
 pub use hop::{HopByHop, strip_hop_by_hop, strip_nominated};
 pub use marks::NameMarks;
 pub use request::{Framing, HeadLimits, Refusal, RequestHead, Scheme};
 pub use response::{AnswerFraming, BadAnswer, ResponseHead, reason_for};
+pub use trailers::may_be_trailer;
 pub use url::Url;
 
 /// Version of the message, for what depends on it (persistence, chunked, 1xx).

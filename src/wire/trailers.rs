@@ -2,8 +2,8 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::Fields;
-use super::hop::is_hop_by_hop;
+use super::hop::{is_hop_by_hop, is_in};
+use super::{Fields, is_same_word};
 
 /// Gathers the section from whatever pieces it comes in.
 #[derive(Debug, Default)]
@@ -58,12 +58,26 @@ impl TrailerSection {
 }
 
 /// RFC 9110 §6.5.1: no field that frames, routes, authenticates, modifies the request, controls caching or says what
-/// the content is may come after it. With `_` for `-` some backends would take it for the same.
-pub(super) fn may_be_trailer(name: &[u8]) -> bool {
-    let name: Vec<u8> = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }).collect();
-    !is_hop_by_hop(&name)
-        && !FORBIDDEN.contains(&name.as_slice())
-        && !FORBIDDEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+/// the content is may come after it, nor one that some backends would take for such a field.
+pub fn may_be_trailer(name: &[u8]) -> bool {
+    let is_like = |prefix: &&[u8]| name.get(..prefix.len()).is_some_and(|front| is_same_word(prefix, front));
+    !is_hop_by_hop(name)
+        && !FORBIDDEN.iter().any(|known| is_same_word(known, name))
+        && !FORBIDDEN_PREFIXES.iter().any(is_like)
+}
+
+impl Fields {
+    /// Of these trailers those whose names are among `announced`, if there are any.
+    pub fn announced(mut self, announced: &[Vec<u8>]) -> Option<Self> {
+        self.retain(|name, _| is_in(announced, name));
+        (!self.is_empty()).then_some(self)
+    }
+
+    /// These trailers without those of the names `withheld`, if others are left.
+    pub fn without(mut self, withheld: &[Vec<u8>]) -> Option<Self> {
+        self.retain(|name, _| !is_in(withheld, name));
+        (!self.is_empty()).then_some(self)
+    }
 }
 
 const FORBIDDEN: [&[u8]; 24] = [

@@ -87,6 +87,12 @@ impl FieldEdits {
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
     }
+
+    /// The names of all fields that it has a say in.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let given = self.set.iter().chain(&self.add).map(|(name, _)| name);
+        self.remove.iter().chain(given).map(String::as_str)
+    }
 }
 
 /// The cache for a route's requests.

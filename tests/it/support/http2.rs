@@ -186,6 +186,14 @@ impl RawHttp2 {
         self.frame(1, if end_of_stream { 5 } else { 4 }, stream, &block).await;
     }
 
+    /// A POST of one byte to `/t` on the first stream, with these fields and trailers.
+    pub async fn send_trailers(&mut self, fields: &[(&str, &str)], trailers: &[(&str, &str)]) {
+        let head = [(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/t")];
+        self.headers(1, &[&head, fields].concat(), false).await;
+        self.frame(0, 0, 1, b"x").await;
+        self.headers(1, trailers, true).await;
+    }
+
     /// What becomes of `stream`.
     pub async fn fate(&mut self, stream: u32) -> Fate {
         loop {

@@ -28,6 +28,7 @@ pub struct Seen {
     pub uri: String,
     pub fields: Vec<Field>,
     pub body: Vec<u8>,
+    pub trailers: Vec<Field>,
 }
 
 /// What it answers: status, fields, body, trailers.
@@ -94,9 +95,10 @@ async fn exchange(
     record: Arc<Mutex<Vec<Seen>>>,
 ) -> Result<(), h2::Error> {
     let (head, mut stream) = request.into_parts();
-    let (body, _) = read_all(&mut stream).await?;
+    let (body, trailers) = read_all(&mut stream).await?;
+    let trailers = trailers.as_ref().map(plain).unwrap_or_default();
     let (method, uri, fields) = (head.method.to_string(), head.uri.to_string(), plain(&head.headers));
-    let seen = Seen { method, uri, fields, body };
+    let seen = Seen { method, uri, fields, body, trailers };
     let (status, fields, body, trailers) = say(&seen);
     record.lock().unwrap().push(seen);
     let mut answer = Response::builder().status(status);
