@@ -146,7 +146,7 @@ impl Gateway {
         let &Answered { ref facts, route, upstream } = answered;
         let asker = Asker { request, client: client.info().client.map(|_| facts.client), route, upstream };
         let mut watchdog = client.lend_watchdog();
-        let track = Track::default();
+        let track = Track::of(request);
         let observed = &mut Observed::new(client, &track);
         let work = async { Ok(flush(observed).await?) };
         let (outcome, row) = self.watched(asker, &track, &mut watchdog, facts.now, pin!(work)).await;
@@ -187,7 +187,7 @@ impl Gateway {
             let (request, upstream, now) = (visit.request, visit.upstream, visit.facts.now);
             let asker = visit.asker(client);
             let mut watchdog = client.lend_watchdog();
-            let track = Track::default();
+            let track = Track::of(request);
             let observed = &mut Observed::new(client, &track);
             let work = async {
                 if let Some(errand) = errand {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Method;
 use parking_lot::Mutex;
 
 use super::client::{BodyLength, Client, ClientFault};
@@ -16,7 +17,7 @@ use crate::{
     cache::{Answer, Body, CacheStatus},
     net::ClientInfo,
     tunnel::Progress,
-    wire::{Fields, ResponseHead},
+    wire::{Fields, RequestHead, ResponseHead},
 };
 
 /// How far an answer has come, written by its client and read between two steps of the work, by the same task.
@@ -24,6 +25,8 @@ use crate::{
 pub(super) struct Track {
     received: AtomicU64,
     sent: AtomicU64,
+    /// The request is a GET.
+    is_get: bool,
     is_endless: AtomicBool,
     backend: Mutex<Option<Arc<str>>>,
 }
@@ -35,6 +38,11 @@ pub(super) struct Observed<'c, C> {
 }
 
 impl Track {
+    /// Of the answer to this request.
+    pub(super) fn of(request: &RequestHead) -> Self {
+        Self { is_get: request.method == Method::GET, ..Self::default() }
+    }
+
     /// As far as it has come.
     pub(super) fn progress(&self) -> Progress {
         Progress {
@@ -84,7 +92,8 @@ impl<C: Client> Client for Observed<'_, C> {
     }
 
     fn start(&mut self, head: &ResponseHead, length: BodyLength) {
-        self.track.is_endless.store(length == BodyLength::Unknown && is_stream_of_events(head), Ordering::Relaxed);
+        let is_endless = self.track.is_get && length == BodyLength::Unknown && is_stream_of_events(head);
+        self.track.is_endless.store(is_endless, Ordering::Relaxed);
         self.client.start(head, length);
     }
 
@@ -138,7 +147,8 @@ impl<C: Client> Client for Observed<'_, C> {
     }
 }
 
-/// Whether the answer never comes to an end by itself. Of other answers without a length nobody can tell.
+/// Whether the answer to a GET never comes to an end by itself; who asked by another method can't ask again, and mostly gets
+/// an answer in events that ends. Of other answers without a length nobody can tell.
 fn is_stream_of_events(head: &ResponseHead) -> bool {
     const TYPE: &[u8] = b"text/event-stream";
     head.fields

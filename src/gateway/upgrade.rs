@@ -28,7 +28,7 @@ use crate::{
     net::Stream,
     tunnel::{self, About, BadSwitch, Connecting, ForeignOrigin, HandshakeResult, Permit, PermitLimit, StopPhase},
     upstream::{Chosen, Failure},
-    wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop},
+    wire::{RequestHead, ResponseHead, Version, strip_hop_by_hop, strip_nominated},
 };
 
 /// A client whose exchange may become a tunnel.
@@ -63,6 +63,8 @@ pub(super) async fn serve<C: TunnelClient>(
     client: &mut C,
     request: &mut RequestHead,
 ) -> Option<Agreed> {
+    // As for any other request: a field for this hop alone chooses no route.
+    strip_nominated(&mut request.fields);
     let way = gateway.way(request, client.info());
     let mut facts = Facts::new(Now::read(), way.client);
     let (route, upstream) = match gateway.route(client, request, &mut facts) {
@@ -160,7 +162,7 @@ impl Gateway {
         let connecting = self.tunnels.connect(route, visit.upstream, about, since);
         let mut connecting = connecting.map_err(|tunnel::Drained| refused(PermitLimit::Drained))?;
         let outgoing = self.outgoing(visit, client.info(), Lane::Tunnel);
-        let track = Track::default();
+        let track = Track::of(visit.request);
         let observed = &mut Observed::new(client, &track);
         let mut opening = self.opening(visit, outgoing, Sending::Upgrade, visit.facts.now);
         let opened = unless_asked(&mut connecting, &track, pin!(opening.with_client(observed))).await;
@@ -206,7 +208,7 @@ impl Gateway {
     ) -> Result<(), Fault> {
         let (asker, now) = (visit.asker(client), visit.facts.now);
         let mut watchdog = client.lend_watchdog();
-        let track = Track::default();
+        let track = Track::of(visit.request);
         let observed = &mut Observed::new(client, &track);
         if let Some(server) = self.server_name(&visit.facts) {
             observed.asking(server);

@@ -118,6 +118,15 @@ async fn methods_and_fields_may_choose() {
     assert_eq!(gateway.ask("POST", "/", &[], b"x").await.text(), "two");
     assert_eq!(gateway.get_with("/", &[("X-Beta", "1")]).await.text(), "three");
     assert_eq!(gateway.get_with("/", &[("X-Beta", "2")]).await.text(), "one");
+    // What is for this hop alone chooses nothing, nor for a handshake: the backend would not see it.
+    assert_eq!(gateway.get_with("/", &[("X-Beta", "1"), ("Connection", "X-Beta")]).await.text(), "one");
+    for (connection, chosen) in [("Upgrade", "three"), ("Upgrade, X-Beta", "one")] {
+        let mut client = gateway.connect().await;
+        let handshake =
+            handshake("/", &[("X-Beta", "1")]).replace("Connection: Upgrade", &format!("Connection: {connection}"));
+        client.send(&handshake).await;
+        assert_eq!(client.answer().await.text(), chosen, "{}", client.transcript());
+    }
 }
 
 #[tokio::test]

@@ -167,19 +167,29 @@ fn events() -> Responder {
 #[tokio::test]
 async fn a_stop_ends_streams_of_events_in_their_turn_and_leaves_downloads_their_time() {
     let (release, released) = tokio::sync::watch::channel(false);
-    let download = script(move |mut talk| {
-        let mut released = released.clone();
-        async move {
-            talk.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
-            talk.chunk("first").await;
-            released.wait_for(|go| *go).await.unwrap();
-            talk.chunk("last").await;
-            talk.send("0\r\n\r\n").await;
-            talk.close().await
-        }
-    });
-    let origin = Origin::new().on("/events", events()).on("/download", download).start().await;
+    let of_type = |media_type: &'static str| {
+        let released = released.clone();
+        script(move |mut talk| {
+            let mut released = released.clone();
+            async move {
+                talk.send(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+                ))
+                .await;
+                talk.chunk("first").await;
+                released.wait_for(|go| *go).await.unwrap();
+                talk.chunk("last").await;
+                talk.send("0\r\n\r\n").await;
+                talk.close().await
+            }
+        })
+    };
+    let (file, words) = (of_type("application/zip"), of_type("text/event-stream"));
+    let origin = Origin::new().on("/events", events()).on("/download", file).on("/chat", words).start().await;
     let gateway = Gateway::before_with(&origin, "[limits]\ndrain_rate = 4\n").await;
+    // Nobody comes back by himself for the rest of what a POST is answered with.
+    let mut chat = gateway.connect().await;
+    chat.send("POST /chat HTTP/1.1\r\nHost: example.test\r\nContent-Length: 0\r\n\r\n").await;
     let mut download = gateway.connect().await;
     download.send("GET /download HTTP/1.1\r\nHost: example.test\r\n\r\n").await;
     let mut streams = Vec::new();
@@ -189,7 +199,7 @@ async fn a_stop_ends_streams_of_events_in_their_turn_and_leaves_downloads_their_
         assert_eq!((client.head().await.status, client.chunk().await), (200, b"data: 1\n\n".to_vec()));
         streams.push(client);
     }
-    gateway.metric_becomes("tidegate_http_long_answers", &[], 5.0).await;
+    gateway.metric_becomes("tidegate_http_long_answers", &[], 6.0).await;
     gateway.signal(Signal::Term);
     for client in &mut streams {
         let rest = client.until_closed().await;
@@ -198,6 +208,7 @@ async fn a_stop_ends_streams_of_events_in_their_turn_and_leaves_downloads_their_
     assert!(gateway.is_running(), "{}", gateway.printed());
     release.send_replace(true);
     assert_eq!(download.answer().await.text(), "firstlast");
+    assert_eq!(chat.answer().await.text(), "firstlast");
     assert!(gateway.exited().await.success());
 }
 
