@@ -110,6 +110,9 @@ pub(super) trait Client: Send {
     /// The timer is not needed any more.
     fn return_watchdog(&mut self, _watchdog: Watchdog) {}
 
+    /// Forgets an answer that was begun, if nothing of it has left: another may be given then. Says whether it did.
+    fn take_back(&mut self) -> bool;
+
     /// The answer can't be completed: it must not look whole to the client (RFC 9112 §8, RFC 9113 §8.1).
     fn abandon(&mut self);
 

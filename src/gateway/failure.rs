@@ -128,7 +128,9 @@ impl From<ClientFault> for Fault {
 /// Ends a request that failed: an error page if nothing was sent yet, else a cut that can't be taken for the end.
 pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts: &mut Facts, fault: &Fault) {
     facts.failure = fault.label();
-    if client.started() {
+    // A backend's answer may break in the very bytes that its head came with.
+    let is_backends = matches!(fault, Fault::Backend(_) | Fault::Fill(_));
+    if client.started() && !(is_backends && client.take_back()) {
         return match fault {
             Fault::Ended(_) => client.break_off(),
             _ => client.abandon(),

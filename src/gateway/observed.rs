@@ -138,6 +138,10 @@ impl<C: Client> Client for Observed<'_, C> {
         self.client.poll_gone(cx)
     }
 
+    fn take_back(&mut self) -> bool {
+        self.client.take_back()
+    }
+
     fn abandon(&mut self) {
         self.client.abandon();
     }

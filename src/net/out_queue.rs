@@ -84,6 +84,13 @@ impl OutQueue {
         }
     }
 
+    /// Forgets what was not yet written.
+    pub fn clear(&mut self) {
+        let unwritten = self.unwritten();
+        self.advance(unwritten);
+        self.sent -= unwritten as u64;
+    }
+
     /// Bytes not yet written.
     pub fn len(&self) -> usize {
         self.unwritten()

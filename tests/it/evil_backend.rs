@@ -187,6 +187,30 @@ async fn bodies_that_are_cut_or_broken_never_look_whole() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_in_the_bytes_that_its_head_came_with_is_a_bad_gateway() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let origin = Origin::new()
+        .on("/size", says_and_closes(format!("{chunked}XX\r\n")))
+        .on("/end", says_and_closes(format!("{chunked}5\r\nhelloXX")))
+        .start()
+        .await;
+    let plain = free_address();
+    let gateway = Gateway::before_with(&origin, &format!("[[listener]]\naddress = \"{plain}\"\nh2c = true\n")).await;
+    let mut client = gateway.connect().await;
+    let mut http2 = Http2::prior_knowledge(plain).await;
+    for path in ["/size", "/end"] {
+        for method in ["POST", "OPTIONS", "DELETE"] {
+            let answer = client.ask(method, path, &[], b"").await;
+            assert_eq!((answer.status, answer.has("Transfer-Encoding")), (502, false), "{}", client.transcript());
+            assert!(answer.text().contains("502"), "{}", client.transcript());
+            assert_eq!(http2.ask(method, path, &[], b"").await.status, 502);
+        }
+    }
+    let logged = gateway.logged("a broken answer", |line| line["http.response.status_code"] == 502).await;
+    assert_eq!(logged["failure"], "bad_body", "{logged}");
+}
+
+#[tokio::test]
 async fn a_reset_in_the_body_cuts_the_client() {
     let (release, released) = watch::channel(false);
     let resetting = script(move |mut talk| {

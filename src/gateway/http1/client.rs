@@ -269,6 +269,16 @@ impl Client for Http1Client {
         self.read_watchdog = watchdog;
     }
 
+    fn take_back(&mut self) -> bool {
+        if !self.started || self.out.sent() != self.began_at {
+            return false;
+        }
+        self.out.clear();
+        self.waiting.over();
+        self.begin_answer();
+        true
+    }
+
     fn abandon(&mut self) {
         self.persists = false;
         self.finished = false;

@@ -57,6 +57,8 @@ pub(in crate::gateway) struct Http1Client {
     /// The answer's body is the store's, whose memory is counted there.
     pub(super) is_stored: bool,
     pub(super) sent: u64,
+    /// What of the connection's bytes stands before the answer, and what had left when the client was last waited for.
+    pub(super) began_at: u64,
     pub(super) flushed_at: u64,
     pub(super) half_closed: Option<Pin<Box<tokio::time::Sleep>>>,
 }
@@ -87,6 +89,7 @@ impl Http1Client {
             bodiless: false,
             is_stored: false,
             sent: 0,
+            began_at: 0,
             flushed_at: 0,
             half_closed: None,
         }
@@ -102,6 +105,11 @@ impl Http1Client {
         self.persists = request.keep_alive;
         self.owes_continue = request.expect_continue;
         self.half_closed = None;
+        self.begin_answer();
+    }
+
+    /// Nothing is queued of an answer yet.
+    pub(super) fn begin_answer(&mut self) {
         self.started = false;
         self.finished = false;
         self.chunked = false;
@@ -179,7 +187,9 @@ impl Http1Client {
         self.begin_request(&RequestHead::default());
     }
 
+    /// The first line of an answer, interim or final.
     pub(super) fn write_status_line(&mut self, status: u16, reason: &[u8]) {
+        self.began_at = self.out.sent() + self.out.len() as u64;
         let out = self.out.text();
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());

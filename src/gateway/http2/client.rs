@@ -387,6 +387,17 @@ impl Client for Http2Client {
         })
     }
 
+    fn take_back(&mut self) -> bool {
+        if self.head.take().is_none() {
+            return false;
+        }
+        self.queue.clear();
+        (self.queued, self.sent) = (0, 0);
+        (self.ended, self.given) = (None, None);
+        (self.bodiless, self.is_stored) = (false, false);
+        true
+    }
+
     fn abandon(&mut self) {
         self.failed = true;
     }
