@@ -41,17 +41,31 @@ pub fn add_route(out: &mut Vec<u8>, route: usize) {
 
 fn begin(out: &mut Vec<u8>, scheme: Scheme, authority: &str) {
     out.clear();
-    let (name, default_port) = match scheme {
-        Scheme::Http => ("http://", ":80"),
-        Scheme::Https => ("https://", ":443"),
+    let name = match scheme {
+        Scheme::Http => "http://",
+        Scheme::Https => "https://",
     };
-    // RFC 9110 §4.2.3: an empty port is the default one.
-    let authority = authority.strip_suffix(default_port).or_else(|| authority.strip_suffix(':')).unwrap_or(authority);
     out.extend_from_slice(name.as_bytes());
     let from = out.len();
-    out.extend_from_slice(authority.as_bytes());
+    out.extend_from_slice(without_default_port(scheme, authority).as_bytes());
     out[from..].make_ascii_lowercase();
     out.push(0);
+}
+
+/// Whether an authority stands in keys as it is: in lower case, without its scheme's own port (RFC 9110 §4.2.3). The answer
+/// to a request that writes it otherwise may say it so, and is not to be given to others.
+pub fn is_authority_as_sent(scheme: Scheme, authority: &str) -> bool {
+    without_default_port(scheme, authority).len() == authority.len()
+        && !authority.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+fn without_default_port(scheme: Scheme, authority: &str) -> &str {
+    let default_port = match scheme {
+        Scheme::Http => ":80",
+        Scheme::Https => ":443",
+    };
+    // An empty port is the default one.
+    authority.strip_suffix(default_port).or_else(|| authority.strip_suffix(':')).unwrap_or(authority)
 }
 
 /// What [`build`] wrote of a key: the key up to its second NUL. What follows tells apart ways, routes and chosen fields.

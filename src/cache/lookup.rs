@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Cache, Policy, RangeAsk, Reason, Stored, Wanted, given, parts,
+    Cache, Policy, RangeAsk, Reason, Stored, Wanted, given,
+    key::is_authority_as_sent,
+    parts,
     policy::{self, Reuse, Wants},
     store::{Found, Store},
 };
@@ -102,6 +104,28 @@ impl Cache {
     }
 
     fn decide(
+        &self,
+        find: impl FnOnce(&Store) -> Found,
+        request: &RequestHead,
+        wants: Wants,
+        policy: &Policy,
+        now: Now,
+    ) -> Lookup {
+        match self.weigh(find, request, wants, policy, now) {
+            Lookup::Miss(_)
+            | Lookup::Range { .. }
+            | Lookup::Revalidate { .. }
+            | Lookup::StaleWhileRevalidate { .. }
+            | Lookup::Marked { .. }
+                if !is_authority_as_sent(request.scheme, &request.authority) =>
+            {
+                Lookup::Pass(Reason::Authority)
+            }
+            looked => looked,
+        }
+    }
+
+    fn weigh(
         &self,
         find: impl FnOnce(&Store) -> Found,
         request: &RequestHead,

@@ -40,6 +40,7 @@ reasons! {
     RequestNoStore, "request_no_store", "the request says `no-store` (RFC 9111 §5.2.1.5)";
     Method, "method", "neither GET nor HEAD; to storing: not GET";
     RequestBody, "request_body", "a GET or HEAD with a body";
+    Authority, "authority", "a Host in capitals or with its scheme's own port, which the key leaves out; the answer may say it so";
     Range, "range", "the answer to a Range that is neither a 200 nor a 206: it may be about the Range";
     Precondition, "precondition", "If-Match or If-Unmodified-Since: the backend's business (RFC 9110 §13.1)";
     Authorization, "authorization", "`Authorization` in the request, and no leave to share in the answer (RFC 9111 §3.5)";
@@ -79,6 +80,7 @@ impl Reason {
             Self::RequestNoCache
             | Self::RequestNoStore
             | Self::RequestBody
+            | Self::Authority
             | Self::Range
             | Self::Precondition
             | Self::Authorization

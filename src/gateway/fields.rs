@@ -40,6 +40,9 @@ pub(super) struct Way {
 const ADDED_LINES: usize = 8;
 const ADDED_BYTES: usize = 256;
 
+/// The host of a request that names none.
+const NO_HOST: &str = "localhost";
+
 impl Gateway {
     /// Looks whether the peer is a trusted proxy, and who the client is then; also takes the scheme over from it.
     pub(super) fn way(&self, request: &mut RequestHead, info: &ClientInfo) -> Way {
@@ -66,8 +69,9 @@ impl Gateway {
         // Nor may a twin of a name stand for one that is part of the key, or that the gateway sets.
         let counted = if lane == Lane::Ask { route.cache.key.fields.as_slice() } else { &[] };
         fields.retain(|name, _| {
-            let is_dropped =
-                hop.contains(name) || is_replaced(name, way.trusted) || (lane == Lane::Ask && is_unkeyed(name));
+            let is_dropped = hop.contains(name)
+                || is_replaced(name, way.trusted)
+                || (lane == Lane::Ask && (is_unkeyed(name) || (!way.trusted && is_hearsay(name))));
             let mut known = edited().chain(&self.config.forward.request_id).chain(counted);
             let is_twin = is_odd(name) && known.any(|known| is_same_word(known.as_bytes(), name));
             !is_dropped && !is_twin
@@ -94,6 +98,10 @@ impl Gateway {
                 host.clone_into(&mut authority);
             }
             fields.remove("host");
+        }
+        if authority.is_empty() {
+            // An HTTP/1.0 client may say none, but an HTTP/1.1 server has to be told one: RFC 9112 §3.3, a default name.
+            authority.push_str(NO_HOST);
         }
         Outgoing {
             method: request.method.clone(),
@@ -382,6 +390,30 @@ fn is_replaced(name: &[u8], trusted: bool) -> bool {
         _ if trusted && !is_odd(name) => false,
         9 => is_same_word(b"forwarded", name) || is_same_word(b"x-real-ip", name),
         _ => name.len() > 12 && is_same_word(b"x-forwarded-", &name[..12]),
+    }
+}
+
+/// Fields by which other proxies tell of the client or of what it asked for: some backends make links and choices of them,
+/// and from a client that is no trusted proxy they are its own word.
+fn is_hearsay(name: &[u8]) -> bool {
+    const HEARSAY: [&str; 11] = [
+        "x-scheme",
+        "x-url-scheme",
+        "x-forwarded",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-uri",
+        "x-original-method",
+        "x-http-host-override",
+        "x-proxy-host",
+        "x-backend-host",
+        "x-host-override",
+    ];
+    let is_one_of = |known: &[&str]| known.iter().any(|known| is_same_word(known.as_bytes(), name));
+    match name.first().map(u8::to_ascii_lowercase) {
+        Some(b'x') => is_one_of(&HEARSAY),
+        Some(b'b' | b'c' | b'f' | b't') => is_one_of(&["base-url", "client-ip", "front-end-https", "true-client-ip"]),
+        _ => false,
     }
 }
 

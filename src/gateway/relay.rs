@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cache::{
-        self, Leader, Moment, Plan, Reason,
+        self, Leader, Moment, Plan, Reason, key,
         policy::{same_origin_target, tags::invalidated_groups},
     },
     wire::{Framing, ResponseHead},
@@ -77,9 +77,13 @@ impl Gateway {
         head: &ResponseHead,
         sent: &Moment,
     ) -> Result<(Leader, Plan), Reason> {
-        let is_poisoned = visit.request.fields.iter().any(|(name, _)| is_unkeyed(name));
+        let request = visit.request;
+        let is_poisoned = request.fields.iter().any(|(name, _)| is_unkeyed(name));
         if transfer.is_uploading() || is_poisoned {
             return Err(Reason::Method);
+        }
+        if !key::is_authority_as_sent(request.scheme, &request.authority) {
+            return Err(Reason::Authority);
         }
         let now = visit.facts.now;
         let plan = self.cache.storable_for_get(&self.exchange(visit, now, transfer), head)?;

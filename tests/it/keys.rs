@@ -127,3 +127,27 @@ async fn what_is_stored_for_http_is_not_given_to_https() {
     }
     assert_eq!(origin.requests().len(), 2, "{}", origin.log());
 }
+
+#[tokio::test]
+async fn an_answer_to_a_host_written_otherwise_is_given_to_nobody_else() {
+    let echoing = by(|seen, _| {
+        let host = seen.field("Host").unwrap_or_default().to_owned();
+        reply(301).field("Cache-Control", "public, max-age=60").field("Location", &format!("https://{host}/r"))
+    });
+    let origin = Origin::new().on("/r", echoing).start().await;
+    let gateway = Gateway::before(&origin).await;
+    let location = async |host| {
+        let answer = gateway.get_with("/r", &[("Host", host)]).await;
+        (answer.field("Location").unwrap().to_owned(), answer.field("Cache-Status").unwrap().contains("hit"))
+    };
+    for host in ["h.test:80", "h.test:", "H.test"] {
+        assert_eq!(location(host).await, (format!("https://{host}/r"), false));
+    }
+    assert_eq!(location("h.test").await, ("https://h.test/r".to_owned(), false));
+    // It means the same, so what was stored for the others is given.
+    for host in ["h.test", "h.test:80", "h.test:", "H.test"] {
+        assert_eq!(location(host).await, ("https://h.test/r".to_owned(), true));
+    }
+    let other = gateway.get_with("/r", &[("Host", "h.test:8080")]).await;
+    assert_eq!(other.field("Location"), Some("https://h.test:8080/r"));
+}

@@ -35,6 +35,12 @@ fn fields_that_are_no_part_of_the_key_are_known_in_any_spelling() {
     for name in ["X-Rewrite-URL", "x_original_url", "X-HTTP-Method-Override", "x-host"] {
         assert!(is_unkeyed(name.as_bytes()), "{name}");
     }
+    for name in ["X-Scheme", "x_scheme", "X.Client.IP", "Front-End-Https", "Client-IP", "TRUE-CLIENT-IP", "Base-Url"] {
+        assert!(is_hearsay(name.as_bytes()), "{name}");
+    }
+    for name in ["X-Forwarded-For", "Cookie", "X-Schemes", "Content-Type", ""] {
+        assert!(!is_hearsay(name.as_bytes()), "{name}");
+    }
     assert!(!is_unkeyed(b"X-Hosts") && !is_unkeyed(b"Host"));
 }
 
