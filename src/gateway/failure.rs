@@ -148,6 +148,9 @@ pub(super) async fn fail<C: Client>(client: &mut C, request: &RequestHead, facts
     answer(client, request, facts, &OwnAnswer { status: fault.status(), message: fault.message(), fields }).await;
 }
 
+/// The methods that are served (RFC 9110 §10.2.1).
+pub(super) const ALLOW: (&str, &str) = ("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+
 /// Whether a browser's `EventSource` asks: it comes back after a connection that broke, and never after an answer with another
 /// status than 200 (WHATWG HTML §9.2.3). What it sends is said there too (§9.2.2); a program that reads the status says less.
 fn is_event_source(request: &RequestHead) -> bool {
@@ -196,9 +199,8 @@ pub(super) async fn refuse<C: Client>(gateway: &Gateway, client: &mut C, request
         Refusal::TargetTooLong => gateway.metrics.limit_hits.add("target_bytes", 1),
         _ => {}
     }
-    let allow = [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")];
     // RFC 9110 §15.5.6: a 405 names the methods that are there.
-    let fields: &[(&str, &str)] = if refusal.status() == 405 { &allow } else { &[] };
+    let fields: &[(&str, &str)] = if refusal.status() == 405 { &[ALLOW] } else { &[] };
     end_with(
         gateway,
         client,

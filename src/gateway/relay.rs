@@ -9,7 +9,7 @@ use super::{
     Gateway, Visit,
     client::Client,
     facts::CacheWord,
-    failure::Fault,
+    failure::{self, Fault, OwnAnswer},
     fetch::keep,
     fields::{Lane, is_unkeyed},
     opening::Sending,
@@ -21,14 +21,24 @@ use crate::{
         self, Leader, Moment, Plan, Reason, key,
         policy::{same_origin_target, tags::invalidated_groups},
     },
-    wire::{Framing, ResponseHead},
+    wire::{Framing, RequestHead, ResponseHead},
 };
 
 impl Gateway {
     /// Brings one request to the backend and its answer back.
     pub(super) async fn relay<C: Client>(self: &Arc<Self>, client: &mut C, visit: &mut Visit<'_>) -> Result<(), Fault> {
         visit.facts.cache = CacheWord::None;
-        let outgoing = self.outgoing(visit, client.info(), Lane::Relay);
+        let mut outgoing = self.outgoing(visit, client.info(), Lane::Relay);
+        match hops_left(visit.request) {
+            None => {}
+            Some(0) => {
+                let own =
+                    OwnAnswer { status: 200, message: "These methods are served here.", fields: &[failure::ALLOW] };
+                failure::answer(client, visit.request, &mut visit.facts, &own).await;
+                return Ok(());
+            }
+            Some(hops) => outgoing.fields.set("Max-Forwards", (hops - 1).to_string()),
+        }
         let sending = if is_repeatable(visit) { Sending::Repeatable } else { Sending::Once };
         let mut sent = self.moment(visit);
         let (transfer, head) = self.open(client, visit, outgoing, sending, visit.facts.now).await?;
@@ -121,6 +131,14 @@ impl Gateway {
             self.cache.invalidate_group(&origin, &name, sent.as_deref_mut());
         }
     }
+}
+
+/// How many more times an OPTIONS may be passed on, where it says so: at none, this is whom it was for (RFC 9110 §7.6.2).
+fn hops_left(request: &RequestHead) -> Option<u64> {
+    if request.method != Method::OPTIONS {
+        return None;
+    }
+    request.fields.get_str("max-forwards")?.parse().ok()
 }
 
 /// Whether the request may be sent twice (RFC 9110 §9.2.2), which a streamed body never allows.

@@ -316,6 +316,20 @@ async fn an_http_1_0_client_never_gets_chunks() {
 }
 
 #[tokio::test]
+async fn an_options_request_goes_no_further_than_it_says() {
+    let origin = Origin::new().start().await;
+    let gateway = Gateway::before(&origin).await;
+    let ask = async |hops: &str| gateway.ask("OPTIONS", "/o", &[("Max-Forwards", hops)], b"").await;
+    for (said, told) in [("7", "6"), ("1", "0"), ("many", "many")] {
+        assert_eq!(ask(said).await.text(), "/o");
+        assert_eq!(origin.requests().last().unwrap().field("Max-Forwards"), Some(told), "{}", origin.log());
+    }
+    let answer = ask("0").await;
+    assert_eq!((answer.status, answer.has("Allow")), (200, true), "{}", answer.told());
+    assert_eq!(origin.requests().len(), 3, "{}", origin.log());
+}
+
+#[tokio::test]
 async fn an_http_1_0_request_without_a_host_passes() {
     let origin = Origin::new().start().await;
     let gateway = Gateway::before(&origin).await;
