@@ -28,6 +28,17 @@ async fn ignored_parameters_share_an_answer_and_reach_the_backend() {
 }
 
 #[tokio::test]
+async fn queries_that_backends_read_differently_share_no_answer() {
+    let origin = origin().await;
+    let gateway = before(&origin, "{ key = { sort_query = true } }").await;
+    for (one, other) in [("?%61=1&a=2", "?a=2&%61=1"), ("?A=1&a=2", "?a=2&A=1"), ("?a[]=1&a[0]=2", "?a[0]=2&a[]=1")] {
+        gateway.get(&format!("/{one}")).await.must_miss();
+        gateway.get(&format!("/{other}")).await.must_miss();
+        gateway.get(&format!("/{one}")).await.must_hit();
+    }
+}
+
+#[tokio::test]
 async fn fields_of_the_key_need_no_vary() {
     let origin = origin().await;
     let gateway = before(&origin, r#"{ key = { fields = "X-Country" } }"#).await;

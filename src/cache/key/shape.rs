@@ -47,13 +47,23 @@ pub(super) fn push_fields(out: &mut Vec<u8>, request: &Fields, shape: &KeyShape)
     }
 }
 
-/// The parameters that count, by name; those of one name stay in their order, in which they may mean something.
+/// The parameters that count, by name; those of one name stay in their order, in which they may mean something. So do all
+/// of them where backends may not agree on which names are one.
 fn push_sorted(out: &mut Vec<u8>, query: &[u8], shape: &QueryShape, sorted: &mut Vec<Span>) {
     let begin = out.len();
     sorted.clear();
     sorted.extend(spans(query).filter(|span| counts(query, *span, shape)));
-    // With the place as the second criterion no two are equal, and a sort in place will do.
-    sorted.sort_unstable_by_key(|&(from, name_end, _)| (&query[from..name_end], from));
+    let name = |&(from, name_end, _): &Span| &query[from..name_end];
+    let lower = |span: &Span| name(span).iter().map(u8::to_ascii_lowercase);
+    if sorted.iter().all(|span| is_plain(name(span)) && !is_split(query, *span)) {
+        // With the place as the second criterion no two are equal, and a sort in place will do.
+        sorted.sort_unstable_by(|one, other| lower(one).cmp(lower(other)).then(one.cmp(other)));
+        // Names that differ in case alone are neighbours now. Some backends take them for one and read the last of them.
+        let is_one_name = |pair: &[Span]| name(&pair[0]) != name(&pair[1]) && lower(&pair[0]).eq(lower(&pair[1]));
+        if sorted.windows(2).any(is_one_name) {
+            sorted.sort_unstable();
+        }
+    }
     for &(from, _, to) in sorted.iter() {
         push_parameter(out, begin, &query[from..to]);
     }
@@ -78,16 +88,20 @@ fn spans(query: &[u8]) -> impl Iterator<Item = Span> {
     .filter(|(from, _, to)| from < to)
 }
 
-fn counts(query: &[u8], (from, name_end, to): Span, shape: &QueryShape) -> bool {
-    let name = &query[from..name_end];
-    // Some backends split a query at `;` too, and so read a second parameter that was nowhere named.
-    let is_split = || memchr::memchr(b';', &query[from..to]).is_some();
+fn counts(query: &[u8], span: Span, shape: &QueryShape) -> bool {
+    let name = &query[span.0..span.1];
+    let is_split = || is_split(query, span);
     match shape {
         QueryShape::All => true,
         QueryShape::Ignore(ignored) => !ignored.iter().any(|ignored| is_named(name, ignored)) || is_split(),
         QueryShape::Keep(kept) if kept.is_empty() => false,
         QueryShape::Keep(kept) => kept.iter().any(|kept| is_named_loosely(name, kept)) || !is_plain(name) || is_split(),
     }
+}
+
+/// Some backends split a query at `;` too, and so read a second parameter that was nowhere named.
+fn is_split(query: &[u8], (from, _, to): Span) -> bool {
+    memchr::memchr(b';', &query[from..to]).is_some()
 }
 
 /// Whether a name is this one, or begins like it where it ends in `*`.

@@ -90,7 +90,8 @@ settings! {
     pub(super) struct Key {
         /// Which parameters of the query count: a word, or a table with `ignore` or `keep`.
         query: Query = { Either::This(QueryWord::All) },
-        /// `true` lets the order of different parameters not count.
+        /// `true` lets the order of different parameters not count, where all their names are plain words that no backend
+        /// takes for one another.
         sort_query: bool = { false },
         /// Request fields whose values count too: one or a list. For answers that differ by them and don't say so in `Vary`.
         fields: OneOrMany<KeyField> = { OneOrMany(Vec::new()) },
