@@ -1,4 +1,8 @@
-//! The time of one request, read once and passed on.
+//! The time of one request, read once and passed on; and what is to be told now and then only.
+
+mod seldom;
+
+pub use seldom::Seldom;
 
 use std::{
     cell::Cell,

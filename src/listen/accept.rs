@@ -24,10 +24,10 @@ use super::{
     limit::{Connections, Limit, Permit},
     metrics::{AcceptError, Handshake, Metrics, OpenConnection},
     preface::{FirstBytes, first_bytes},
-    seldom::Seldom,
     tls,
 };
 use crate::{
+    clock::Seldom,
     config::ListenAddress,
     net::{ClientInfo, Stream},
 };

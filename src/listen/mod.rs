@@ -16,7 +16,6 @@ mod bind;
 mod limit;
 mod metrics;
 mod preface;
-mod seldom;
 
 pub use accept::{Door, Entry, accept};
 pub use bind::{BindFault, BindProblem, Bound, ListenSocket, SocketFile, bind, bind_admin};

@@ -37,6 +37,13 @@ impl Chosen {
     /// Says how the exchange went; what is said last is counted, once, when this is dropped.
     pub fn settle(&mut self, result: Result<(), &Failure>) {
         self.result = result.map_or_else(Failure::label, |()| "ok");
+        if let Err(failure) = result
+            && failure.is_bad_answer()
+            && let Some(held_back) = self.upstream.bad_answers.ask(Instant::now())
+        {
+            let (upstream, server) = (&self.upstream.config.name, &self.server().name);
+            tracing::warn!(%upstream, %server, %failure, held_back, "a server's answer can't be passed on");
+        }
     }
 
     /// What was to be a tunnel is none: it takes no place among them any more.

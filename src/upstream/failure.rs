@@ -88,6 +88,12 @@ impl Failure {
         matches!(self, Self::Local(_) | Self::Name(_)) || self.is_refusal()
     }
 
+    /// Whether it lies in what the server said, which nobody knows the reason of who sees a 502.
+    pub(super) fn is_bad_answer(&self) -> bool {
+        let is_bad = matches!(self, Self::BadAnswer(_) | Self::BadBody(_) | Self::Http2(_));
+        is_bad || matches!(self, Self::TooManyInterim | Self::UnaskedSwitch)
+    }
+
     /// Whether the server is to blame that there is no connection.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::ConnectTimeout)

@@ -34,6 +34,7 @@ pub use self::{
     server::Purpose,
 };
 use crate::{
+    clock::Seldom,
     config::{self, Balance},
     wire::{Fields, Framing, Scheme},
 };
@@ -51,6 +52,8 @@ pub struct Upstream {
     has_fallen: AtomicBool,
     dialer: Dialer,
     limits: AnswerLimits,
+    /// Of answers that can't be passed on, which a server may give to every request.
+    bad_answers: Seldom,
     metrics: Arc<Metrics>,
     born: Instant,
 }
@@ -136,6 +139,7 @@ impl Upstream {
                 answer_timeout: config.answer_timeout,
                 read_timeout: config.read_timeout,
             },
+            bad_answers: Seldom::new(LOG_INTERVAL),
             metrics,
             born: Instant::now(),
             config: config.clone(),
@@ -240,3 +244,5 @@ impl Upstream {
 
 /// Field lines of an answer.
 const ANSWER_FIELDS_MAX: usize = 256;
+/// Of lines in the log that say the same of one server or upstream, one goes through in so long.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);

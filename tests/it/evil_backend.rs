@@ -97,6 +97,20 @@ async fn heads_that_are_no_heads() {
 }
 
 #[tokio::test]
+async fn why_an_answer_is_refused_is_told_now_and_then() {
+    let cases = [("a folded line", answer("X: a\r\n b\r\nContent-Length: 5"))];
+    let origin = origin_of(&cases).await;
+    let gateway = Gateway::before(&origin).await;
+    for _ in 0..5 {
+        assert_eq!(gateway.get("/0").await.status, 502);
+    }
+    let told = || gateway.printed().matches("bad answer: field_syntax").count();
+    eventually("a word about it", async || (told() > 0).then_some(())).await;
+    assert_eq!(told(), 1, "{}", gateway.printed());
+    assert!(gateway.printed().contains(&origin.address), "{}", gateway.printed());
+}
+
+#[tokio::test]
 async fn heads_without_end() {
     let huge = format!("X: {}\r\nContent-Length: 5", "y".repeat(1 << 20));
     let many: String = (0..20_000).map(|at| format!("X-{at}: y\r\n")).collect();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 /// Lets one message through in each interval.
-pub(super) struct Seldom {
+pub struct Seldom {
     interval: Duration,
     state: Mutex<State>,
 }
@@ -17,12 +17,13 @@ struct State {
 }
 
 impl Seldom {
-    pub(super) fn new(interval: Duration) -> Self {
+    /// None was let through yet.
+    pub fn new(interval: Duration) -> Self {
         Self { interval, state: Mutex::default() }
     }
 
     /// `Some` with the number of messages held back since the last one, if one may be written at `now`.
-    pub(super) fn ask(&self, now: Instant) -> Option<u64> {
+    pub fn ask(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock();
         let due = state.last.is_none_or(|last| now.saturating_duration_since(last) >= self.interval);
         if !due {
