@@ -239,7 +239,9 @@ impl Gateway {
                 && fallen.iter().any(|server| live.is_at(server))
         };
         let count = self.tunnels.drain(goes, |count| self.turns_of_fallen(count));
-        tracing::info!(tunnels = count, servers = ?fallen, "tunnels are told to go: their servers are down");
+        if count > 0 {
+            tracing::info!(tunnels = count, servers = ?fallen, "tunnels are told to go: their servers are down");
+        }
     }
 
     /// The same for a tunnel that has just opened: its server may have gone down since it took the handshake.
