@@ -151,14 +151,18 @@ impl Chosen {
         let address = &self.upstream.config.servers[self.server].address;
         let dialled = self.upstream.dialer.dial(address, speak, first).await;
         let ended = Instant::now();
+        let (upstream, server) = (&self.upstream.config.name, &self.server().name);
         match &dialled {
             Ok(_) => {
                 self.upstream.metrics.connect.observe_duration(self.upstream.index, ended.duration_since(begun));
-                self.server().connected(self.upstream.at(ended));
+                if self.server().connected(self.upstream.at(ended)) {
+                    tracing::info!(%upstream, %server, "a server is back: it takes connections again");
+                }
             }
             Err(failure) => {
-                let (upstream, server) = (&self.upstream.config.name, &self.server().name);
-                tracing::warn!(%upstream, %server, %failure, "no connection to a server");
+                if let Some(held_back) = self.server().unreached.ask(ended) {
+                    tracing::warn!(%upstream, %server, %failure, held_back, "no connection to a server");
+                }
                 let (begun, ended) = (self.upstream.at(begun), self.upstream.at(ended));
                 if matches!(failure, Failure::Name(_)) {
                     self.server().suspect(begun, ended);

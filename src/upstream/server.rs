@@ -13,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-use super::{balance::Candidate, pool};
-use crate::config;
+use super::{LOG_INTERVAL, balance::Candidate, pool};
+use crate::{clock::Seldom, config};
 
 /// How long a server that refused a connection, or could not be found, is tried only after the others.
 const SUSPECT_FOR: Duration = Duration::from_secs(5);
@@ -48,6 +48,8 @@ pub(super) struct Server {
     /// When that was, on the same clock; 0 before the first.
     connected_at: AtomicU64,
     is_out: AtomicBool,
+    /// Of connections that come to nothing: while it is down, each request's may.
+    pub(super) unreached: Seldom,
 }
 
 impl Server {
@@ -65,6 +67,7 @@ impl Server {
             refusals: AtomicU32::new(0),
             connected_at: AtomicU64::new(0),
             is_out: AtomicBool::new(false),
+            unreached: Seldom::new(LOG_INTERVAL),
         }
     }
 
@@ -108,11 +111,12 @@ impl Server {
         }
     }
 
-    /// It has taken a connection.
-    pub(super) fn connected(&self, now: u64) {
+    /// It has taken a connection. Says whether it was down until now.
+    pub(super) fn connected(&self, now: u64) -> bool {
         self.connected_at.fetch_max(now, Ordering::Relaxed);
         self.suspect_until.store(0, Ordering::Relaxed);
-        self.refusals.store(0, Ordering::Relaxed);
+        // Mostly it was in good standing, and a look costs less than a write that all threads see.
+        self.refusals.load(Ordering::Relaxed) > 0 && self.refusals.swap(0, Ordering::Relaxed) >= DOWN_AFTER
     }
 
     /// It has refused a connection, which was begun at that moment. Says whether it is down with it. Once it has taken
@@ -169,11 +173,11 @@ mod tests {
     fn a_server_is_down_when_it_has_refused_often_and_up_with_one_connection() {
         let server = server(None);
         assert!(!server.refused(1, 1) && !server.refused(1, 1) && !server.is_down());
-        server.connected(2);
+        assert!(!server.connected(2), "it was not down");
         assert!(!server.refused(3, 3) && !server.refused(3, 3) && server.refused(3, 3) && server.is_down());
         assert!(!server.refused(3, 3), "that is told once");
         assert!(server.candidate(Purpose::Exchange, false, 4).suspect);
-        server.connected(5);
+        assert!(server.connected(5) && !server.connected(5), "that it is back is told once, too");
         assert!(!server.is_down() && !server.candidate(Purpose::Exchange, false, 6).suspect);
     }
 

@@ -1,5 +1,7 @@
 //! Which server of an upstream answers, and what happens when it can't.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use crate::support::*;
 
 /// An origin that says `name`, not to be stored.
@@ -45,6 +47,37 @@ async fn without_any_server_it_is_502() {
         let answer = client.ask(method, "/", &[], body).await;
         assert_eq!(answer.status, 502, "{}", client.transcript());
     }
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_and_back_is_told_of_in_few_lines() {
+    let address = free_address();
+    let gateway = Gateway::with(&format!("upstream = \"{address}\"\n")).await;
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/").await.status, 502);
+    }
+    let times = |words: &str| gateway.printed().matches(words).count();
+    eventually("a word that it is down", async || (times("a server is down") > 0).then_some(())).await;
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let back = async {
+        for _ in 0..2 {
+            // Each connection ends, so that the next request has to make one.
+            let mut server = listener.accept().await.unwrap().0;
+            assert!(server.read(&mut [0; 4096]).await.unwrap() > 0);
+            server.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        }
+    };
+    let ask = async {
+        for _ in 0..2 {
+            assert_eq!(gateway.get("/").await.status, 200);
+        }
+    };
+    tokio::join!(back, ask);
+    eventually("a word that it is back", async || (times("a server is back") > 0).then_some(())).await;
+    for words in ["no connection to a server", "a server is down", "a server is back"] {
+        assert_eq!(times(words), 1, "{words}\n{}", gateway.printed());
+    }
+    assert_eq!(times("tunnels are told to go"), 0, "there are none\n{}", gateway.printed());
 }
 
 #[tokio::test]
