@@ -1,6 +1,7 @@
 //! One HTTP/2 exchange with a backend (RFC 9113), on a connection that carries many.
 
 use std::{
+    borrow::Cow,
     pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -201,7 +202,7 @@ fn failure_of(error: &h2::Error) -> Failure {
     Failure::Http2(error.reason().unwrap_or(h2::Reason::INTERNAL_ERROR))
 }
 
-/// The head as HTTP/2 takes it; an error is a target that is no URI.
+/// The head as HTTP/2 takes it; an error is an authority or a target that is no part of a URI.
 pub(super) fn head_of(request: &Outgoing) -> Result<http::Request<()>, Failure> {
     let scheme = match request.scheme {
         Scheme::Http => "http",
@@ -211,7 +212,7 @@ pub(super) fn head_of(request: &Outgoing) -> Result<http::Request<()>, Failure> 
     let uri = http::Uri::builder()
         .scheme(scheme)
         .authority(request.authority.as_str())
-        .path_and_query(request.target.as_str())
+        .path_and_query(&*acceptable(&request.target))
         .build()
         .map_err(malformed)?;
     let mut head = http::Request::builder()
@@ -228,6 +229,25 @@ pub(super) fn head_of(request: &Outgoing) -> Result<http::Request<()>, Failure> 
         head.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
     }
     Ok(head)
+}
+
+/// The target with those bytes percent-encoded that `http::Uri` refuses.
+///
+/// RFC 3986 allows none of them raw, but clients send them, and over HTTP/1.1 they go on as sent. They delimit nothing, so
+/// that encoded they say the same to every server that decodes (RFC 3986 §2.1, §2.4), and the request is served.
+fn acceptable(target: &str) -> Cow<'_, str> {
+    if !target.bytes().any(|byte| matches!(byte, b'"' | b'<' | b'>' | b'`')) {
+        return Cow::Borrowed(target);
+    }
+    let query = target.find('?').unwrap_or(target.len());
+    let encoded = target.char_indices().map(|(at, char)| match char {
+        '<' => "%3C",
+        '>' => "%3E",
+        '"' if at > query => "%22",
+        '`' if at < query => "%60",
+        _ => &target[at..at + char.len_utf8()],
+    });
+    Cow::Owned(encoded.collect())
 }
 
 #[cfg(test)]

@@ -347,6 +347,16 @@ async fn grpc_trailers_pass_through_an_http_2_upstream() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_no_uri_reaches_an_http_2_upstream_encoded() {
+    let say = |seen: &Seen2| (200, Vec::new(), seen.uri.clone().into_bytes(), Vec::new());
+    let behind = Origin2::start(say).await;
+    let both = Both::before(&behind.address, "protocol = \"http2\"", "").await;
+    let answer = both.gateway.get("/a<b>?c=\"d\"&e=<f>&g=%22{}").await;
+    let expected = "/a%3Cb%3E?c=%22d%22&e=%3Cf%3E&g=%22{}";
+    assert!(answer.status == 200 && answer.text().ends_with(expected), "{}", answer.told());
+}
+
+#[tokio::test]
 async fn an_answer_without_body_ends_with_its_head() {
     // gRPC's "Trailers-Only": its clients find the status only in a frame that ends the stream.
     let say =

@@ -65,6 +65,24 @@ fn answer_all(mut connection: server::Connection<tokio::net::TcpStream, Bytes>) 
     })
 }
 
+#[test]
+fn a_target_that_is_no_uri_is_encoded_where_it_must_be_and_nowhere_else() {
+    let sent = |target: &str| {
+        let request = Outgoing { target: target.to_owned(), ..request(Framing::None) };
+        head_of(&request).unwrap().uri().path_and_query().unwrap().to_string()
+    };
+    for byte in (b'!'..=b'~').filter(|byte| *byte != b'#') {
+        let encoded = format!("%{byte:02X}");
+        for (front, rest) in [("/a", "b"), ("/a", "?b"), ("/a?", "b"), ("/a?b", "?c")] {
+            let target = format!("{front}{}{rest}", char::from(byte));
+            let is_refused = http::uri::PathAndQuery::try_from(target.as_str()).is_err();
+            let expected = if is_refused { format!("{front}{encoded}{rest}") } else { target.clone() };
+            assert_eq!(sent(&target), expected, "{target}");
+        }
+    }
+    assert_eq!(sent("/<`\"%22>?`\"%22<>"), "/%3C%60\"%22%3E?`%22%22%3C%3E");
+}
+
 #[tokio::test]
 async fn one_dial_serves_all_who_ask_meanwhile() {
     let (upstream, listener) = upstream().await;
