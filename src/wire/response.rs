@@ -57,7 +57,8 @@ pub enum BadAnswer {
 }
 
 impl ResponseHead {
-    /// Reads one head from the front of `bytes` into `self`. Bare LF line ends, folded lines and NUL are refused.
+    /// Reads one head from the front of `bytes` into `self`. Bare LF line ends, folded lines and NUL are refused; white
+    /// space in front of a colon is taken off.
     /// `head_bytes` and `fields` (at most 256) bound the head; what passes them is refused before the head is whole.
     pub fn parse(&mut self, bytes: &[u8], head_bytes: usize, fields: usize) -> Result<Parsed, BadAnswer> {
         self.clear();
@@ -71,7 +72,10 @@ impl ResponseHead {
         let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut []);
         let lines = &mut lines[..fields.min(FIELDS_MAX)];
-        match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, window, lines) {
+        let mut parser = httparse::ParserConfig::default();
+        // RFC 9112 §5.1: to be removed from an answer, where a request is refused for it. httparse's names come without it.
+        parser.allow_spaces_after_header_name_in_responses(true);
+        match parser.parse_response_with_uninit_headers(&mut response, window, lines) {
             Ok(Status::Complete(length)) if length <= head_bytes => {
                 self.fill(&window[..length], &response)?;
                 Ok(Parsed::Complete(length))

@@ -89,11 +89,26 @@ async fn heads_that_are_no_heads() {
         ("one bare LF", b"HTTP/1.1 200 OK\r\nX: y\nContent-Length: 5\r\n\r\nhello".into()),
         ("a folded line", answer("X: a\r\n b\r\nContent-Length: 5")),
         ("no colon", answer("novalue\r\nContent-Length: 5")),
-        ("a space before the colon", answer("Content-Length : 5")),
+        ("a space in a name", answer("X Y : a\r\nContent-Length: 5")),
+        ("two lengths, one with a space before the colon", answer("Content-Length: 5\r\nContent-Length : 6")),
         ("a name that is no token", answer("X Y: a\r\nContent-Length: 5")),
         ("a control byte", answer("X: a\x01b\r\nContent-Length: 5")),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn white_space_before_a_colon_goes_no_further_and_frames_all_the_same() {
+    let chunked = b"HTTP/1.1 200 OK\r\nX\t: y\r\nTransfer-Encoding : chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let cases = [("a length", answer("Content-Length : 5\r\nX : y")), ("a coding", chunked.to_vec())];
+    let origin = origin_of(&cases).await;
+    let gateway = Gateway::before(&origin).await;
+    for (at, _) in cases.iter().enumerate() {
+        let answer = gateway.get(&format!("/{at}")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello"), "{}", answer.told());
+        assert_eq!(answer.field("X"), Some("y"), "{}", answer.told());
+        assert!(!answer.told().contains(" :"), "{}", answer.told());
+    }
 }
 
 #[tokio::test]

@@ -79,8 +79,20 @@ fn status_lines_of_the_catalogue() {
 
 #[test]
 fn field_lines_of_the_catalogue() {
-    let lines: &[&[u8]] =
-        &[b"A : b", b" A: b", b"A", b"A b", b": b", b"A: b\r\n c", b"A: b\x00", b"A: b\rc", b"A: b\nC: d", b"A\xff: b"];
+    let lines: &[&[u8]] = &[
+        b"A B : b",
+        b" : b",
+        b"A \r\n: b",
+        b" A: b",
+        b"A",
+        b"A b",
+        b": b",
+        b"A: b\r\n c",
+        b"A: b\x00",
+        b"A: b\rc",
+        b"A: b\nC: d",
+        b"A\xff: b",
+    ];
     for line in lines {
         let refused = parse(&[b"HTTP/1.1 200 OK\r\n", *line, b"\r\n\r\n"].concat()).err();
         assert_eq!(refused, Some(BadAnswer::FieldSyntax), "{}", line.escape_ascii());
@@ -88,6 +100,22 @@ fn field_lines_of_the_catalogue() {
     for text in ["HTTP/1.1 200 OK\n\n", "HTTP/1.1 200 OK\r\nA: b\n\r\n", "HTTP/1.1 200 OK\nA"] {
         assert_eq!(parse(text.as_bytes()).err(), Some(BadAnswer::FieldSyntax), "{text}");
     }
+}
+
+#[test]
+fn white_space_in_front_of_a_colon_is_taken_off() {
+    let text = b"HTTP/1.1 200 OK\r\nA : b\r\nC \t :d\r\nE :\r\nF\t:  g \r\nH: i\r\n\r\n";
+    let (head, parsed) = parse(text).unwrap();
+    assert_eq!(parsed, Parsed::Complete(text.len()));
+    let mut written = Vec::new();
+    head.fields.write_http1(&mut written);
+    assert_eq!(written.escape_ascii().to_string(), r"A: b\r\nC: d\r\nE: \r\nF: g\r\nH: i\r\n");
+    // What frames the body does so with it, too.
+    assert_eq!(get("Content-Length : 5\r\n"), Ok(AnswerFraming::Length(5)));
+    assert_eq!(get("Transfer-Encoding\t: chunked\r\n"), Ok(AnswerFraming::Chunked));
+    assert_eq!(get("Content-Length: 5\r\nContent-Length : 6\r\n"), Err(BadAnswer::ContentLength));
+    assert_eq!(get("Content-Length : 5\r\nTransfer-Encoding: chunked\r\n"), Err(BadAnswer::LengthAndCoding));
+    assert_eq!(get("Transfer-Encoding : chunked\r\nTransfer-Encoding: chunked\r\n"), Err(BadAnswer::TransferEncoding));
 }
 
 #[test]
