@@ -31,6 +31,7 @@ use crate::{
         conditional::{self, Condition},
     },
     clock::Now,
+    config::ListenAddress,
     wire::{RequestHead, strip_nominated},
 };
 
@@ -228,12 +229,34 @@ impl Gateway {
         if host.is_empty() {
             return Err(Fault::NoRoute);
         }
-        let location = format!("https://{host}{}", if request.target == "*" { "/" } else { &request.target });
+        let path = if request.target == "*" { "/" } else { &request.target };
+        let location = match self.https_port(request) {
+            Some(port) => format!("https://{host}:{port}{path}"),
+            None => format!("https://{host}{path}"),
+        };
         let status = if matches!(request.method, Method::GET | Method::HEAD) { 301 } else { 308 };
         let fields = [("Location", location.as_str())];
         let own = OwnAnswer { status, message: "This page is served over https.", fields: &fields };
         failure::answer(client, request, facts, &own).await;
         Ok(())
+    }
+
+    /// The port that https has here, where it is not the usual one (RFC 9110 §4.2.2) and the client can be told of it. That
+    /// takes a client that has asked for the port of a listener: one that was asked for another came by way of somebody
+    /// who maps ports, or of port 80, and 443 is the port that stands beside it.
+    fn https_port(&self, request: &RequestHead) -> Option<u16> {
+        let asked = request.authority[request.host().len()..].strip_prefix(':')?.parse().ok()?;
+        let ports = |secure: bool| {
+            let listeners = self.config.listeners.iter().filter(move |listener| listener.tls.is_some() == secure);
+            listeners.map(|listener| match &listener.address {
+                ListenAddress::Tcp(address) => Some(address.port()),
+                ListenAddress::Unix(_) => None,
+            })
+        };
+        let port = ports(true).next()??;
+        let is_only_one = ports(true).all(|other| other == Some(port));
+        let is_ours = asked != HTTP_PORT && ports(false).any(|plain| plain == Some(asked));
+        (is_only_one && is_ours && port != HTTPS_PORT).then_some(port)
     }
 
     fn count_limit(&self, fault: &Fault) {
@@ -245,3 +268,7 @@ impl Gateway {
         }
     }
 }
+
+/// What a URL means that names no port (RFC 9110 §4.2.1, §4.2.2).
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;

@@ -141,6 +141,23 @@ async fn http_is_sent_to_https_with_the_same_url() {
 }
 
 #[tokio::test]
+async fn the_way_to_https_names_its_port_to_who_asked_for_ours() {
+    let secure =
+        Secure::start(&[&["app.test"]], "[[routes]]\nmatch = { host = \"app.test\" }\nredirect = \"https\"\n").await;
+    let (plain, port) = (secure.gateway.address.port(), secure.address.port());
+    // Who names no port, or another, has come by way of one that leads here.
+    for (host, location) in [
+        (format!("app.test:{plain}"), format!("https://app.test:{port}/p?q")),
+        ("app.test".to_owned(), "https://app.test/p?q".to_owned()),
+        ("app.test:80".to_owned(), "https://app.test/p?q".to_owned()),
+        (format!("app.test:{port}"), "https://app.test/p?q".to_owned()),
+    ] {
+        let answer = secure.gateway.get_with("/p?q", &[("Host", &host)]).await;
+        assert_eq!(answer.field("Location"), Some(location.as_str()), "{host}");
+    }
+}
+
+#[tokio::test]
 async fn pipelined_and_glued_requests_survive_the_handshake() {
     let secure = Secure::start(&[&["app.test"]], "").await;
     let mut client = secure.connect("app.test").await;
