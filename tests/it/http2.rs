@@ -592,6 +592,31 @@ async fn no_trailers_of_a_request_reach_an_http_1_backend() {
 }
 
 #[tokio::test]
+async fn frames_for_nothing_without_end_end_the_connection() {
+    let origin = Origin::new().start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    // PRIORITY, SETTINGS, PING, WINDOW_UPDATE and one that nobody knows.
+    let frames: [(u8, u32, &[u8]); 5] =
+        [(2, 1, &[0; 5]), (4, 0, &[0, 1, 0, 0, 16, 0]), (6, 0, &[0; 8]), (8, 0, &[0, 0, 0, 1]), (0x42, 0, &[])];
+    for (at, (kind, stream, payload)) in frames.into_iter().enumerate() {
+        let mut raw = both.raw().await;
+        for _ in 0..900 {
+            raw.frame(kind, 0, stream, payload).await;
+        }
+        let head = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/t")];
+        raw.headers(3, &head, true).await;
+        assert_eq!(raw.fate(3).await, Fate::Answered(Some(200)), "{kind}");
+        for _ in 0..4000 {
+            raw.frame(kind, 0, stream, payload).await;
+        }
+        assert_eq!(raw.fate(5).await, Fate::ConnectionEnded(Some(11)), "{kind}");
+        let flooded = [("limit", "http2_flood")];
+        both.gateway.metric_becomes("tidegate_limit_hits_total", &flooded, at as f64 + 1.0).await;
+    }
+    assert_eq!(both.connect().await.get("/well").await.text(), "/well");
+}
+
+#[tokio::test]
 async fn a_connection_that_only_pings_is_let_go() {
     let origin = Origin::new().start().await;
     let both = Both::before(&origin.address, "", "[timeouts]\nkeep_alive = \"500ms\"\n").await;

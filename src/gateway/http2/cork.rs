@@ -10,11 +10,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::idle_frames::IdleFrames;
 use crate::net::Stream;
 
 /// The connection's stream in the hands of `h2`, and of who lets out what was gathered. Both are polled by the same
@@ -32,18 +34,37 @@ struct Gathering {
     held: bool,
     /// `h2` was told to wait for room.
     refused: bool,
+    /// Bytes that `h2` has written in all.
+    taken: u64,
+    idle_frames: IdleFrames,
+    /// The client sends too much for nothing.
+    is_flooded: bool,
 }
 
 impl Cork {
     /// Every flush is done, until `hold`.
     pub(super) fn new(stream: Stream) -> Self {
-        let gathering = Gathering { stream, bytes: Vec::new(), written: 0, held: false, refused: false };
+        let gathering = Gathering {
+            stream,
+            bytes: Vec::new(),
+            written: 0,
+            held: false,
+            refused: false,
+            taken: 0,
+            idle_frames: IdleFrames::new(),
+            is_flooded: false,
+        };
         Self { shared: Arc::new(Mutex::new(gathering)) }
     }
 
     /// From now on nothing leaves but by `poll_release`, or for want of room.
     pub(super) fn hold(&self) {
         self.shared.lock().held = true;
+    }
+
+    /// Whether the client has sent too many frames for nothing since this was last asked.
+    pub(super) fn take_flood(&self) -> bool {
+        std::mem::take(&mut self.shared.lock().is_flooded)
     }
 
     /// Lets everything out.
@@ -92,13 +113,20 @@ impl Gathering {
             let room = GATHERED_MAX - self.bytes.len();
             self.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
         }
-        Poll::Ready(Ok(self.bytes.len() - before))
+        let taken = self.bytes.len() - before;
+        self.taken += taken as u64;
+        Poll::Ready(Ok(taken))
     }
 }
 
 impl AsyncRead for Cork {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.shared.lock().stream).poll_read(cx, buf)
+        let mut gathering = self.shared.lock();
+        let Gathering { stream, idle_frames, taken, is_flooded, .. } = &mut *gathering;
+        let before = buf.filled().len();
+        let read = Pin::new(stream).poll_read(cx, buf);
+        *is_flooded |= idle_frames.take(&buf.filled()[before..], *taken, Instant::now);
+        read
     }
 }
 

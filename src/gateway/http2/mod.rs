@@ -6,6 +6,7 @@
 mod client;
 mod cork;
 mod given;
+mod idle_frames;
 mod stream;
 
 use std::{
@@ -206,6 +207,11 @@ impl Connection {
             if let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
                 self.busy = true;
                 return Poll::Ready(accepted);
+            }
+            if self.cork.take_flood() {
+                self.gateway.metrics.limit_hits.add("http2_flood", 1);
+                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                continue;
             }
             // Nothing more to answer for now: what was said meanwhile goes out, and a connection at rest holds no head.
             self.head = RequestHead::default();
