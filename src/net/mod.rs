@@ -1,6 +1,7 @@
 //! Sockets as the layers above see them: one stream type for plain, Unix and TLS connections, and who is at the other end.
 
 mod bare;
+pub mod http2;
 mod out_queue;
 pub mod scratch;
 pub mod socket;

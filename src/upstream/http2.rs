@@ -2,17 +2,21 @@
 
 use std::{
     borrow::Cow,
+    future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use h2::{RecvStream, SendStream, client};
+use h2::{SendStream, client};
 
 use super::{AnswerLimits, Failure, Outgoing, pool::Lease};
 use crate::{
-    net::{Stream, Watchdog},
+    net::{
+        Stream, Watchdog,
+        http2::{Paced, Received, Streams},
+    },
     wire::{Fields, Framing, ResponseHead, Scheme},
 };
 
@@ -21,7 +25,11 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// A connection's handle: cheap to clone, one clone per exchange.
-pub(super) type Handle = client::SendRequest<Bytes>;
+#[derive(Clone)]
+pub(super) struct Handle {
+    requests: client::SendRequest<Bytes>,
+    streams: Streams,
+}
 
 /// One request and its answer.
 pub struct Exchange {
@@ -30,7 +38,9 @@ pub struct Exchange {
     /// A piece of the request body that flow control has not yet let through.
     waiting: Bytes,
     request_ended: bool,
-    body: Option<RecvStream>,
+    body: Option<Received>,
+    /// Where its answer's data counts.
+    streams: Streams,
     trailers: Option<Fields>,
     limits: AnswerLimits,
     watchdog: Watchdog,
@@ -40,19 +50,34 @@ pub struct Exchange {
 
 /// Shakes hands and drives the connection in a task of its own until it ends.
 pub(super) async fn handshake(stream: Stream, limits: &AnswerLimits) -> Result<Handle, Failure> {
-    let (handle, connection) = client::Builder::new()
+    let streams = Streams::default();
+    let (requests, mut connection) = client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        // Of one client that does not read its small pieces, all others would lose their streams. `Streams` bounds memory.
+        .data_frame_budget(usize::MAX)
         .enable_push(false)
         .max_header_list_size(limits.head_bytes as u32)
-        .handshake(stream)
+        .handshake(Paced::new(stream, &streams))
         .await?;
+    let handle = Handle { requests, streams: streams.clone() };
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        let ended = poll_fn(|cx| {
+            streams.gather();
+            Pin::new(&mut connection).poll(cx)
+        });
+        if let Err(error) = ended.await {
             tracing::debug!(%error, "HTTP/2 connection to a backend ended");
         }
     });
     Ok(handle)
+}
+
+impl Handle {
+    /// How many streams the backend takes at once, as far as it has said.
+    pub(super) fn streams_max(&self) -> usize {
+        self.requests.current_max_send_streams()
+    }
 }
 
 impl Exchange {
@@ -65,14 +90,15 @@ impl Exchange {
         ends_with_head: bool,
         limits: AnswerLimits,
     ) -> Result<Self, Failure> {
-        let mut handle = handle.ready().await?;
-        let (response, send) = handle.send_request(head, ends_with_head)?;
+        let Handle { requests, streams } = handle;
+        let (response, send) = requests.ready().await?.send_request(head, ends_with_head)?;
         Ok(Self {
             response,
             send,
             waiting: Bytes::new(),
             request_ended: ends_with_head,
             body: None,
+            streams,
             trailers: None,
             limits,
             watchdog: Watchdog::default(),
@@ -127,7 +153,7 @@ impl Exchange {
         }
         if let Poll::Ready(result) = Pin::new(&mut self.response).poll(cx) {
             let (parts, body) = result.map_err(|error| failure_of(&error))?.into_parts();
-            self.body = Some(body);
+            self.body = Some(Received::new(body, &self.streams));
             self.watchdog.set(None);
             return Poll::Ready(Ok(ResponseHead::from_http2(parts.status.as_u16(), &parts.headers)));
         }
@@ -141,7 +167,7 @@ impl Exchange {
 
     /// How many bytes the body has, as far as the head tells; none, where that was all (a gRPC answer may be head only).
     pub fn length(&self, head: &ResponseHead) -> Option<u64> {
-        if self.body.as_ref().is_some_and(RecvStream::is_end_stream) {
+        if self.body.as_ref().is_some_and(Received::is_end_stream) {
             return Some(0);
         }
         head.fields.get_str("content-length").and_then(|length| length.parse().ok())
@@ -153,7 +179,7 @@ impl Exchange {
         match body.poll_data(cx) {
             Poll::Ready(Some(Ok(piece))) => {
                 // What was taken is paid back at once; the reader's own queue is what bounds memory.
-                let _window = body.flow_control().release_capacity(piece.len());
+                body.release(piece.len());
                 self.watchdog.set(None);
                 Poll::Ready(Some(Ok(piece)))
             }

@@ -181,7 +181,7 @@ impl Shared {
     fn has_room(&self) -> bool {
         let most = match self.dialled.get() {
             None => STREAMS_BEFORE_SETTINGS,
-            Some(Ok(handle)) => handle.current_max_send_streams().max(1),
+            Some(Ok(handle)) => handle.streams_max().max(1),
             Some(Err(_)) => 0,
         };
         self.streams.load(Ordering::Relaxed) < most

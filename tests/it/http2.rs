@@ -1,9 +1,20 @@
 //! HTTP/2 in front and behind.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use h2::server::SendResponse;
+use http::{Request, Response};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
 
 use crate::support::*;
 
@@ -17,18 +28,27 @@ struct Both {
 
 impl Both {
     async fn before(server: &str, upstream: &str, more: &str) -> Self {
+        Self::before_with("", server, upstream, more).await
+    }
+
+    async fn before_with(first: &str, server: &str, upstream: &str, more: &str) -> Self {
         let authority = Authority::new();
         let directory = tempfile::tempdir().unwrap();
         let pair = authority.issue(&["app.test"]).write(directory.path(), "app");
         authority.write(&directory.path().join("ca.pem"));
         let (plain, secure) = (free_address(), free_address());
         let text = format!(
-            "upstream = \"app\"\n[[listener]]\naddress = \"{plain}\"\nh2c = true\n\
+            "{first}upstream = \"app\"\n[[listener]]\naddress = \"{plain}\"\nh2c = true\n\
              [[listener]]\naddress = \"{secure}\"\ntls = [{pair}]\n\
              [upstreams.app]\nservers = [\"{server}\"]\n{upstream}\n{more}\n"
         );
         let gateway = Gateway::in_directory(directory, &text).await;
         Self { gateway, plain, secure, authority }
+    }
+
+    /// The same with so many threads, each of which has its own connections to backends.
+    async fn threads(count: usize, server: &str, upstream: &str) -> Self {
+        Self::before_with(&format!("threads = {count}\n"), server, upstream, "").await
     }
 
     async fn connect(&self) -> Http2 {
@@ -648,4 +668,81 @@ async fn a_stored_answer_that_its_client_does_not_take_is_a_row() {
     assert!(row["state"] == "open" && row["down"]["bytes"].as_u64().unwrap() >= 500_000, "{row}");
     drop(answer);
     both.gateway.metric_becomes("tidegate_http_long_answers", &[], 0.0).await;
+}
+
+/// A backend that speaks HTTP/2, and what it does with each request, which is told the number of its connection; with how
+/// many connections there were.
+async fn backend<F>(
+    serve: impl Fn(usize, Request<h2::RecvStream>, SendResponse<Bytes>) -> F + Clone + Send + 'static,
+) -> (String, Arc<AtomicUsize>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let connections = Arc::<AtomicUsize>::default();
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let (number, serve) = (count.fetch_add(1, Ordering::Relaxed) + 1, serve.clone());
+            tokio::spawn(async move {
+                let Ok(mut connection) = h2::server::handshake(tcp).await else { return };
+                while let Some(Ok((request, respond))) = connection.accept().await {
+                    tokio::spawn(serve(number, request, respond));
+                }
+            });
+        }
+    });
+    (address, connections)
+}
+
+/// Answers with this body in frames of 20 bytes, as flow control lets them go; `held` is told when it does not.
+async fn trickle(mut respond: SendResponse<Bytes>, body: &[u8], held: impl Fn()) {
+    let mut send = respond.send_response(Response::new(()), false).unwrap();
+    for piece in body.chunks(20) {
+        send.reserve_capacity(piece.len());
+        while send.capacity() < piece.len() {
+            let room = std::future::poll_fn(|cx| send.poll_capacity(cx));
+            match tokio::time::timeout(Duration::from_millis(500), room).await {
+                Ok(Some(Ok(_))) => {}
+                Ok(_) => return,
+                Err(_) => held(),
+            }
+        }
+        send.send_data(Bytes::copy_from_slice(piece), false).unwrap();
+    }
+    let _ = send.send_data(Bytes::new(), true);
+}
+
+const GET_STUCK: [(&str, &str); 4] =
+    [(":method", "GET"), (":scheme", "http"), (":authority", "example.test"), (":path", "/stuck")];
+
+#[tokio::test]
+async fn who_does_not_read_small_frames_ends_no_other_stream_of_the_backends_connection() {
+    let body = pattern(3, 600_000);
+    let (told, mut tell) = mpsc::unbounded_channel();
+    let (address, connections) = backend({
+        let body = body.clone();
+        move |_, request, respond| {
+            let (body, told) = (body.clone(), told.clone());
+            async move {
+                let body = if request.uri().path() == "/stuck" { &body[..] } else { &body[..100_000] };
+                trickle(respond, body, || told.send(()).unwrap()).await;
+            }
+        }
+    })
+    .await;
+    let text = "protocol = \"http2\"\n[[routes]]\nmatch = { path = \"/\" }\ncache = false";
+    let both = Both::threads(1, &address, text).await;
+    let mut raw = both.raw().await;
+    // Its window is never opened further.
+    raw.headers(1, &GET_STUCK, true).await;
+    within("the backend to be held", tell.recv()).await;
+    for _ in 0..3 {
+        assert!(both.connect().await.get("/well").await.body == body[..100_000]);
+    }
+    raw.frame(8, 0, 0, &0x00ff_ffff_u32.to_be_bytes()).await;
+    raw.frame(8, 0, 1, &0x00ff_ffff_u32.to_be_bytes()).await;
+    assert!(raw.bodies(1).await[0] == body);
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
 }

@@ -592,3 +592,40 @@ async fn rows_limits_and_kicks_are_the_same() {
     // The connection and its place are free again.
     client.websocket("/ws", &[]).await;
 }
+
+#[tokio::test]
+async fn small_frames_that_a_backend_does_not_take_end_no_other_stream() {
+    const FRAMES: usize = 13_000;
+    let (release, released) = tokio::sync::watch::channel(false);
+    let late = script(move |mut talk| {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|go| *go).await.unwrap();
+            let switching = talk.switching(&[]);
+            talk.send(switching).await;
+            for at in 0..FRAMES {
+                assert_eq!(talk.frame().await, Some(Frame::text(&format!("frame {at:08}"))));
+            }
+            talk.send(Frame::text("all").plain()).await;
+            echo_frames(talk).await
+        }
+    });
+    let origin = Origin::new().on("/late", late).start().await;
+    let front = Front::before(&origin, "").await;
+    let mut client = front.connect().await;
+    client.allowed().await;
+    let (answer, mut send) = client.begin_connect("websocket", "/late", &[("sec-websocket-version", "13")]).await;
+    origin.reached("/late", 1).await;
+    // 20 bytes each, and all of them within the stream's window.
+    for at in 0..FRAMES {
+        send.send_data(Frame::text(&format!("frame {at:08}")).masked().into(), false).unwrap();
+    }
+    for at in 0..3 {
+        let target = format!("/page/{at}");
+        // Behind the frames: they have been read.
+        assert_eq!(client.ask("POST", &target, &[], &pattern(0, 100_000)).await.text(), target);
+    }
+    release.send_replace(true);
+    let mut socket = Http2Socket::opened(answer, send).await;
+    assert_eq!(socket.frame().await, Frame::text("all"));
+}

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream, server::SendResponse};
+use h2::{Reason, SendStream, server::SendResponse};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{AGE, CONTENT_LENGTH},
@@ -26,7 +26,7 @@ use crate::{
         unsent::Waiting,
         upgrade::TunnelClient,
     },
-    net::{ClientInfo, Stream, Watchdog},
+    net::{ClientInfo, Stream, Watchdog, http2::Received},
     wire::{Fields, Framing, RequestHead, ResponseHead},
 };
 
@@ -45,7 +45,7 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// One stream as a `Client`.
 pub(super) struct Http2Client {
     pub(super) info: ClientInfo,
-    body: RecvStream,
+    body: Received,
     respond: SendResponse<Bytes>,
     /// The answer's head, until the first flush: by then it is known whether anything follows it.
     head: Option<Response<()>>,
@@ -78,7 +78,7 @@ impl Http2Client {
     pub(super) fn new(
         gateway: &Gateway,
         info: ClientInfo,
-        body: RecvStream,
+        body: Received,
         respond: SendResponse<Bytes>,
         ticket: Ticket,
     ) -> Self {
@@ -238,7 +238,7 @@ impl Client for Http2Client {
                 self.owes_continue = false;
                 self.meter.came();
                 // Paid back as it is taken: the window bounds what waits for a slow backend.
-                let _window = self.body.flow_control().release_capacity(piece.len());
+                self.body.release(piece.len());
                 Poll::Ready(Some(self.meter.count(piece.len()).map(|()| piece)))
             }
             Poll::Ready(Some(Err(_))) => {

@@ -34,6 +34,7 @@ use super::{
 use crate::{
     net::{
         ClientInfo, Stream, Watchdog,
+        http2::{Paced, Received, Streams},
         socket::{Origin, UNACKNOWLEDGED_MAX, prepare},
     },
     tunnel::{self, StopPhase, StopSignal},
@@ -71,7 +72,9 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
-        .max_send_buffer_size(SEND_BUFFER_MAX);
+        .max_send_buffer_size(SEND_BUFFER_MAX)
+        // A tunnel of small frames to a backend that is stuck would end the whole connection. `Streams` bounds memory.
+        .data_frame_budget(usize::MAX);
     if gateway.config.routes.iter().any(|route| route.websocket.enabled) {
         // RFC 8441 §3.
         builder.enable_connect_protocol();
@@ -82,7 +85,8 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         tracing::debug!(%error, "socket options of an HTTP/2 connection");
     }
     let cork = Cork::new(stream);
-    let handshake = builder.handshake(cork.clone());
+    let streams = Streams::default();
+    let handshake = builder.handshake(Paced::new(cork.clone(), &streams));
     let Ok(Ok(connection)) = tokio::time::timeout(gateway.config.timeouts.head, handshake).await else { return };
     cork.hold();
     let toll = Arc::<Toll>::default();
@@ -90,6 +94,7 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         stop: gateway.stopper.signal(),
         gateway,
         connection,
+        streams,
         cork,
         info,
         watchdog: Watchdog::default(),
@@ -106,7 +111,8 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
 
 struct Connection {
     gateway: Arc<Gateway>,
-    connection: server::Connection<Cork, Bytes>,
+    connection: server::Connection<Paced<Cork>, Bytes>,
+    streams: Streams,
     cork: Cork,
     info: ClientInfo,
     stop: StopSignal,
@@ -199,6 +205,7 @@ impl Connection {
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Accepted, h2::Error>>> {
+        self.streams.gather();
         if !self.leaving && self.stop.poll_phase(cx) > StopPhase::Running {
             self.leaving = true;
             self.connection.graceful_shutdown();
@@ -258,6 +265,7 @@ impl Connection {
             Some(protocol) => head.read_extended_connect(&parts, protocol.as_str(), limits),
             None => head.read_http2(&parts, body.is_end_stream(), limits),
         };
+        let body = Received::new(body, &self.streams);
         let mut client = Http2Client::new(&self.gateway, self.info.clone(), body, respond, self.toll.ticket());
         if let Err(refusal) = read {
             return start(refuse(self.gateway.clone(), client, refusal));

@@ -11,18 +11,18 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, SendStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::oneshot,
 };
 
 use super::{SEND_BUFFER_MAX, Ticket, given::Given};
-use crate::net::Io;
+use crate::net::{Io, http2::Received};
 
 /// The two directions of a stream, once its exchange has become a tunnel.
 pub(super) struct TunnelStream {
-    receive: RecvStream,
+    receive: Received,
     send: SendStream<Bytes>,
     /// What was received and not yet read. Its window is not paid back.
     unread: Bytes,
@@ -46,7 +46,7 @@ impl AsRef<[u8]> for LastPiece {
 }
 
 impl TunnelStream {
-    pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>, given: Given, ticket: Ticket) -> Self {
+    pub(super) fn new(receive: Received, send: SendStream<Bytes>, given: Given, ticket: Ticket) -> Self {
         Self { receive, send, unread: Bytes::new(), given, is_held: false, shut: false, left: None, _ticket: ticket }
     }
 
@@ -97,8 +97,7 @@ impl AsyncRead for TunnelStream {
             // An emptied `Bytes` would still hold the memory of its frame.
             this.unread = Bytes::new();
         }
-        // It fails only for a stream that has ended, which the next read tells.
-        let _window = this.receive.flow_control().release_capacity(taken);
+        this.receive.release(taken);
         Poll::Ready(Ok(()))
     }
 }
