@@ -201,9 +201,12 @@ fn probes(speak: Speak) -> TcpKeepalive {
         idle: socket::PROBE_AFTER,
         interval: socket::PROBE_EVERY,
         count: socket::PROBES as usize,
-        // Nothing is the system's own: what else has a time of its own.
+        // Zero is the system's own: a request of HTTP/1.1 has times of its own.
         #[cfg(target_os = "linux")]
-        user_timeout: if speak == Speak::WebSocket { socket::UNACKNOWLEDGED_MAX } else { Duration::ZERO },
+        user_timeout: match speak {
+            Speak::Http1 => Duration::ZERO,
+            Speak::Http2 | Speak::WebSocket => socket::UNACKNOWLEDGED_MAX,
+        },
     }
 }
 

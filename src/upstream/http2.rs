@@ -16,6 +16,7 @@ use crate::{
     net::{
         Stream, Watchdog,
         http2::{Paced, Received, Streams},
+        socket::{Origin, UNACKNOWLEDGED_MAX, prepare},
     },
     wire::{Fields, Framing, ResponseHead, Scheme},
 };
@@ -45,11 +46,16 @@ pub struct Exchange {
     limits: AnswerLimits,
     watchdog: Watchdog,
     /// One stream more on its connection.
-    _lease: Lease,
+    lease: Lease,
 }
 
 /// Shakes hands and drives the connection in a task of its own until it ends.
 pub(super) async fn handshake(stream: Stream, limits: &AnswerLimits) -> Result<Handle, Failure> {
+    // No keepalive probe is sent while something is unacknowledged.
+    if let Err(error) = prepare(&stream, Origin::Dialled, UNACKNOWLEDGED_MAX) {
+        // A connection that is gone already says so at the first read.
+        tracing::debug!(%error, "socket options of an HTTP/2 connection");
+    }
     let streams = Streams::default();
     let (requests, mut connection) = client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
@@ -102,7 +108,7 @@ impl Exchange {
             trailers: None,
             limits,
             watchdog: Watchdog::default(),
-            _lease: lease,
+            lease,
         })
     }
 
@@ -200,12 +206,14 @@ impl Exchange {
         self.trailers.take()
     }
 
-    /// Ready when `timeout` has passed since the backend was first waited for.
+    /// Ready when `timeout` has passed since the backend was first waited for: nobody else is to wait for it then.
     fn poll_overdue(&mut self, timeout: Option<Duration>, cx: &mut Context<'_>) -> Poll<()> {
         if !self.watchdog.is_set() {
             self.watchdog.set(timeout.map(|timeout| Instant::now() + timeout));
         }
-        self.watchdog.poll_expired(cx)
+        ready!(self.watchdog.poll_expired(cx));
+        self.lease.give_up();
+        Poll::Ready(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -58,10 +58,13 @@ struct Rested {
 }
 
 /// One HTTP/2 connection, from the moment that somebody dials it.
+#[derive(Default)]
 pub(super) struct Shared {
     /// One dial for all who want the connection meanwhile, and one failure.
     pub(super) dialled: OnceCell<Result<Handle, Failure>>,
     streams: AtomicUsize,
+    /// It has kept somebody waiting for too long.
+    given_up: AtomicBool,
 }
 
 /// One stream's place on an HTTP/2 connection.
@@ -107,7 +110,7 @@ pub(super) fn http2(server: ServerId, timeout: Duration) -> Lease {
         let lease = match list.iter().find(|rested| rested.shared.has_room()) {
             Some(rested) => Lease::new(&rested.shared),
             None => {
-                let shared = Arc::new(Shared { dialled: OnceCell::new(), streams: AtomicUsize::new(0) });
+                let shared = Arc::<Shared>::default();
                 let lease = Lease::new(&shared);
                 list.push(Rested { shared, until: None, timeout });
                 lease
@@ -168,6 +171,9 @@ impl Idle {
 
 impl Rested {
     fn is_wanted(&mut self, now: Instant) -> bool {
+        if self.shared.given_up.load(Ordering::Relaxed) {
+            return false;
+        }
         if self.shared.streams.load(Ordering::Relaxed) > 0 {
             self.until = None;
             return true;
@@ -179,6 +185,9 @@ impl Rested {
 impl Shared {
     /// Whether one more stream fits. What a connection takes that is still being dialled is not known yet.
     fn has_room(&self) -> bool {
+        if self.given_up.load(Ordering::Relaxed) {
+            return false;
+        }
         let most = match self.dialled.get() {
             None => STREAMS_BEFORE_SETTINGS,
             Some(Ok(handle)) => handle.streams_max().max(1),
@@ -192,6 +201,12 @@ impl Lease {
     fn new(shared: &Arc<Shared>) -> Self {
         shared.streams.fetch_add(1, Ordering::Relaxed);
         Self(shared.clone())
+    }
+
+    /// Nothing new comes to this connection any more: a backend that is silent on one stream may be so on all. What it
+    /// carries already goes on.
+    pub(super) fn give_up(&self) {
+        self.0.given_up.store(true, Ordering::Relaxed);
     }
 
     /// The connection that the place is on.

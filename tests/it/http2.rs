@@ -746,3 +746,41 @@ async fn who_does_not_read_small_frames_ends_no_other_stream_of_the_backends_con
     assert!(raw.bodies(1).await[0] == body);
     assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn a_backends_connection_that_kept_somebody_waiting_for_too_long_is_given_up() {
+    let (address, connections) = backend(|number, request, mut respond| async move {
+        if number == 1 && request.uri().path() == "/events" {
+            let mut send = respond.send_response(Response::new(()), false).unwrap();
+            while send.send_data(Bytes::from_static(b"event"), false).is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        let head = Response::builder().header("cache-control", "no-store").body(()).unwrap();
+        match request.uri().path() {
+            // No head.
+            "/silent" if number == 1 => std::future::pending::<()>().await,
+            // No body.
+            "/stops" if number == 2 => {
+                let _send = respond.send_response(head, false).unwrap();
+                std::future::pending::<()>().await;
+            }
+            _ => drop(respond.send_response(head, true).unwrap()),
+        }
+    })
+    .await;
+    let text = "protocol = \"http2\"\nanswer_timeout = \"500ms\"\nread_timeout = \"500ms\"";
+    let both = Both::threads(1, &address, text).await;
+    let mut client = both.connect().await;
+    assert_eq!(client.get("/first").await.status, 200);
+    let (events, _stream) = client.start("POST", "/events", &[], true).await;
+    let mut events = within("the head", events).await.unwrap().into_body();
+    assert_eq!(client.get("/silent").await.status, 504);
+    assert_eq!(client.get("/silent").await.status, 200);
+    assert!(client.try_ask("POST", "/stops", &[], b"").await.is_err());
+    assert_eq!(client.get("/stops").await.status, 200);
+    assert_eq!(connections.load(Ordering::Relaxed), 3);
+    for _ in 0..10 {
+        assert!(within("what goes on", events.data()).await.unwrap().is_ok());
+    }
+}
