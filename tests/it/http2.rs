@@ -784,3 +784,24 @@ async fn a_backends_connection_that_kept_somebody_waiting_for_too_long_is_given_
         assert!(within("what goes on", events.data()).await.unwrap().is_ok());
     }
 }
+
+#[tokio::test]
+async fn answers_that_are_left_while_they_flow_end_no_connection() {
+    let endless = script(|mut talk| async move {
+        talk.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        talk.chunk("first").await;
+        talk.gone().await;
+        Next::Close
+    });
+    let origin = Origin::new().on("/stuck", endless).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut raw = both.raw().await;
+    for stream in (1..=600).step_by(2) {
+        raw.headers(stream, &GET_STUCK, true).await;
+        assert_eq!(raw.data(stream).await, b"first");
+        raw.frame(3, 0, stream, &8_u32.to_be_bytes()).await;
+    }
+    assert_eq!(both.gateway.metric("tidegate_limit_hits_total", &[("limit", "http2_resets")]).await, 0.0);
+    raw.headers(601, &GET_STUCK, true).await;
+    assert_eq!(raw.fate(601).await, Fate::Answered(Some(200)));
+}

@@ -137,6 +137,11 @@ impl Http2Client {
         self.end_sent = is_last;
     }
 
+    /// The client has gone. Who leaves an answer that is on its way, as players and `EventSource` do, has had its use of it.
+    fn give_up(&mut self) {
+        self.ticket.given_up |= self.send.is_none();
+    }
+
     fn enqueue(&mut self, piece: Bytes) {
         self.sent += piece.len() as u64;
         self.queued += piece.len();
@@ -242,7 +247,7 @@ impl Client for Http2Client {
                 Poll::Ready(Some(self.meter.count(piece.len()).map(|()| piece)))
             }
             Poll::Ready(Some(Err(_))) => {
-                self.ticket.given_up = true;
+                self.give_up();
                 Poll::Ready(Some(Err(ClientFault::Gone)))
             }
             Poll::Ready(None) => {
@@ -358,7 +363,9 @@ impl Client for Http2Client {
                 self.waiting.over();
                 self.write_watchdog.set(None);
                 self.failed |= result.is_err();
-                self.ticket.given_up |= result.is_err();
+                if result.is_err() {
+                    self.give_up();
+                }
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -382,7 +389,7 @@ impl Client for Http2Client {
         };
         reset.map(|_| {
             self.failed = true;
-            self.ticket.given_up = true;
+            self.give_up();
             ClientFault::Gone
         })
     }

@@ -51,8 +51,8 @@ const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 const PENDING_RESETS_MAX: usize = 20;
 const LOCAL_RESETS_MAX: usize = 128;
 
-/// Requests that a client may give up on one connection without more ado, and past which they may not be most of all:
-/// each is work for a backend and nothing for the client (CVE-2023-44487, however slowly it is done).
+/// Requests that a client may give up on one connection before they are answered without more ado, and past which they may
+/// not be most of all: each is work for a backend and nothing for the client (CVE-2023-44487, however slowly it is done).
 const GIVEN_UP_MAX: u32 = 200;
 
 /// Bytes of an answer that one stream may hold for a client that takes none; less where too much waits in all.
@@ -133,7 +133,7 @@ struct Connection {
 struct Toll {
     /// Under way, tunnels included. A stream that is reset makes room for another at once, its request ends a little later.
     open: AtomicU32,
-    /// Given up by the client before they were answered.
+    /// Given up by the client before the head of their answer was sent.
     given_up: AtomicU32,
     /// Rung when `open` comes down to zero.
     none_open: Notify,
@@ -142,7 +142,7 @@ struct Toll {
 /// One request's part of the toll, for as long as it or its tunnel lives.
 struct Ticket {
     toll: Arc<Toll>,
-    /// The client has reset the stream or is gone.
+    /// The client has reset the stream or is gone, and had nothing of an answer.
     given_up: bool,
 }
 
