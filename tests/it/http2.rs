@@ -805,3 +805,25 @@ async fn answers_that_are_left_while_they_flow_end_no_connection() {
     raw.headers(601, &GET_STUCK, true).await;
     assert_eq!(raw.fate(601).await, Fate::Answered(Some(200)));
 }
+
+#[tokio::test]
+async fn a_request_that_is_cancelled_before_its_answer_counts_as_one_that_its_client_left() {
+    let silent = script(|mut talk| async move {
+        talk.gone().await;
+        Next::Close
+    });
+    let origin = Origin::new().on("/stuck", silent).start().await;
+    let both = Both::before(&origin.address, "", "").await;
+    let mut raw = both.raw().await;
+    for (stream, method) in [(1, "GET"), (3, "POST")] {
+        raw.headers(stream, &[&[(":method", method)], &GET_STUCK[1..]].concat(), method == "GET").await;
+        origin.reached("/stuck", (stream as usize).div_ceil(2)).await;
+        raw.frame(3, 0, stream, &8_u32.to_be_bytes()).await;
+        let is_it = |line: &serde_json::Value| line["http.request.method"] == method;
+        let line = both.gateway.logged("the request", is_it).await;
+        assert_eq!(line["http.response.status_code"], 499, "{line}");
+        both.gateway
+            .metric_becomes("tidegate_http_requests_total", &[("code", "499")], f64::from(stream.div_ceil(2)))
+            .await;
+    }
+}

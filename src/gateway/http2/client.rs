@@ -353,7 +353,8 @@ impl Client for Http2Client {
     }
 
     fn started(&self) -> bool {
-        self.head.is_some() || self.send.is_some() || self.failed
+        // A stream that has failed before is not: what is logged then is why.
+        self.head.is_some() || self.send.is_some()
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
