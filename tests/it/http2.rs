@@ -827,3 +827,39 @@ async fn a_request_that_is_cancelled_before_its_answer_counts_as_one_that_its_cl
             .await;
     }
 }
+
+#[tokio::test]
+async fn a_stop_waits_little_for_a_client_that_is_asleep() {
+    let (release, released) = watch::channel(false);
+    let slow = script(move |talk| {
+        let mut released = released.clone();
+        async move {
+            released.wait_for(|go| *go).await.unwrap();
+            talk.answer(&reply(200).field("Cache-Control", "no-store").body("finished")).await
+        }
+    });
+    let origin = Origin::new().on("/stuck", slow).start().await;
+    for is_busy in [false, true] {
+        let both = Both::before(&origin.address, "", "").await;
+        let mut raw = both.raw().await;
+        // It never says that it has heard of the shutdown.
+        if is_busy {
+            raw.headers(1, &GET_STUCK, true).await;
+            origin.reached("/stuck", 1).await;
+        } else {
+            raw.headers(1, &[&GET_STUCK[..3], &[(":path", "/")]].concat(), true).await;
+            assert_eq!(raw.fate(1).await, Fate::Answered(Some(200)));
+        }
+        both.gateway.signal(Signal::Term);
+        if is_busy {
+            // The pace: longer than the wait for one that has nothing to do.
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            assert!(both.gateway.is_running(), "{}", both.gateway.printed());
+            release.send_replace(true);
+            assert_eq!(raw.data(1).await, b"finished");
+        }
+        let began = std::time::Instant::now();
+        assert!(both.gateway.exited().await.success());
+        assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    }
+}

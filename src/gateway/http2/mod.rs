@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -54,6 +54,10 @@ const LOCAL_RESETS_MAX: usize = 128;
 /// Requests that a client may give up on one connection before they are answered without more ado, and past which they may
 /// not be most of all: each is work for a backend and nothing for the client (CVE-2023-44487, however slowly it is done).
 const GIVEN_UP_MAX: u32 = 200;
+
+/// How long a stop waits for a client without streams to hear of it and to say that it has; a round trip is what it takes
+/// (RFC 9113 §6.8).
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Bytes of an answer that one stream may hold for a client that takes none; less where too much waits in all.
 const SEND_BUFFER_MAX: usize = 256 * 1024;
@@ -99,7 +103,8 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         info,
         watchdog: Watchdog::default(),
         leaving: false,
-        busy: false,
+        stopping: false,
+        work: Work::default(),
         began: 0,
         head: RequestHead::default(),
         toll: toll.clone(),
@@ -119,8 +124,10 @@ struct Connection {
     watchdog: Watchdog,
     /// GOAWAY was sent: no further streams, those under way are finished.
     leaving: bool,
-    /// There were streams when it was last looked.
-    busy: bool,
+    /// The gateway stops.
+    stopping: bool,
+    /// What there was to do when it was last looked.
+    work: Work,
     /// Requests so far.
     began: u32,
     /// Where heads are read.
@@ -169,6 +176,15 @@ impl Drop for Ticket {
     }
 }
 
+/// What a connection has to do.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Work {
+    /// There are streams.
+    is_busy: bool,
+    /// The client does not take what was said.
+    is_held_up: bool,
+}
+
 /// What becomes of a connection on which nothing new comes.
 enum Rest {
     Wait,
@@ -206,13 +222,16 @@ impl Connection {
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Accepted, h2::Error>>> {
         self.streams.gather();
-        if !self.leaving && self.stop.poll_phase(cx) > StopPhase::Running {
-            self.leaving = true;
-            self.connection.graceful_shutdown();
+        if !self.stopping && self.stop.poll_phase(cx) > StopPhase::Running {
+            self.stopping = true;
+            self.watchdog.set(None);
+            if !std::mem::replace(&mut self.leaving, true) {
+                self.connection.graceful_shutdown();
+            }
         }
         loop {
             if let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
-                self.busy = true;
+                self.work.is_busy = true;
                 return Poll::Ready(accepted);
             }
             if self.cork.take_flood() {
@@ -222,11 +241,13 @@ impl Connection {
             }
             // Nothing more to answer for now: what was said meanwhile goes out, and a connection at rest holds no head.
             self.head = RequestHead::default();
-            if let Poll::Ready(Err(error)) = self.cork.poll_release(cx) {
+            let released = self.cork.poll_release(cx);
+            if let Poll::Ready(Err(error)) = released {
                 tracing::debug!(client = ?self.info.client, "an HTTP/2 connection: {error}");
                 return Poll::Ready(None);
             }
-            match self.watch_rest(cx) {
+            let work = Work { is_busy: self.connection.has_streams(), is_held_up: released.is_pending() };
+            match self.watch_rest(work, cx) {
                 Rest::Wait => return Poll::Pending,
                 // A client that has taken neither the goodbye nor anything else for so long is not waited for.
                 Rest::Over => return Poll::Ready(None),
@@ -235,11 +256,14 @@ impl Connection {
         }
     }
 
-    /// A connection without streams rests for `keep_alive` at most; one that has said goodbye is dropped then.
-    fn watch_rest(&mut self, cx: &mut Context<'_>) -> Rest {
-        let busy = self.connection.has_streams();
-        if std::mem::replace(&mut self.busy, busy) || busy || !self.watchdog.is_set() {
-            self.watchdog.set(Some(Instant::now() + self.gateway.config.timeouts.keep_alive));
+    /// A connection without streams rests for `keep_alive` at most; one that has said goodbye is dropped then, or sooner where
+    /// a stop waits for it.
+    fn watch_rest(&mut self, work: Work, cx: &mut Context<'_>) -> Rest {
+        if std::mem::replace(&mut self.work, work) != work || work.is_busy || !self.watchdog.is_set() {
+            let keep_alive = self.gateway.config.timeouts.keep_alive;
+            let is_farewell = self.stopping && !work.is_held_up;
+            let patience = if is_farewell { keep_alive.min(FAREWELL) } else { keep_alive };
+            self.watchdog.set(Some(Instant::now() + patience));
         }
         if self.watchdog.poll_expired(cx).is_pending() {
             return Rest::Wait;
