@@ -155,7 +155,7 @@ impl Opening {
                 State::Unsent(request) => self.send(request)?,
                 State::Dialling(mut dial) => match dial.as_mut().poll(cx) {
                     Poll::Ready((request, chosen, Ok(exchange))) => self.sent(request, chosen, exchange),
-                    Poll::Ready((request, chosen, Err(failure))) => self.again(request, chosen, failure)?,
+                    Poll::Ready((request, chosen, Err(failure))) => self.again(request, chosen, failure, true)?,
                     Poll::Pending => {
                         self.state = State::Dialling(dial);
                         return Poll::Pending;
@@ -176,7 +176,10 @@ impl Opening {
                         self.upstream.count_first_byte(took);
                         return Poll::Ready(Ok((transfer, head)));
                     }
-                    Poll::Ready(Err(failure)) => self.again(request, transfer.chosen, failure)?,
+                    Poll::Ready(Err(failure)) => {
+                        let is_whole = !transfer.has_taken_body();
+                        self.again(request, transfer.chosen, failure, is_whole)?;
+                    }
                     Poll::Pending => {
                         self.state = State::Sent(transfer, request);
                         return Poll::Pending;
@@ -214,10 +217,17 @@ impl Opening {
         self.state = State::Sent(transfer, request);
     }
 
-    /// Goes on with another connection or another server, if that can do no harm.
-    fn again(&mut self, request: Outgoing, mut chosen: Chosen, failure: Failure) -> Result<(), Failure> {
+    /// Goes on with another connection or another server, if that can do no harm. `is_whole`: nothing of the body is gone.
+    fn again(
+        &mut self,
+        request: Outgoing,
+        mut chosen: Chosen,
+        failure: Failure,
+        is_whole: bool,
+    ) -> Result<(), Failure> {
         chosen.settle(Err(&failure));
-        if failure.is_stale_connection() && self.sending == Sending::Repeatable && self.may_reuse {
+        let is_repeatable = failure.is_stale_connection() && self.sending == Sending::Repeatable;
+        if (is_repeatable || (failure.is_unseen() && is_whole)) && self.may_reuse {
             self.may_reuse = false;
         } else {
             self.tried.push(chosen.index());

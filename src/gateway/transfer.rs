@@ -39,6 +39,8 @@ pub(super) struct Transfer {
     pub(super) part: Option<Box<PartFill>>,
     /// The request body is not yet at its end.
     uploading: bool,
+    /// Some of it has been taken from the client, which has it no more.
+    has_taken_body: bool,
     /// An answer that is to switch protocols was asked for.
     upgrade: bool,
     /// Interim answers so far.
@@ -52,7 +54,20 @@ impl Transfer {
         let (length, answered) = (BodyLength::Unknown, began);
         let announced = request.announced.clone();
         let (withheld, part, interim) = (Vec::new(), None, 0);
-        Self { chosen, exchange, length, answered, announced, withheld, part, uploading, upgrade, interim }
+        let has_taken_body = false;
+        Self {
+            chosen,
+            exchange,
+            length,
+            answered,
+            announced,
+            withheld,
+            part,
+            uploading,
+            has_taken_body,
+            upgrade,
+            interim,
+        }
     }
 
     /// Has trailers of these names go no further.
@@ -91,11 +106,18 @@ impl Transfer {
         self.uploading
     }
 
+    /// Whether the request can't be sent anew, as some of its body is gone.
+    pub(super) fn has_taken_body(&self) -> bool {
+        self.has_taken_body
+    }
+
     /// Moves the request body on as far as both ends let it.
     pub(super) fn poll_upload<C: Client>(&mut self, client: &mut C, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         while self.uploading {
             ready!(self.exchange.poll_send_ready(cx))?;
-            match client.poll_body(cx) {
+            let polled = client.poll_body(cx);
+            self.has_taken_body |= polled.is_ready();
+            match polled {
                 Poll::Ready(Some(piece)) => self.exchange.send(piece?),
                 Poll::Ready(None) => {
                     let trailers = client.take_trailers().and_then(|trailers| trailers.announced(&self.announced));

@@ -27,6 +27,8 @@ pub enum Failure {
         /// It had carried an exchange before.
         reused: bool,
     },
+    /// The backend has surely not looked at the request (RFC 9113 §6.8, §8.7).
+    Unseen,
     /// Reading or writing failed.
     Io(io::ErrorKind),
     /// No head within `answer_timeout`.
@@ -70,7 +72,7 @@ impl Failure {
             Self::NoServer => "no_server",
             Self::Full => "max_tunnels",
             Self::TakenOut => "taken_out",
-            Self::Closed { .. } => "closed",
+            Self::Closed { .. } | Self::Unseen => "closed",
             Self::Io(_) => "io",
             Self::AnswerTimeout => "answer_timeout",
             Self::ReadTimeout => "read_timeout",
@@ -108,7 +110,12 @@ impl Failure {
     /// Whether the same request may be sent again when it is idempotent: a kept connection was dead and no byte of an
     /// answer came (RFC 9110 §9.2.2).
     pub fn is_stale_connection(&self) -> bool {
-        matches!(self, Self::Closed { reused: true })
+        matches!(self, Self::Closed { reused: true } | Self::Unseen)
+    }
+
+    /// Whether any request may be sent again, as long as it is still there to be sent.
+    pub fn is_unseen(&self) -> bool {
+        matches!(self, Self::Unseen)
     }
 }
 

@@ -226,11 +226,15 @@ impl Drop for Exchange {
     }
 }
 
-/// What went wrong before an answer. A connection that ended, or a stream that the backend surely did not look at
-/// (RFC 9113 §6.8, §8.7), says nothing about the request: it may be sent again where it is idempotent.
+/// What went wrong before an answer. A stream that the backend surely did not look at may be sent again; so may one whose
+/// connection ended, which says nothing about the request, where it is idempotent.
 fn failure_of(error: &h2::Error) -> Failure {
-    let unseen = error.reason() == Some(h2::Reason::REFUSED_STREAM) || (error.is_go_away() && error.is_remote());
-    if unseen || error.is_io() {
+    // RFC 9113 §8.7; §6.8: streams above the last that GOAWAY names, and `h2` tells no others of it.
+    let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM) && error.is_reset();
+    if error.is_remote() && (is_refused || error.is_go_away()) {
+        return Failure::Unseen;
+    }
+    if error.is_io() {
         return Failure::Closed { reused: true };
     }
     Failure::Http2(error.reason().unwrap_or(h2::Reason::INTERNAL_ERROR))

@@ -863,3 +863,67 @@ async fn a_stop_waits_little_for_a_client_that_is_asleep() {
         assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     }
 }
+
+#[tokio::test]
+async fn what_a_backend_has_surely_not_looked_at_is_sent_again_whatever_the_method() {
+    // RFC 9113 §8.7
+    let (address, connections) = backend({
+        let refusals = Arc::<AtomicUsize>::default();
+        move |_, request, mut respond| {
+            let refusals = refusals.clone();
+            async move {
+                let always = request.uri().path() == "/always";
+                if always || (request.uri().path() == "/once" && refusals.fetch_add(1, Ordering::Relaxed) % 2 == 0) {
+                    return respond.send_reset(h2::Reason::REFUSED_STREAM);
+                }
+                if request.uri().path() == "/cancels" {
+                    return respond.send_reset(h2::Reason::CANCEL);
+                }
+                respond.send_response(Response::new(()), true).unwrap();
+            }
+        }
+    })
+    .await;
+    let both = Both::threads(1, &address, "protocol = \"http2\"").await;
+    let mut client = both.connect().await;
+    for method in ["POST", "DELETE", "PATCH", "GET"] {
+        assert_eq!(client.ask(method, "/once", &[], b"").await.status, 200, "{method}");
+        // Once more, and no more.
+        assert_eq!(client.ask(method, "/always", &[], b"").await.status, 502, "{method}");
+        // That one it may have looked at.
+        assert_eq!(client.ask(method, "/cancels", &[], b"").await.status, 502, "{method}");
+    }
+    // What was read of a body is not there to be sent again.
+    assert_eq!(client.ask("POST", "/once", &[], b"body").await.status, 502);
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_post_above_the_last_stream_of_a_goodbye_is_sent_on_a_new_connection() {
+    // RFC 9113 §6.8
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = tokio::spawn(async move {
+        let (mut first, _) = listener.accept().await.unwrap();
+        let mut read = [0; 4096];
+        tokio::io::AsyncWriteExt::write_all(&mut first, &[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        let mut came = Vec::new();
+        // HEADERS of stream 1.
+        while !came.windows(5).any(|bytes| bytes == [5, 0, 0, 0, 1]) {
+            let count = tokio::io::AsyncReadExt::read(&mut first, &mut read).await.unwrap();
+            came.extend_from_slice(&read[..count]);
+        }
+        let goodbye = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        tokio::io::AsyncWriteExt::write_all(&mut first, &goodbye).await.unwrap();
+        let (second, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(second).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            assert_eq!(request.method(), "POST");
+            respond.send_response(Response::new(()), true).unwrap();
+        }
+    });
+    let both = Both::threads(1, &address, "protocol = \"http2\"").await;
+    assert_eq!(both.connect().await.ask("POST", "/pay", &[], b"").await.status, 200);
+    drop(both);
+    within("the backend's end", serving).await.unwrap();
+}
