@@ -629,3 +629,21 @@ async fn small_frames_that_a_backend_does_not_take_end_no_other_stream() {
     let mut socket = Http2Socket::opened(answer, send).await;
     assert_eq!(socket.frame().await, Frame::text("all"));
 }
+
+#[tokio::test]
+async fn trailers_are_no_end_of_a_tunnel() {
+    let (listening, mut tell) = listening();
+    let origin = Origin::new().on("/ws", listening).start().await;
+    let front = Front::before(&origin, "").await;
+    let mut raw = RawHttp2::over(Connection::tcp(front.plain).await).await;
+    let (m, s, a, p) = ((":method", "CONNECT"), (":scheme", "http"), (":authority", "a"), (":path", "/ws"));
+    raw.headers(1, &[m, (":protocol", "websocket"), s, a, p], false).await;
+    assert_eq!(raw.fate(1).await, Fate::Answered(Some(200)));
+    raw.frame(0, 0, 1, &Frame::text("before").masked()).await;
+    assert_eq!(within("a frame", tell.recv()).await, Some(Some(Frame::text("before"))));
+    raw.headers(1, &[("x-sum", "1")], true).await;
+    assert_eq!(raw.fate(1).await, Fate::Reset(1), "PROTOCOL_ERROR (RFC 9113 §8.5)");
+    assert_eq!(within("the end at the backend", tell.recv()).await, Some(None));
+    let line = front.gateway.logged("the end", |line| line["event"] == "tunnel_close").await;
+    assert!(line.to_string().contains("client-io-error"), "{line}");
+}

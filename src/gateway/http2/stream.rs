@@ -87,7 +87,14 @@ impl AsyncRead for TunnelStream {
         while this.unread.is_empty() {
             match ready!(this.receive.poll_data(cx)) {
                 Some(piece) => this.unread = piece.map_err(received_fault)?,
-                None => return Poll::Ready(Ok(())),
+                None if ready!(this.receive.poll_trailers(cx)).map_err(received_fault)?.is_none() => {
+                    return Poll::Ready(Ok(()));
+                }
+                // RFC 9113 §8.5: on such a stream a HEADERS frame is a stream error, and no end.
+                None => {
+                    this.send.send_reset(Reason::PROTOCOL_ERROR);
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
             }
         }
         let taken = this.unread.len().min(buf.remaining());
