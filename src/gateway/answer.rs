@@ -41,7 +41,7 @@ impl Gateway {
     ) -> impl Future<Output = Result<(), Fault>> + Send + use<'c, C> {
         self.start(client, visit, head, transfer.length, Some(&transfer.chosen), status);
         pieces.into_iter().for_each(|piece| client.push(piece));
-        transfer.withhold(visit.route(self).response_fields.names());
+        transfer.withhold(&visit.route(self).response_fields);
         transfer.finish(client)
     }
 

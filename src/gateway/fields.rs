@@ -3,7 +3,7 @@
 //! A message is rebuilt from what was understood. What a client says about the way it came is believed only from trusted
 //! proxies; for everybody else it is dropped and set anew.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -73,7 +73,7 @@ impl Gateway {
                 || is_replaced(name, way.trusted)
                 || (lane == Lane::Ask && (is_unkeyed(name) || (!way.trusted && is_hearsay(name))));
             let mut known = edited().chain(&self.config.forward.request_id).chain(counted);
-            let is_twin = is_odd(name) && known.any(|known| is_same_word(known.as_bytes(), name));
+            let is_twin = known.any(|known| is_same_word(known.as_bytes(), name)) && is_odd(name);
             !is_dropped && !is_twin
         });
         self.add_way(&mut fields, request, info, way);
@@ -117,13 +117,17 @@ impl Gateway {
 
     /// The trailers that the request announces (RFC 9110 §6.6.2) and that may go on: none that the route or the gateway
     /// itself has a say in, for what becomes of fields becomes of no trailers.
-    fn announced_trailers(&self, request: &RequestHead, route: &Route) -> Vec<Vec<u8>> {
+    fn announced_trailers(&self, request: &RequestHead, route: &Route) -> Option<Arc<[Vec<u8>]>> {
+        if !request.fields.contains("trailer") {
+            return None;
+        }
         let announced = request.fields.all("trailer").flat_map(list_members);
         let own = |name: &[u8]| {
             let mut own = route.request_fields.names().chain(self.config.forward.request_id.as_deref());
             own.any(|own| is_same_word(own.as_bytes(), name))
         };
-        announced.filter(|name| may_be_trailer(name) && !is_unkeyed(name) && !own(name)).map(<[u8]>::to_vec).collect()
+        let is_let_go_on = |name: &&[u8]| may_be_trailer(name) && !is_unkeyed(name) && !own(name);
+        Some(announced.filter(is_let_go_on).map(<[u8]>::to_vec).collect())
     }
 
     /// The answer as the client is to see it: hop-by-hop fields gone, the route's edits done, `Via` where it is on.

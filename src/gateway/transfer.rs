@@ -6,6 +6,7 @@
 
 use std::{
     future::poll_fn,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -19,6 +20,7 @@ use super::{
 use crate::{
     cache::PartFill,
     clock::Now,
+    config::FieldEdits,
     upstream::{Chosen, Exchange, Failure, INTERIM_MAX, Outgoing},
     wire::{Framing, ResponseHead},
 };
@@ -32,9 +34,9 @@ pub(super) struct Transfer {
     /// When the final head came; until then, when the request began.
     pub(super) answered: Now,
     /// Names of the request's trailers that may go on.
-    announced: Vec<Vec<u8>>,
+    announced: Option<Arc<[Vec<u8>]>>,
     /// Names of the answer's trailers that may not: the route has a say in these fields.
-    withheld: Vec<Vec<u8>>,
+    withheld: Option<Box<[Vec<u8>]>>,
     /// Gathers the body for the store as it passes.
     pub(super) part: Option<Box<PartFill>>,
     /// The request body is not yet at its end.
@@ -53,7 +55,7 @@ impl Transfer {
         let uploading = !matches!(request.framing, Framing::None | Framing::Length(0));
         let (length, answered) = (BodyLength::Unknown, began);
         let announced = request.announced.clone();
-        let (withheld, part, interim) = (Vec::new(), None, 0);
+        let (withheld, part, interim) = (None, None, 0);
         let has_taken_body = false;
         Self {
             chosen,
@@ -70,9 +72,11 @@ impl Transfer {
         }
     }
 
-    /// Has trailers of these names go no further.
-    pub(super) fn withhold<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
-        self.withheld.extend(names.map(|name| name.as_bytes().to_vec()));
+    /// Has trailers of the answer go no further where the route has a say in fields of their names.
+    pub(super) fn withhold(&mut self, edits: &FieldEdits) {
+        if !edits.is_empty() {
+            self.withheld = Some(edits.names().map(|name| name.as_bytes().to_vec()).collect());
+        }
     }
 
     /// The next head, interim (RFC 9110 §15.2) or final; `method` is the request's.
@@ -120,7 +124,8 @@ impl Transfer {
             match polled {
                 Poll::Ready(Some(piece)) => self.exchange.send(piece?),
                 Poll::Ready(None) => {
-                    let trailers = client.take_trailers().and_then(|trailers| trailers.announced(&self.announced));
+                    let trailers =
+                        client.take_trailers().and_then(|trailers| trailers.announced(self.announced.as_deref()?));
                     self.exchange.end(trailers.as_ref());
                     self.uploading = false;
                     self.exchange.poll_write(cx);
@@ -228,8 +233,8 @@ impl Transfer {
                         client.push(if is_copied { Bytes::copy_from_slice(&piece) } else { piece });
                     }
                     Poll::Ready(None) => {
-                        let trailers =
-                            self.exchange.take_trailers().and_then(|trailers| trailers.without(&self.withheld));
+                        let withheld = self.withheld.as_deref().unwrap_or_default();
+                        let trailers = self.exchange.take_trailers().and_then(|trailers| trailers.without(withheld));
                         client.finish(trailers.as_ref());
                         down.is_ended = true;
                     }

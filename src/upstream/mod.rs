@@ -76,7 +76,7 @@ pub struct Outgoing {
     /// The client takes trailers (`TE: trailers`, RFC 9110 §10.1.4); told to HTTP/2 backends, as gRPC wants it.
     pub trailers: bool,
     /// Names of the trailers that may go on, and that go on to HTTP/2 backends.
-    pub announced: Vec<Vec<u8>>,
+    pub announced: Option<Arc<[Vec<u8>]>>,
 }
 
 impl Outgoing {

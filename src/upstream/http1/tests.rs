@@ -37,7 +37,7 @@ fn request(method: Method, framing: Framing) -> Outgoing {
         fields: Fields::new(),
         framing,
         trailers: false,
-        announced: Vec::new(),
+        announced: None,
     }
 }
 

@@ -33,7 +33,7 @@ fn request(framing: Framing) -> Outgoing {
         fields: Fields::new(),
         framing,
         trailers: true,
-        announced: Vec::new(),
+        announced: None,
     }
 }
 
