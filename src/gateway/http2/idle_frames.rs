@@ -99,9 +99,7 @@ mod tests {
         (1..=10_000).find(|&at| {
             let now = begun + Duration::from_millis(at as u64 * millis);
             let bytes = &frames[at % frames.len()];
-            bytes
-                .chunks(slice)
-                .fold(false, |is_too_much, part| meter.take(part, sent_each * at as u64, || now) || is_too_much)
+            bytes.chunks(slice).any(|part| meter.take(part, sent_each * at as u64, || now))
         })
     }
 
