@@ -36,6 +36,8 @@ struct Gathering {
     refused: bool,
     /// Bytes that `h2` has written in all.
     taken: u64,
+    /// Bytes that have come from the client in all.
+    heard: u64,
     idle_frames: IdleFrames,
     /// The client sends too much for nothing.
     is_flooded: bool,
@@ -51,6 +53,7 @@ impl Cork {
             held: false,
             refused: false,
             taken: 0,
+            heard: 0,
             idle_frames: IdleFrames::new(),
             is_flooded: false,
         };
@@ -65,6 +68,11 @@ impl Cork {
     /// Whether the client has sent too many frames for nothing since this was last asked.
     pub(super) fn take_flood(&self) -> bool {
         std::mem::take(&mut self.shared.lock().is_flooded)
+    }
+
+    /// Bytes that have come from the client in all.
+    pub(super) fn heard(&self) -> u64 {
+        self.shared.lock().heard
     }
 
     /// Lets everything out.
@@ -122,10 +130,12 @@ impl Gathering {
 impl AsyncRead for Cork {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut gathering = self.shared.lock();
-        let Gathering { stream, idle_frames, taken, is_flooded, .. } = &mut *gathering;
+        let Gathering { stream, idle_frames, taken, heard, is_flooded, .. } = &mut *gathering;
         let before = buf.filled().len();
         let read = Pin::new(stream).poll_read(cx, buf);
-        *is_flooded |= idle_frames.take(&buf.filled()[before..], *taken, Instant::now);
+        let came = &buf.filled()[before..];
+        *heard += came.len() as u64;
+        *is_flooded |= idle_frames.take(came, *taken, Instant::now);
         read
     }
 }

@@ -12,13 +12,16 @@ pub(super) struct IdleFrames {
     /// So many since then.
     count: u32,
     since: Option<Instant>,
-    window_updates: u64,
+    /// Those that carry nothing, in all.
+    controls: u64,
+    /// Bytes that they were answered with.
+    answered: u64,
 }
 
 impl IdleFrames {
     /// Before the client's preface (RFC 9113 §3.4).
     pub(super) fn new() -> Self {
-        Self { left: PREFACE, head: [0; HEAD], head_bytes: 0, count: 0, since: None, window_updates: 0 }
+        Self { left: PREFACE, head: [0; HEAD], head_bytes: 0, count: 0, since: None, controls: 0, answered: 0 }
     }
 
     /// Takes in what came, when so many bytes have been sent in all. Says whether there are too many such frames; the clock
@@ -46,17 +49,18 @@ impl IdleFrames {
         is_too_much
     }
 
+    /// For each frame that a client gets it may open two windows and measure the way with a PING, as gRPC does; each frame
+    /// has a head. What it is answered for such frames earns it nothing.
     fn is_idle(&mut self, kind: u8, sent: u64) -> bool {
-        match kind {
-            // What opens, carries and ends streams is bounded with them.
-            DATA | HEADERS | RST_STREAM | CONTINUATION => false,
-            // Two for each frame of data are usual, and each frame has a head.
-            WINDOW_UPDATE => {
-                self.window_updates += 1;
-                self.window_updates > sent / (HEAD as u64 / 2)
-            }
-            _ => true,
-        }
+        self.answered += match kind {
+            // What opens and carries streams is bounded with them.
+            DATA | HEADERS | CONTINUATION => return false,
+            PING => 17,
+            SETTINGS => 9,
+            _ => 0,
+        };
+        self.controls += 1;
+        self.controls > sent.saturating_sub(self.answered) / (HEAD as u64 / 3)
     }
 
     fn count_one(&mut self, now: impl Fn() -> Instant) -> bool {
@@ -80,8 +84,8 @@ const HEAD: usize = 9;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const WINDOW_UPDATE: u8 = 8;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
 
 #[cfg(test)]
@@ -106,7 +110,7 @@ mod tests {
     #[test]
     fn two_thousand_frames_for_nothing_within_a_second_are_too_many() {
         for slice in [1, 4, 100] {
-            for kind in [2, 4, 6, 7, 8, 0x42] {
+            for kind in [2, 3, 4, 6, 7, 8, 0x42] {
                 assert_eq!(too_many(&[frame(kind, 8)], 0, 0, slice), Some(2000), "{kind}");
                 assert_eq!(too_many(&[frame(kind, 8)], 2, 0, slice), None, "{kind}");
             }
@@ -117,9 +121,14 @@ mod tests {
 
     #[test]
     fn what_belongs_to_streams_and_windows_opened_for_what_was_sent_are_no_such_frames() {
-        for kind in [DATA, HEADERS, RST_STREAM, CONTINUATION] {
+        for kind in [DATA, HEADERS, CONTINUATION] {
             assert_eq!(too_many(&[frame(kind, 20)], 0, 0, 5), None, "{kind}");
         }
-        assert_eq!(too_many(&[frame(WINDOW_UPDATE, 4)], 0, 5, 100), None);
+        // Two windows and a PING for each frame of one byte that was sent, at any speed.
+        let grpc = [frame(8, 4), frame(8, 4), frame(PING, 8)];
+        assert_eq!(too_many(&grpc, 0, (10 + 17) / 3 + 1, 100), None);
+        // What PINGs and SETTINGS are answered earns no more of them.
+        assert_eq!(too_many(&[frame(PING, 8)], 0, 17, 100), Some(2000));
+        assert_eq!(too_many(&[frame(SETTINGS, 6)], 0, 9, 100), Some(2000));
     }
 }

@@ -56,7 +56,7 @@ const LOCAL_RESETS_MAX: usize = 128;
 const GIVEN_UP_MAX: u32 = 200;
 
 /// How long a stop waits for a client without streams to hear of it and to say that it has; a round trip is what it takes
-/// (RFC 9113 §6.8).
+/// (RFC 9113 §6.8), from when it has read what the system still holds for it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Bytes of an answer that one stream may hold for a client that takes none; less where too much waits in all.
@@ -105,6 +105,7 @@ pub(super) async fn serve(gateway: Arc<Gateway>, stream: Stream, info: ClientInf
         leaving: false,
         stopping: false,
         work: Work::default(),
+        has_accepted: false,
         began: 0,
         head: RequestHead::default(),
         toll: toll.clone(),
@@ -128,6 +129,8 @@ struct Connection {
     stopping: bool,
     /// What there was to do when it was last looked.
     work: Work,
+    /// A stream was accepted a moment ago; others may have come with it.
+    has_accepted: bool,
     /// Requests so far.
     began: u32,
     /// Where heads are read.
@@ -183,6 +186,8 @@ struct Work {
     is_busy: bool,
     /// The client does not take what was said.
     is_held_up: bool,
+    /// Bytes that came from the client during a stop.
+    heard: u64,
 }
 
 /// What becomes of a connection on which nothing new comes.
@@ -221,7 +226,10 @@ impl Connection {
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Accepted, h2::Error>>> {
-        self.streams.gather();
+        // Not between streams that came together: what lies in those that were not accepted yet can't be gathered.
+        if !std::mem::take(&mut self.has_accepted) {
+            self.streams.gather();
+        }
         if !self.stopping && self.stop.poll_phase(cx) > StopPhase::Running {
             self.stopping = true;
             self.watchdog.set(None);
@@ -232,6 +240,7 @@ impl Connection {
         loop {
             if let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
                 self.work.is_busy = true;
+                self.has_accepted = true;
                 return Poll::Ready(accepted);
             }
             if self.cork.take_flood() {
@@ -246,7 +255,12 @@ impl Connection {
                 tracing::debug!(client = ?self.info.client, "an HTTP/2 connection: {error}");
                 return Poll::Ready(None);
             }
-            let work = Work { is_busy: self.connection.has_streams(), is_held_up: released.is_pending() };
+            let work = Work {
+                is_busy: self.connection.has_streams(),
+                is_held_up: released.is_pending(),
+                // A client that reads what the system holds for it may take its time to come to the goodbye.
+                heard: if self.stopping { self.cork.heard() } else { 0 },
+            };
             match self.watch_rest(work, cx) {
                 Rest::Wait => return Poll::Pending,
                 // A client that has taken neither the goodbye nor anything else for so long is not waited for.
