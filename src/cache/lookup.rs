@@ -112,11 +112,7 @@ impl Cache {
         now: Now,
     ) -> Lookup {
         match self.weigh(find, request, wants, policy, now) {
-            Lookup::Miss(_)
-            | Lookup::Range { .. }
-            | Lookup::Revalidate { .. }
-            | Lookup::StaleWhileRevalidate { .. }
-            | Lookup::Marked { .. }
+            Lookup::Miss(_) | Lookup::Range { .. } | Lookup::Revalidate { .. } | Lookup::Marked { .. }
                 if !is_authority_as_sent(request.scheme, &request.authority) =>
             {
                 Lookup::Pass(Reason::Authority)

@@ -71,7 +71,7 @@ impl Gateway {
         fields.retain(|name, _| {
             let is_dropped = hop.contains(name)
                 || is_replaced(name, way.trusted)
-                || (lane == Lane::Ask && (is_unkeyed(name) || (!way.trusted && is_hearsay(name))));
+                || (lane == Lane::Ask && may_poison(name, way.trusted));
             let mut known = edited().chain(&self.config.forward.request_id).chain(counted);
             let is_twin = known.any(|known| is_same_word(known.as_bytes(), name)) && is_odd(name);
             !is_dropped && !is_twin
@@ -397,6 +397,11 @@ fn is_replaced(name: &[u8], trusted: bool) -> bool {
     }
 }
 
+/// Whether an answer to a request with such a field may be one that only its client is to have.
+pub(super) fn may_poison(name: &[u8], trusted: bool) -> bool {
+    is_unkeyed(name) || (!trusted && is_hearsay(name))
+}
+
 /// Fields by which other proxies tell of the client or of what it asked for: some backends make links and choices of them,
 /// and from a client that is no trusted proxy they are its own word.
 fn is_hearsay(name: &[u8]) -> bool {
@@ -427,7 +432,7 @@ pub(super) fn scheme_of(info: &ClientInfo) -> Scheme {
 }
 
 /// Fields that make some backends answer another question than the one in the key (cache poisoning).
-pub(super) fn is_unkeyed(name: &[u8]) -> bool {
+fn is_unkeyed(name: &[u8]) -> bool {
     const UNKEYED: [&str; 7] = [
         "x-host",
         "x-http-method",

@@ -29,6 +29,7 @@ use crate::{
     cache::{
         CacheStatus, Lookup,
         conditional::{self, Condition},
+        key,
     },
     clock::Now,
     config::ListenAddress,
@@ -115,7 +116,10 @@ impl Gateway {
             Lookup::StaleWhileRevalidate { stored, age, ttl } => {
                 visit.facts.cache = CacheWord::Stale;
                 self.answer_range(client, visit, &stored, age, CacheStatus::Refreshing { ttl });
-                self.refresh(visit, client.info(), &stored);
+                // Another Host than the key's brings back what is for nobody else: the next one refreshes it.
+                if key::is_authority_as_sent(visit.request.scheme, &visit.request.authority) {
+                    self.refresh(visit, client.info(), &stored);
+                }
             }
             Lookup::Miss(reason) => return Ok(Some(Errand::Fill(reason))),
             Lookup::Revalidate { stored, reason } => return Ok(Some(Errand::Revalidate(stored, reason))),

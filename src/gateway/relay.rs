@@ -11,7 +11,7 @@ use super::{
     facts::CacheWord,
     failure::{self, Fault, OwnAnswer},
     fetch::keep,
-    fields::{Lane, is_unkeyed},
+    fields::{Lane, may_poison},
     opening::Sending,
     settled::Why,
     transfer::Transfer,
@@ -21,7 +21,7 @@ use crate::{
         self, Leader, Moment, Plan, Reason, key,
         policy::{same_origin_target, tags::invalidated_groups},
     },
-    wire::{Framing, RequestHead, ResponseHead},
+    wire::{Framing, RequestHead, ResponseHead, is_odd, is_same_word},
 };
 
 impl Gateway {
@@ -88,7 +88,9 @@ impl Gateway {
         sent: &Moment,
     ) -> Result<(Leader, Plan), Reason> {
         let request = visit.request;
-        let is_poisoned = request.fields.iter().any(|(name, _)| is_unkeyed(name));
+        let counted = &visit.route(self).cache.key.fields;
+        let is_twin = |name: &[u8]| is_odd(name) && counted.iter().any(|known| is_same_word(known.as_bytes(), name));
+        let is_poisoned = request.fields.iter().any(|(name, _)| may_poison(name, visit.way.trusted) || is_twin(name));
         if transfer.is_uploading() || is_poisoned {
             return Err(Reason::Method);
         }

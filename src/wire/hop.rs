@@ -4,7 +4,7 @@
 //! message, or what the gateway itself adds, so it has no effect on those.
 
 use super::fields::list_members;
-use super::{Fields, NameMarks, is_same};
+use super::{Fields, NameMarks, is_same, is_same_word};
 
 /// Takes out Connection, the fields that it nominates (see `Fields::connection_nominated`), Keep-Alive,
 /// Proxy-Connection, Proxy-Authenticate, Proxy-Authentication-Info, Proxy-Authorization, TE, Trailer,
@@ -44,6 +44,11 @@ pub fn strip_nominated(fields: &mut Fields) {
 /// Whether a field of that name is hop-by-hop of itself, without a nomination.
 pub fn is_hop_by_hop(name: &[u8]) -> bool {
     MARKS.meet(NameMarks::NONE.with(name)) && HOP_BY_HOP.iter().any(|known| is_same(name, known.as_bytes()))
+}
+
+/// Whether some backends would take it for one that is.
+pub(super) fn is_like_hop_by_hop(name: &[u8]) -> bool {
+    HOP_BY_HOP.iter().any(|known| is_same_word(known.as_bytes(), name))
 }
 
 impl Fields {

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::hop::{is_hop_by_hop, is_in};
+use super::hop::{is_in, is_like_hop_by_hop};
 use super::{Fields, is_same_word};
 
 /// Gathers the section from whatever pieces it comes in.
@@ -61,7 +61,7 @@ impl TrailerSection {
 /// the content is may come after it, nor one that some backends would take for such a field.
 pub fn may_be_trailer(name: &[u8]) -> bool {
     let is_like = |prefix: &&[u8]| name.get(..prefix.len()).is_some_and(|front| is_same_word(prefix, front));
-    !is_hop_by_hop(name)
+    !is_like_hop_by_hop(name)
         && !FORBIDDEN.iter().any(|known| is_same_word(known, name))
         && !FORBIDDEN_PREFIXES.iter().any(is_like)
 }
@@ -73,9 +73,9 @@ impl Fields {
         (!self.is_empty()).then_some(self)
     }
 
-    /// These trailers without those of the names `withheld`, if others are left.
+    /// These trailers without those of the names `withheld` and their like, if others are left.
     pub fn without(mut self, withheld: &[Vec<u8>]) -> Option<Self> {
-        self.retain(|name, _| !is_in(withheld, name));
+        self.retain(|name, _| !withheld.iter().any(|withheld| is_same_word(withheld, name)));
         (!self.is_empty()).then_some(self)
     }
 }

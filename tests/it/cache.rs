@@ -365,6 +365,11 @@ async fn fields_outside_the_key_do_not_poison() {
         "X-HTTP-Method-Override",
         "X-Host",
         "X_Forwarded_Host",
+        "X.Forwarded.Host",
+        "X-Scheme",
+        "X-Proxy-Host",
+        "Front-End-Https",
+        "True-Client-IP",
     ]
     .iter()
     .enumerate()
