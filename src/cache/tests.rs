@@ -101,6 +101,23 @@ fn what_the_store_does_not_answer_passes() {
 }
 
 #[test]
+fn another_spelling_of_the_host_gets_what_is_stored_and_fetches_for_itself_alone() {
+    let (cache, clock) = holding(&[("Cache-Control", "max-age=60, stale-while-revalidate=60")]);
+    for authority in ["EXAMPLE.com", "example.com:80", "example.com:"] {
+        let ask = |fields| RequestHead { authority: authority.into(), ..get(fields) };
+        let found = |fields, seconds| look(&cache, &ask(fields), clock.at(seconds));
+        assert!(matches!(found(&[], 30), Lookup::Hit { .. }));
+        for fields in [&[][..], &[("Cache-Control", "only-if-cached")]] {
+            assert!(matches!(found(fields, 90), Lookup::StaleWhileRevalidate { .. }), "{authority}");
+        }
+        assert!(matches!(found(&[], 130), Lookup::Pass(Reason::Authority)));
+        assert!(matches!(found(&[("Cache-Control", "only-if-cached")], 130), Lookup::GatewayTimeout));
+        let missed = cache.lookup(b"other", &ask(&[]), &rfc(), clock.at(0));
+        assert!(matches!(missed, Lookup::Pass(Reason::Authority)), "{authority}");
+    }
+}
+
+#[test]
 fn a_range_is_answered_from_what_is_fresh_and_else_passes() {
     // RFC 9110 §14.2
     let (cache, clock) = holding(&[FRESH, ("Vary", "foo")]);
