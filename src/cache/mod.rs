@@ -99,7 +99,8 @@ impl Cache {
         let store = Store::new(storable, config.max_variants, &account, &metrics);
         Metrics::observe(registry, &account, config.capacity, store.entries());
         let (flights, purges) = (Flights::new(), Purges::default());
-        let (max_object, max_parts) = (config.max_object, config.max_parts);
+        // One that is larger would go as soon as it is stored.
+        let (max_object, max_parts) = (config.max_object.min(storable), config.max_parts);
         Arc::new_cyclic(|itself| {
             let itself = itself.clone();
             Self { store, flights, purges, account, metrics, max_object, max_parts, itself }

@@ -285,3 +285,14 @@ fn what_a_hit_costs_and_what_counting_it_adds() {
     time("a hit", &|round| drop(cache.lookup(&(round % 1000).to_be_bytes(), &plain, &policy, clock)));
     time("of that, counting it", &|_| cache.count_given(&stored, &plain, Wants::default(), &Wanted::Whole));
 }
+
+#[test]
+fn a_body_that_could_not_stay_is_not_stored_at_all() {
+    // Of 16 MiB 2 are the allocator's, and half of the rest is for what is being fetched.
+    let (cache, now) = (cache(16 << 20, 12 << 20), Clock::new().at(0));
+    let put = |key: &str, length| put(&cache, key.as_bytes(), &get(&[]), &[FRESH], &vec![0; length], now);
+    assert_eq!(put("large", (7 << 20) + 1), Err(Reason::TooLarge));
+    assert_eq!(put("just", (7 << 20) - (64 << 10)), Ok(()));
+    cache.store.settle();
+    assert!(matches!(cache.lookup(b"just", &get(&[]), &rfc(), now), Lookup::Hit { .. }));
+}

@@ -18,11 +18,14 @@ use crate::{
 pub(super) fn cache(written: &raw::Cache, outside: &Outside<'_>, problems: &mut Problems) {
     let capacity = written.capacity.value.0;
     if let Some(largest) = &written.max_object
-        && largest.value.0 > capacity
+        && largest.value.0 > capacity / 2
     {
         problems.push(
-            Problem::warning(largest.place, "the largest stored body is larger than the cache")
-                .label(format!("expected at most {}", format_size(capacity))),
+            Problem::warning(
+                largest.place,
+                "bodies of more than half the cache are not stored, as fetches need room too",
+            )
+            .label(format!("expected at most {}", format_size(capacity / 2))),
         );
     }
     if let Some(memory) = (outside.memory)().filter(|memory| capacity >= *memory) {

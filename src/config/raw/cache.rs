@@ -16,7 +16,7 @@ settings! {
         enabled: bool = { true },
         /// Memory for stored answers, of which 4 MiB, and 2 MiB for each worker thread, are the allocator's; `0` is the same as `enabled = false`.
         capacity: Size<0, MEMORY_MAX> = { Size(256 << 20) },
-        /// Largest body that is stored. An eighth of the capacity by default, at most 64 MiB.
+        /// Largest body that is stored. An eighth of the capacity by default, at most 64 MiB; never more than half of what is there for answers.
         max_object: Size<0, MEMORY_MAX> = optional,
         /// Variants of one URL, where `Vary` tells them apart, that are stored side by side; past it the oldest goes.
         max_variants: Whole<1, 1024> = { Whole(64) },
