@@ -184,11 +184,19 @@ impl Transfer {
     fn poll_piece(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         let piece = self.exchange.poll_body(most, cx);
         if let Some(part) = &mut self.part {
-            match &piece {
-                Poll::Ready(Some(Ok(piece))) => part.push(piece),
-                // Before the client can see the end, so that its next request finds the part in the store.
-                Poll::Ready(None) => drop(self.part.take().map(|part| part.finish())),
-                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            let is_ended = match &piece {
+                Poll::Ready(Some(Ok(piece))) => {
+                    part.push(piece);
+                    self.length == BodyLength::Exact(part.received())
+                }
+                Poll::Ready(None) => true,
+                Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+            };
+            // Before the client can see the end, which is with the last byte where the length is known: its next request
+            // is to find the part in the store.
+            if is_ended && let Some(part) = self.part.take() {
+                // Why it was not stored is counted.
+                let _stored = part.finish();
             }
         }
         piece

@@ -91,6 +91,11 @@ impl PartFill {
         }
     }
 
+    /// Bytes of the body that have come so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
     /// The body has ended as its framing says: stores it, if that is where it was announced to end.
     pub fn finish(mut self) -> Result<(), Reason> {
         if self.received != self.place.bytes.end - self.place.bytes.start {
