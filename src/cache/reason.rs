@@ -52,7 +52,7 @@ reasons! {
     Private, "private", "the answer says `private` (RFC 9111 §5.2.2.7)";
     NoStore, "no_store", "the answer says `no-store` (RFC 9111 §5.2.2.5)";
     VaryStar, "vary_star", "`Vary: *` (RFC 9111 §4.1), or on a field that is written anew for each client";
-    VaryTwin, "vary_twin", "the request has a field named like one of Vary's, with `_` for `-`; a backend may take it for that one";
+    VaryTwin, "vary_twin", "the request has a field named like one of Vary's, with `_` or the like for `-`; a backend may take it for that one";
     SetCookie, "set_cookie", "`Set-Cookie` without `public` or `s-maxage`, and the route does not store those";
     TooManyTags, "too_many_tags", "more tags or groups than an answer can be purged by";
     NoFreshness, "no_freshness", "neither a lifetime nor a validator, or a status that needs explicit freshness (RFC 9111 §3)";

@@ -1,6 +1,6 @@
 //! Vary: which request fields an answer depends on, and whether another request repeats them (RFC 9111 §4.1).
 
-use crate::wire::{Fields, fields::list_members};
+use crate::wire::{Fields, fields::list_members, is_odd, is_same_word};
 
 use super::directives::quoted_length;
 
@@ -81,13 +81,11 @@ impl Vary {
         self.names().all(|name| value(one, name) == value(other, name))
     }
 
-    /// Whether this request has a twin of a nominated name, with `_` for `-`. Some backends take the one for the other, and
-    /// then the answer was made for a value that is not what it is chosen by.
+    /// Whether this request has a twin of a nominated name: some backends take the one for the other, and then the answer
+    /// was made for a value that is not what it is chosen by.
     pub(crate) fn has_twin(&self, request: &Fields) -> bool {
-        let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-        let is_twin = |known: &str, name: &[u8]| name.iter().map(plain).eq(known.bytes()) && known.len() == name.len();
-        let mut doubtful = request.iter().map(|(name, _)| name).filter(|name| name.contains(&b'_'));
-        doubtful.any(|name| self.names().any(|known| is_twin(known, name)))
+        let mut odd = request.iter().map(|(name, _)| name).filter(|name| is_odd(name));
+        odd.any(|name| self.names().any(|known| is_same_word(known.as_bytes(), name)))
     }
 
     /// Whether the answer depends on no request field.

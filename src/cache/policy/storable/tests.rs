@@ -187,10 +187,12 @@ fn an_answer_to_post_may_be_kept_for_gets_to_come() {
 fn what_may_be_made_for_a_twin_of_a_nominated_field_is_not_stored() {
     let varied = response(200, &[FRESH, ("Vary", "Accept-Language, X-Device-Class")]);
     let weighed = |asked: Lines<'_>| weigh(&get(asked), &varied, &rfc()).err();
-    for name in ["Accept_Language", "accept_language", "X-Device_Class", "X_Device_Class"] {
+    for name in
+        ["Accept_Language", "accept_language", "X-Device_Class", "X_Device_Class", "Accept.Language", "x~device-class"]
+    {
         assert_eq!(weighed(&[(name, "de")]), Some(Reason::VaryTwin), "{name}");
     }
-    for name in ["Accept-Language", "Accept_Languages", "Other_Name", "X_Device"] {
+    for name in ["Accept-Language", "Accept_Languages", "Other_Name", "X_Device", "Other.Name"] {
         assert_eq!(weighed(&[(name, "de")]), None, "{name}");
     }
 }
