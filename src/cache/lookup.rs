@@ -111,24 +111,6 @@ impl Cache {
         policy: &Policy,
         now: Now,
     ) -> Lookup {
-        match self.weigh(find, request, wants, policy, now) {
-            Lookup::Miss(_) | Lookup::Range { .. } | Lookup::Revalidate { .. } | Lookup::Marked { .. }
-                if !is_authority_as_sent(request.scheme, &request.authority) =>
-            {
-                Lookup::Pass(Reason::Authority)
-            }
-            looked => looked,
-        }
-    }
-
-    fn weigh(
-        &self,
-        find: impl FnOnce(&Store) -> Found,
-        request: &RequestHead,
-        wants: Wants,
-        policy: &Policy,
-        now: Now,
-    ) -> Lookup {
         if self.account.capacity() == 0 {
             return Lookup::Pass(Reason::Off);
         }
@@ -140,7 +122,13 @@ impl Cache {
             return Lookup::Pass(Reason::RequestBody);
         }
         let directives = wants.directives(request, policy.client_cache_control);
-        let absent = |lookup| if directives.only_if_cached { Lookup::GatewayTimeout } else { lookup };
+        let absent = |lookup| match lookup {
+            _ if directives.only_if_cached => Lookup::GatewayTimeout,
+            Lookup::Pass(_) => lookup,
+            // What would be fetched for all is to be asked for as the key says.
+            _ if !is_authority_as_sent(request.scheme, &request.authority) => Lookup::Pass(Reason::Authority),
+            lookup => lookup,
+        };
         if wants.precondition {
             return absent(Lookup::Pass(Reason::Precondition));
         }

@@ -13,7 +13,7 @@ use crate::{
     net::ClientInfo,
     upstream::{Affinity, Chosen, Outgoing, balance},
     wire::{
-        Fields, HopByHop, RequestHead, ResponseHead, Scheme, fields::list_members, is_odd, is_same_word,
+        Fields, HopByHop, RequestHead, ResponseHead, Scheme, fields::list_members, is_odd, is_same_word, is_twin,
         may_be_trailer, strip_hop_by_hop,
     },
 };
@@ -73,8 +73,7 @@ impl Gateway {
                 || is_replaced(name, way.trusted)
                 || (lane == Lane::Ask && may_poison(name, way.trusted));
             let mut known = edited().chain(&self.config.forward.request_id).chain(counted);
-            let is_twin = known.any(|known| is_same_word(known.as_bytes(), name)) && is_odd(name);
-            !is_dropped && !is_twin
+            !is_dropped && !known.any(|known| is_twin(name, known.as_bytes()))
         });
         self.add_way(&mut fields, request, info, way);
         self.add_request_id(&mut fields, way, &mut visit.facts);
@@ -418,10 +417,10 @@ fn is_hearsay(name: &[u8]) -> bool {
         "x-backend-host",
         "x-host-override",
     ];
-    let is_one_of = |known: &[&str]| known.iter().any(|known| is_same_word(known.as_bytes(), name));
+    const OTHERS: [&str; 4] = ["base-url", "client-ip", "front-end-https", "true-client-ip"];
     match name.first().map(u8::to_ascii_lowercase) {
-        Some(b'x') => is_one_of(&HEARSAY),
-        Some(b'b' | b'c' | b'f' | b't') => is_one_of(&["base-url", "client-ip", "front-end-https", "true-client-ip"]),
+        Some(b'x') => is_like_one_of(&HEARSAY, name),
+        Some(b'b' | b'c' | b'f' | b't') => is_like_one_of(&OTHERS, name),
         _ => false,
     }
 }
@@ -442,7 +441,11 @@ fn is_unkeyed(name: &[u8]) -> bool {
         "x-method-override",
         "x-http-method-override",
     ];
-    matches!(name, [b'x' | b'X', ..]) && UNKEYED.iter().any(|unkeyed| is_same_word(unkeyed.as_bytes(), name))
+    matches!(name, [b'x' | b'X', ..]) && is_like_one_of(&UNKEYED, name)
+}
+
+fn is_like_one_of(known: &[&str], name: &[u8]) -> bool {
+    known.iter().any(|known| is_same_word(known.as_bytes(), name))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::{
         self, Leader, Moment, Plan, Reason, key,
         policy::{same_origin_target, tags::invalidated_groups},
     },
-    wire::{Framing, RequestHead, ResponseHead, is_odd, is_same_word},
+    wire::{Framing, RequestHead, ResponseHead, is_twin},
 };
 
 impl Gateway {
@@ -89,8 +89,9 @@ impl Gateway {
     ) -> Result<(Leader, Plan), Reason> {
         let request = visit.request;
         let counted = &visit.route(self).cache.key.fields;
-        let is_twin = |name: &[u8]| is_odd(name) && counted.iter().any(|known| is_same_word(known.as_bytes(), name));
-        let is_poisoned = request.fields.iter().any(|(name, _)| may_poison(name, visit.way.trusted) || is_twin(name));
+        let is_poisoned = request.fields.iter().any(|(name, _)| {
+            may_poison(name, visit.way.trusted) || counted.iter().any(|known| is_twin(name, known.as_bytes()))
+        });
         if transfer.is_uploading() || is_poisoned {
             return Err(Reason::Method);
         }

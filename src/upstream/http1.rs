@@ -176,7 +176,9 @@ impl Exchange {
     /// The request body is complete.
     pub fn end(&mut self) {
         if self.0.chunked && !self.0.request_ended {
-            self.0.out.push_slice(body::LAST_CHUNK);
+            let mut end = Vec::new();
+            body::last_chunk(None, &mut end);
+            self.0.out.push_slice(&end);
         }
         self.0.request_ended = true;
     }

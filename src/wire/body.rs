@@ -246,9 +246,6 @@ pub fn chunk_header(length: NonZero<usize>, out: &mut Vec<u8>) {
     let _ = write!(out, "{length:x}\r\n");
 }
 
-/// The end of a chunked body without trailers.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-
 /// The end of a chunked body, with its trailer section.
 pub fn last_chunk(trailers: Option<&Fields>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");

@@ -28,6 +28,11 @@ pub fn is_same_word(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().map(plain).eq(other.iter().map(plain))
 }
 
+/// Whether `name` is not the name `known`, but some backends take it for that.
+pub fn is_twin(name: &[u8], known: &[u8]) -> bool {
+    is_same_word(known, name) && is_odd(name)
+}
+
 /// Whether a name holds what such backends change: a `-` they change too, but that all names do which they know.
 pub fn is_odd(name: &[u8]) -> bool {
     !name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')

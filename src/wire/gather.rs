@@ -2,7 +2,7 @@
 
 use super::fields::list_members;
 use super::framing::{Coding, coding_of, is_plain_length, length_of};
-use super::{Framing, Refusal, Version, is_odd, is_same, is_same_word, text};
+use super::{Framing, Refusal, Version, is_odd, is_same, is_same_word, is_twin, text};
 
 /// What the lines seen so far have said.
 #[derive(Debug, Default)]
@@ -166,11 +166,6 @@ fn role_of(name: &[u8]) -> Option<Role> {
 #[inline(never)]
 fn confirmed(role: Option<Role>, name: &[u8], known: &[u8]) -> Option<Role> {
     if is_same(name, known) { role } else { is_twin(name, known).then_some(Role::Twin) }
-}
-
-/// Whether `name` is `known` but for something else in place of a hyphen.
-fn is_twin(name: &[u8], known: &[u8]) -> bool {
-    is_odd(name) && is_same_word(known, name)
 }
 
 #[inline(never)]

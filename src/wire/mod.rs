@@ -20,7 +20,7 @@ mod trailers;
 mod url;
 
 pub use body::{BadBody, BodyDecoder, Decoded};
-pub use case::{is_odd, is_same, is_same_word};
+pub use case::{is_odd, is_same, is_same_word, is_twin};
 pub use fields::Fields;
 pub use hop::{HopByHop, strip_hop_by_hop, strip_nominated};
 pub use marks::NameMarks;

@@ -8,8 +8,6 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use tokio::sync::watch;
-
 use crate::support::*;
 
 /// Opens two WebSockets, tells that both are open, and once that is heard uses and closes them.
@@ -39,14 +37,7 @@ story().then((sockets) => tell("done", sockets), (error) => tell("done", String(
 
 #[tokio::test]
 async fn chromium_opens_two_websockets_on_one_connection() {
-    let (release, released) = watch::channel(false);
-    let opened = script(move |talk| {
-        let mut released = released.clone();
-        async move {
-            released.wait_for(|go| *go).await.unwrap();
-            talk.answer(&reply(200)).await
-        }
-    });
+    let (opened, release) = held_back(reply(200));
     let page = reply(200).field("Content-Type", "text/html").body(PAGE);
     let origin = Origin::new().on("/", page).on("/ws", websocket_echo()).on("/opened", opened).start().await;
 

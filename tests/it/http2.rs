@@ -838,14 +838,7 @@ async fn a_request_that_is_cancelled_before_its_answer_counts_as_one_that_its_cl
 
 #[tokio::test]
 async fn a_stop_waits_little_for_a_client_that_is_asleep() {
-    let (release, released) = watch::channel(false);
-    let slow = script(move |talk| {
-        let mut released = released.clone();
-        async move {
-            released.wait_for(|go| *go).await.unwrap();
-            talk.answer(&reply(200).field("Cache-Control", "no-store").body("finished")).await
-        }
-    });
+    let (slow, release) = held_back(reply(200).field("Cache-Control", "no-store").body("finished"));
     let origin = Origin::new().on("/stuck", slow).start().await;
     for is_busy in [false, true] {
         let both = Both::before(&origin.address, "", "").await;

@@ -63,14 +63,7 @@ async fn a_slow_page_is_not_asked_for_by_all_who_wait_for_it() {
 
 #[tokio::test]
 async fn a_long_poll_lets_everybody_through_in_time() {
-    let (release, released) = watch::channel(false);
-    let poll = script(move |talk| {
-        let mut released = released.clone();
-        async move {
-            released.wait_for(|go| *go).await.unwrap();
-            talk.answer(&reply(200).field("Cache-Control", "no-store").body("news")).await
-        }
-    });
+    let (poll, release) = held_back(reply(200).field("Cache-Control", "no-store").body("news"));
     let origin = Origin::new().on("/slow", poll).start().await;
     let gateway = Gateway::before(&origin).await;
     let mut clients = ask_all(&gateway, 200).await;
@@ -161,7 +154,7 @@ async fn gateway_of(origin: &Origin, unsent: &str) -> (Gateway, SocketAddr) {
     (Gateway::before_with(origin, &listener).await, address)
 }
 
-async fn held_back(gateway: &Gateway, count: f64) {
+async fn answers_are_held_back(gateway: &Gateway, count: f64) {
     eventually(format!("{count} answers to be held back"), async || {
         (gateway.metric("tidegate_limit_hits_total", &[("limit", "unsent")]).await >= count).then_some(())
     })
@@ -175,7 +168,7 @@ async fn many_who_read_nothing_hold_little_each_and_get_everything_when_they_rea
     let origin = origin_of(BODY).await;
     let gateway = Gateway::before_with(&origin, "[limits]\nunsent = \"512KiB\"\n").await;
     let mut clients = ask_all(&gateway, READERS).await;
-    held_back(&gateway, 30.0).await;
+    answers_are_held_back(&gateway, 30.0).await;
     let unsent = gateway.metric("tidegate_http_unsent_bytes", &[]).await;
     assert!(unsent <= f64::from(1 << 20) + (READERS as f64) * f64::from(48 << 10), "{unsent}");
     let expected = pattern(0, BODY);
@@ -194,7 +187,7 @@ async fn a_connection_of_many_streams_that_is_not_read_holds_little_and_gives_ev
     let (gateway, address) = gateway_of(&origin, "256KiB").await;
     let before = gateway.memory_peak_kib();
     let mut raw = ask_unread(address, STREAMS, &GET_FIELDS, true).await;
-    held_back(&gateway, 20.0).await;
+    answers_are_held_back(&gateway, 20.0).await;
     let expected = pattern(0, BODY);
     for body in raw.bodies(STREAMS).await {
         assert!(body == expected, "{} bytes", body.len());
@@ -225,7 +218,7 @@ async fn many_tunnels_of_a_connection_that_is_not_read_hold_little_and_give_ever
     let before = gateway.memory_peak_kib();
     let fields = [(":method", "CONNECT"), (":protocol", "websocket"), ("sec-websocket-version", "13")];
     let mut raw = ask_unread(address, TUNNELS, &fields, false).await;
-    held_back(&gateway, 20.0).await;
+    answers_are_held_back(&gateway, 20.0).await;
     for body in raw.bodies(TUNNELS).await {
         assert!(body == said, "{} bytes", body.len());
     }
@@ -240,7 +233,7 @@ async fn who_leaves_an_unread_answer_gives_back_what_it_held() {
     let origin = origin_of(16 << 20).await;
     let (gateway, address) = gateway_of(&origin, "256KiB").await;
     let (clients, raw) = (ask_all(&gateway, 10).await, ask_unread(address, 20, &GET_FIELDS, true).await);
-    held_back(&gateway, 20.0).await;
+    answers_are_held_back(&gateway, 20.0).await;
     drop((clients, raw));
     gateway.metric_becomes("tidegate_http_unsent_bytes", &[], 0.0).await;
 }

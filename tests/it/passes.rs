@@ -248,14 +248,7 @@ async fn a_body_on_a_get_is_a_body_and_never_a_request() {
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
-    let (release, released) = tokio::sync::watch::channel(false);
-    let slow = script(move |talk| {
-        let mut released = released.clone();
-        async move {
-            released.wait_for(|go| *go).await.unwrap();
-            talk.answer(&reply(200).body("slow")).await
-        }
-    });
+    let (slow, release) = held_back(reply(200).body("slow"));
     let origin = Origin::new().on("/slow", slow).start().await;
     let gateway = Gateway::before(&origin).await;
     let mut client = gateway.connect().await;

@@ -8,14 +8,7 @@ use crate::support::*;
 
 /// An origin whose `/slow` waits for the word.
 async fn slow() -> (Origin, watch::Sender<bool>) {
-    let (release, released) = watch::channel(false);
-    let slow = script(move |talk| {
-        let mut released = released.clone();
-        async move {
-            released.wait_for(|go| *go).await.unwrap();
-            talk.answer(&reply(200).field("Cache-Control", "no-store").body("finished")).await
-        }
-    });
+    let (slow, release) = held_back(reply(200).field("Cache-Control", "no-store").body("finished"));
     (Origin::new().on("/slow", slow).start().await, release)
 }
 

@@ -154,14 +154,7 @@ async fn an_event_source_is_left_to_come_back_where_others_are_told() {
 
 #[tokio::test]
 async fn a_long_poll_waits_and_is_answered() {
-    let (release, released) = watch::channel(false);
-    let poll = script(move |talk| {
-        let mut released = released.clone();
-        async move {
-            released.wait_for(|go| *go).await.unwrap();
-            talk.answer(&reply(200).field("Cache-Control", "no-store").body("news")).await
-        }
-    });
+    let (poll, release) = held_back(reply(200).field("Cache-Control", "no-store").body("news"));
     let origin = Origin::new().on("/poll", poll).start().await;
     let gateway = Gateway::before(&origin).await;
     let mut waiting = Vec::new();

@@ -129,7 +129,7 @@ impl Client for Http1Client {
         self.persists &= self.is_body_worth_reading();
         self.until_close = answer.length.is_none() && !self.chunked && !self.bodiless;
         self.persists &= !self.until_close;
-        self.began_at = self.out.sent() + self.out.len() as u64;
+        self.note_beginning();
         let head = if not_modified { &answer.not_modified_http1 } else { &answer.http1 };
         let out = self.out.text();
         out.reserve(head.len() + TAIL_ROOM);

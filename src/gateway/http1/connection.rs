@@ -187,9 +187,14 @@ impl Http1Client {
         self.begin_request(&RequestHead::default());
     }
 
+    /// What is queued from here on is the answer.
+    pub(super) fn note_beginning(&mut self) {
+        self.began_at = self.out.sent() + self.out.len() as u64;
+    }
+
     /// The first line of an answer, interim or final.
     pub(super) fn write_status_line(&mut self, status: u16, reason: &[u8]) {
-        self.began_at = self.out.sent() + self.out.len() as u64;
+        self.note_beginning();
         let out = self.out.text();
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());

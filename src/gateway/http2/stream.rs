@@ -1,8 +1,9 @@
 //! One stream of an HTTP/2 connection as a tunnel sees it: bytes both ways, each with its own end (RFC 8441 §5).
 //!
 //! Flow control is the backpressure: the client may send on only as its bytes are read here, and no more is taken for it
-//! than its window lets through, and than may wait for a client that does not read. END_STREAM is the end of one direction; a stream that is
-//! dropped before is reset with CANCEL, as a connection would be, and what it was given is lost if it has not left yet.
+//! than its window lets through, and than may wait for a client that does not read. END_STREAM is the end of one
+//! direction; a stream that is dropped before is reset with CANCEL, as a connection would be, and what it was given is lost
+//! if it has not left yet.
 
 use std::{
     io,

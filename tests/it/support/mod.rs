@@ -27,7 +27,7 @@ pub use net::{DeadAddress, free_address};
 pub use origin::{Next, Origin, Talk};
 pub use origin2::{Origin2, Seen as Seen2};
 pub use pki::{Authority, Certificate};
-pub use reply::{Reply, Responder, by, reply, script};
+pub use reply::{Reply, Responder, by, held_back, reply, script};
 pub use socket::Socket;
 pub use time::{eventually, within};
 pub use websocket::{

@@ -2,6 +2,8 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use tokio::sync::watch;
+
 use super::{Next, Request, Talk};
 
 type Made = dyn Fn(&Request, usize) -> Reply + Send + Sync;
@@ -33,6 +35,19 @@ pub fn reply(status: u16) -> Reply {
 /// An answer made from the request and its number among those for the same path, from 1.
 pub fn by(make: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Responder {
     Responder::By(Arc::new(make))
+}
+
+/// An answer that is given once it is released with `true`, and from then on.
+pub fn held_back(answer: Reply) -> (Responder, watch::Sender<bool>) {
+    let (release, released) = watch::channel(false);
+    let play = script(move |talk| {
+        let (mut released, answer) = (released.clone(), answer.clone());
+        async move {
+            released.wait_for(|go| *go).await.unwrap();
+            talk.answer(&answer).await
+        }
+    });
+    (play, release)
 }
 
 /// Full control: the script reads the body if it wants it, and writes what it likes. The head has been read.
